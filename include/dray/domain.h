@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Storage domains in oVirt's V5 format: implements ports/storage.h for file
+ * domains (a directory, an NFS export).
+ */
+#ifndef DRAY_DOMAIN_H
+#define DRAY_DOMAIN_H
+
+#include <dray/ports/lease.h>
+#include <dray/ports/storage.h>
+#include <sys/types.h>
+
+struct domains;
+
+struct domains_options {
+    const char *state_dir; /* domains.json: known domains, which are joined */
+    const char *run_dir;   /* run_dir/storage/SD/IMG links */
+    const char *qemu_img;
+    uid_t owner_uid; /* of every file made */
+    gid_t owner_gid;
+    unsigned host_id;
+};
+
+/* Reads the list of known domains; joins nothing. */
+int domains_new(const struct domains_options *options,
+                const struct lease_port *leases, struct domains **ret_domains,
+                struct err *err);
+void domains_free(struct domains *domains);
+struct storage_port domains_port(struct domains *domains);
+
+#endif

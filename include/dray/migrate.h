@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The use case "move a running VM's disk to another domain": plan it, run it
+ * as a job step by step, recover it. Knows the outside only through ports.
+ *
+ * migration_step() is the engine: one bounded act on a worker. The job table
+ * (migrate_jobs) lives on the owner loop, hands steps to workers, and answers
+ * for jobs; scenario tests drive migration_step() themselves.
+ */
+#ifndef DRAY_MIGRATE_H
+#define DRAY_MIGRATE_H
+
+#include <dray/job.h>
+#include <dray/ports/clock.h>
+#include <dray/ports/copier.h>
+#include <dray/ports/hypervisor.h>
+#include <dray/ports/journal.h>
+#include <dray/ports/storage.h>
+
+struct work;
+
+struct migrate_ports {
+    struct storage_port storage;
+    struct hypervisor_port hypervisor;
+    struct copier_port copier;
+    struct journal_port journal;
+    struct clock_port clock;
+    uint64_t buffer_bytes;     /* mirror's buf-size */
+    unsigned converge_limit_s; /* 0: wait for ever */
+};
+
+/* --- plan ------------------------------------------------------------- */
+
+struct migrate_request {
+    char vm[256];      /* name or UUID */
+    char disk[4096];   /* target ("vda"), image UUID, or source path */
+    char domain[256];  /* destination: name or UUID */
+    char job_id[UUID_SIZE]; /* empty: we make one */
+    bool convert;      /* destination's base format is given: */
+    bool base_cow;
+    bool keep_source;
+    uint64_t limit;    /* bytes/s, 0: none */
+};
+
+enum { PLAN_OBSTACLES_MAX = 16 };
+
+struct migrate_plan {
+    struct job_disk_move move; /* resolved; valid when no obstacle says so */
+    size_t n_obstacles;        /* 0: can be done */
+    struct err obstacles[PLAN_OBSTACLES_MAX];
+    size_t chain_n;
+    uint64_t bytes;            /* to move: allocated, measured */
+    struct domain_stats src, dst;
+    uint64_t required;         /* space needed on the destination */
+    int64_t expected_s;        /* -1: no rate known yet */
+};
+
+/* Fails only when the request cannot be understood at all (unknown VM, disk,
+ * domain: their codes); everything else that speaks against the move is an
+ * obstacle. Touches nothing. Worker. */
+int migrate_plan(const struct migrate_ports *ports,
+                 const struct migrate_request *request, uint64_t rate_guess,
+                 struct migrate_plan *ret_plan, struct err *err);
+
+/* --- one migration ---------------------------------------------------- */
+
+struct migration; /* job record, open copy, rate meter */
+
+int migration_new(const struct migrate_ports *ports, const struct job *job,
+                  struct migration **ret_migration);
+void migration_free(struct migration *migration);
+const struct job *migration_job(const struct migration *migration);
+
+/* What others may change while it runs; read at the start of each step. */
+struct migration_orders {
+    bool cancel;
+    uint64_t limit;
+};
+
+/* Journals the state if it is new, does its act (bounded: seconds), moves on.
+ * Returns the milliseconds to wait before the next step (0: at once), or -1
+ * when the job is terminal and journaled. */
+int64_t migration_step(struct migration *migration,
+                       const struct migration_orders *orders);
+
+/* --- the job table (owner loop) --------------------------------------- */
+
+struct migrate_jobs;
+
+/* Called on the owner loop whenever a job's state changed or it ended. */
+typedef void (*migrate_job_fn)(void *arg, const struct job *job,
+                               bool state_changed);
+
+int migrate_jobs_new(struct work *work, const struct migrate_ports *ports,
+                     migrate_job_fn changed, void *arg,
+                     struct migrate_jobs **ret_jobs, struct err *err);
+void migrate_jobs_free(struct migrate_jobs *jobs);
+
+/* Takes over the records of the journal and goes on with the unfinished ones
+ * (those that may have a VM suspended first). */
+int migrate_jobs_adopt(struct migrate_jobs *jobs, const struct job *records,
+                       size_t n, struct err *err);
+
+/* Starts @job (JOB_PLANNED), or finds the same one running or ended. Another
+ * request under the same id: ERR_JOB_EXISTS; disk or image taken by another
+ * job: ERR_DISK_BUSY. *ret_job is valid until the next call. */
+int migrate_jobs_start(struct migrate_jobs *jobs, const struct job *job,
+                       const struct job **ret_job, struct err *err);
+/* ERR_NO_JOB */
+int migrate_jobs_get(struct migrate_jobs *jobs, const char *id,
+                     const struct job **ret_job, struct err *err);
+size_t migrate_jobs_count(const struct migrate_jobs *jobs);
+const struct job *migrate_jobs_at(const struct migrate_jobs *jobs, size_t i);
+/* ERR_JOB_NOT_ACTIVE when ended, ERR_UNSUPPORTED once pivoted. Repeatable. */
+int migrate_jobs_cancel(struct migrate_jobs *jobs, const char *id,
+                        struct err *err);
+int migrate_jobs_limit(struct migrate_jobs *jobs, const char *id,
+                       uint64_t bytes_per_s, struct err *err);
+/* Forgets an ended job. ERR_JOB_NOT_DONE. */
+int migrate_jobs_delete(struct migrate_jobs *jobs, const char *id,
+                        struct err *err);
+/* The unfinished job that works on this image, NULL if none. */
+const struct job *migrate_jobs_of_image(const struct migrate_jobs *jobs,
+                                        const char *img);
+/* A hint from the hypervisor: look again now. @vm NULL: all. */
+void migrate_jobs_hint(struct migrate_jobs *jobs, const char *vm);
+/* Bytes per second of what was copied lately, 0 when nothing was. */
+uint64_t migrate_jobs_rate(const struct migrate_jobs *jobs);
+
+#endif

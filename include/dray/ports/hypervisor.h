@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Port: the VMs of this host. Implemented by virt/ (libvirt). Calls block and
+ * may be made from any worker. While libvirtd is away every call fails with
+ * -ENOTCONN (ERR_NOT_RESPONDING) and a reconnect is under way.
+ */
+#ifndef DRAY_PORTS_HYPERVISOR_H
+#define DRAY_PORTS_HYPERVISOR_H
+
+#include <dray/base/err.h>
+#include <dray/base/util.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    VM_NAME_SIZE = 256,
+    DISK_TARGET_SIZE = 32, /* "vda" */
+};
+
+enum vm_state { VM_SHUTOFF, VM_RUNNING, VM_PAUSED, VM_OTHER };
+
+struct vm_info {
+    char uuid[UUID_SIZE];
+    char name[VM_NAME_SIZE];
+    enum vm_state state;
+    bool persistent;
+};
+
+struct vm_mirror {
+    bool present; /* a <mirror> of kind copy is in the live XML */
+    bool ready;   /* ready='yes': the only proof of convergence */
+    char path[PATH_MAX];
+};
+
+struct vm_disk {
+    char target[DISK_TARGET_SIZE];
+    char device[16];     /* "disk", "cdrom", ... */
+    char type[16];       /* libvirt's source type: file, block, network, ... */
+    char path[PATH_MAX]; /* source of the active layer; empty if none */
+    char format[16];     /* driver type: raw, qcow2 */
+    char serial[128];
+    char alias[64];
+    bool read_only;
+    bool shareable;
+    bool transient;
+    size_t chain_n;      /* layers libvirt knows (0 when the VM is off) */
+    uint64_t capacity;   /* virtual size; 0 when unknown */
+    bool job;            /* any block job runs on it */
+    struct vm_mirror mirror;
+};
+
+struct vm_mirror_spec {
+    char vm[UUID_SIZE];
+    char target[DISK_TARGET_SIZE];
+    char path[PATH_MAX];      /* existing, freshly made destination leaf */
+    const char *format;       /* raw, qcow2 */
+    bool shallow;             /* the destination has a backing chain */
+    uint64_t bytes_per_s;     /* 0: no limit */
+    uint64_t buffer_bytes;    /* 0: qemu's default */
+};
+
+struct vm_mirror_info {
+    bool job;          /* a copy job runs */
+    bool ready;
+    uint64_t done;     /* bytes copied */
+    uint64_t total;    /* bytes to be copied; grows with the guest's writes */
+    char disk_path[PATH_MAX]; /* XML source of the disk now */
+    char mirror_path[PATH_MAX];
+};
+
+struct vm_disk_truth {
+    char xml_path[PATH_MAX];        /* live XML */
+    char qemu_path[PATH_MAX];       /* what qemu writes to, from query-block */
+    char persistent_path[PATH_MAX]; /* inactive XML; empty: not persistent */
+};
+
+/* Something about this VM changed (a hint, never a proof). Called on libvirt's
+ * event thread: only post it elsewhere. @vm is NULL after a reconnect. */
+typedef void (*hypervisor_hint_fn)(void *arg, const char *vm);
+
+struct hypervisor_ops {
+    /* All VMs, running or not. The caller frees *ret_vms. */
+    int (*vm_list)(void *ctx, struct vm_info **ret_vms, size_t *ret_n,
+                   struct err *err);
+    /* By name or UUID. ERR_NO_VM. */
+    int (*vm_find)(void *ctx, const char *name_or_uuid,
+                   struct vm_info *ret_vm, struct err *err);
+    /* The caller frees *ret_disks. */
+    int (*vm_disks)(void *ctx, const char *vm, struct vm_disk **ret_disks,
+                    size_t *ret_n, struct err *err);
+    int (*vm_suspend)(void *ctx, const char *vm, struct err *err);
+    int (*vm_resume)(void *ctx, const char *vm, struct err *err);
+    /* A VM (running or defined) one of whose disks' layers is @path or a file
+     * in the directory @path. *ret_vm empty when none. */
+    int (*path_user)(void *ctx, const char *path, struct vm_info *ret_vm,
+                     struct err *err);
+
+    int (*mirror_start)(void *ctx, const struct vm_mirror_spec *spec,
+                        struct err *err);
+    int (*mirror_info)(void *ctx, const char *vm, const char *target,
+                       struct vm_mirror_info *ret_info, struct err *err);
+    int (*mirror_limit)(void *ctx, const char *vm, const char *target,
+                        uint64_t bytes_per_s, struct err *err);
+    /* Asks for the end of the mirror; mirror_info() tells when it is gone.
+     * No mirror is 0. */
+    int (*mirror_abort)(void *ctx, const char *vm, const char *target,
+                        struct err *err);
+    /* Asks for the pivot; mirror_info() and disk_truth() tell when it is
+     * done. Not ready: ERR_NOT_READY. */
+    int (*mirror_pivot)(void *ctx, const char *vm, const char *target,
+                        struct err *err);
+    /* Why the disk's last block job failed, as qemu said it; empty if
+     * unknown. */
+    void (*mirror_failure)(void *ctx, const char *vm, const char *target,
+                           char *ret_text, size_t size);
+    int (*disk_truth)(void *ctx, const char *vm, const char *target,
+                      struct vm_disk_truth *ret_truth, struct err *err);
+    /* Makes the persistent definition name @path, @format for the disk. */
+    int (*disk_set_persistent)(void *ctx, const char *vm, const char *target,
+                               const char *path, const char *format,
+                               struct err *err);
+    /* From then on hints go to fn(arg). */
+    void (*set_hint)(void *ctx, hypervisor_hint_fn fn, void *arg);
+    /* 0 or -ENOTCONN. Never blocks. */
+    int (*connected)(void *ctx);
+};
+
+struct hypervisor_port {
+    void *ctx;
+    const struct hypervisor_ops *ops;
+};
+
+const char *vm_state_name(enum vm_state state); /* running, shutoff, ... */
+
+#endif

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Port: storage domains, images, volumes. Implemented by domain/ (and by
+ * tests/fakes). Every call may block and may be made from any worker thread;
+ * none on the owner loop. What changes structure happens under the domain's
+ * SDM lease, inside the call. Every change may be repeated: what is already as
+ * asked is success (unless noted). Errors carry VDSM's numbers (codes.h):
+ * unknown domain ERR_NO_DOMAIN, image ERR_NO_IMAGE, volume ERR_NO_VOLUME.
+ *
+ * Sizes are bytes. UUIDs were checked (uuid_is_valid) by the caller.
+ */
+#ifndef DRAY_PORTS_STORAGE_H
+#define DRAY_PORTS_STORAGE_H
+
+#include <dray/base/err.h>
+#include <dray/base/util.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum volume_format { VOLUME_RAW, VOLUME_COW };
+enum volume_allocation { VOLUME_SPARSE, VOLUME_PREALLOCATED };
+enum volume_role { VOLUME_LEAF, VOLUME_INTERNAL, VOLUME_SHARED };
+enum volume_legality { VOLUME_LEGAL, VOLUME_ILLEGAL, VOLUME_FAKE };
+
+enum {
+    DOMAIN_NAME_SIZE = 256,
+    DOMAIN_CHAIN_MAX = 256,        /* layers of one image that we accept */
+    VOLUME_DESCRIPTION_SIZE = 513, /* a V5 record is 512 bytes in all */
+    DOMAIN_TYPE_POSIXFS = 6,       /* VDSM's numbers of domain types */
+    DOMAIN_TYPE_NFS = 1,
+    DOMAIN_TYPE_LOCALFS = 4,
+};
+
+struct volume_id {
+    char sd[UUID_SIZE];
+    char img[UUID_SIZE];
+    char vol[UUID_SIZE];
+};
+
+/* Owner of a volume's or domain's lease, as read without taking it. */
+struct lease_state {
+    bool present;         /* a readable lease is there */
+    uint64_t owner_host;  /* 0: free */
+    uint64_t version;     /* sanlock's lver */
+    char path[PATH_MAX];
+    uint64_t offset;
+};
+
+struct volume_info {
+    struct volume_id id;
+    char parent[UUID_SIZE]; /* UUID_BLANK: none */
+    enum volume_format format;
+    enum volume_allocation allocation;
+    enum volume_role role;
+    enum volume_legality legality;
+    uint64_t capacity; /* virtual size */
+    uint64_t ctime_s;
+    unsigned generation;
+    uint32_t sequence;
+    char disk_type[8]; /* "DATA", ... */
+    char description[VOLUME_DESCRIPTION_SIZE];
+    uint64_t apparent_bytes; /* st_size */
+    uint64_t true_bytes;     /* allocated: st_blocks * 512 */
+    char path[PATH_MAX];     /* what a VM's disk gets as its source */
+};
+
+/* base .. leaf. Zero-initialise; release with storage_chain_deinit(). */
+struct storage_chain {
+    size_t n;
+    struct volume_info *volumes;
+};
+
+static inline void storage_chain_deinit(struct storage_chain *chain)
+{
+    free(chain->volumes);
+    chain->volumes = NULL;
+    chain->n = 0;
+}
+
+enum domain_status {
+    DOMAIN_LEFT,    /* known, not used by this host */
+    DOMAIN_JOINING, /* sanlock is acquiring the host id */
+    DOMAIN_JOINED,
+    DOMAIN_MISSING, /* should be joined; see domain_info.problem; retried */
+};
+
+struct domain_info {
+    char sd[UUID_SIZE];
+    char name[DOMAIN_NAME_SIZE];
+    char path[PATH_MAX]; /* the directory that holds SD/ */
+    unsigned type;       /* DOMAIN_TYPE_... */
+    char class_name[8];  /* Data, Iso, Backup */
+    char role[8];        /* Regular, Master */
+    char pools[1024];    /* comma separated pool ids; empty: not attached */
+    unsigned version;    /* 5 */
+    unsigned block_size;
+    unsigned alignment;
+    enum domain_status status;
+    bool read_only;      /* attached to an oVirt pool: we only look */
+    unsigned host_id;    /* ours in it, 0 while not joined */
+    char problem[256];   /* why DOMAIN_MISSING; empty otherwise */
+};
+
+struct domain_stats {
+    uint64_t total_bytes;
+    uint64_t free_bytes; /* what an unprivileged user could still take */
+};
+
+struct domain_create {
+    char sd[UUID_SIZE];
+    char name[DOMAIN_NAME_SIZE];
+    char path[PATH_MAX];
+    unsigned type;
+    const char *class_name; /* "Data" */
+    unsigned block_size;    /* 512 */
+    unsigned max_hosts;     /* 1..2000 */
+};
+
+struct volume_create {
+    struct volume_id id;
+    char parent_img[UUID_SIZE]; /* UUID_BLANK or same image, or a template's */
+    char parent[UUID_SIZE];     /* UUID_BLANK: none */
+    enum volume_format format;
+    enum volume_allocation allocation;
+    enum volume_legality legality;
+    uint64_t capacity; /* rounded up to 4096 */
+    uint32_t sequence;
+    char disk_type[8];
+    char description[VOLUME_DESCRIPTION_SIZE];
+    /* Structure for a copy: the volume is made in role INTERNAL right away
+     * when a child follows. Its parent's role is not touched. */
+    bool clone;
+    enum volume_role role; /* with clone only */
+};
+
+/* A list of UUIDs; release with uuid_list_deinit(). */
+struct uuid_list {
+    size_t n;
+    char (*uuids)[UUID_SIZE];
+};
+
+static inline void uuid_list_deinit(struct uuid_list *list)
+{
+    free(list->uuids);
+    list->uuids = NULL;
+    list->n = 0;
+}
+
+struct storage_ops {
+    /* --- domains --- */
+    int (*domain_create)(void *ctx, const struct domain_create *spec,
+                         struct err *err);
+    /* @sd may be NULL when @path holds one domain; @path may be NULL when the
+     * domain is known from before. Blocks until the host id is acquired.
+     * Joined already: success. Scans for and mends what a crash left. */
+    int (*domain_join)(void *ctx, const char *sd, const char *path,
+                       char ret_sd[UUID_SIZE], struct err *err);
+    /* Refused (ERR_RELEASE_HOST_ID) while leases are held. Left: success. */
+    int (*domain_leave)(void *ctx, const char *sd, struct err *err);
+    /* Known domains; the caller frees *ret_infos. Never touches storage. */
+    int (*domain_list)(void *ctx, struct domain_info **ret_infos,
+                       size_t *ret_n, struct err *err);
+    /* @name_or_sd -> UUID. Never touches storage. ERR_NO_DOMAIN; ERR_VALUE when
+     * two domains have the name. */
+    int (*domain_find)(void *ctx, const char *name_or_sd,
+                       char ret_sd[UUID_SIZE], struct err *err);
+    /* Reads the metadata anew. */
+    int (*domain_info)(void *ctx, const char *sd, struct domain_info *ret_info,
+                       struct err *err);
+    int (*domain_stats)(void *ctx, const char *sd,
+                        struct domain_stats *ret_stats, struct err *err);
+    int (*domain_images)(void *ctx, const char *sd, struct uuid_list *ret_list,
+                         struct err *err);
+    /* @img NULL: of all images. */
+    int (*domain_volumes)(void *ctx, const char *sd, const char *img,
+                          struct uuid_list *ret_list, struct err *err);
+
+    /* --- images --- */
+    /* The whole chain of @leaf (NULL: the image's leaf), checked: complete, no
+     * loop, one leaf, qcow2 headers naming the recorded parents
+     * (ERR_IMAGE_CHAIN). */
+    int (*image_chain)(void *ctx, const char *sd, const char *img,
+                       const char *leaf, struct storage_chain *ret_chain,
+                       struct err *err);
+    /* Makes run_dir/storage/SD/IMG and checks legality (ERR_VOLUME_ILLEGAL).
+     * *ret_path: the leaf's path, for a VM. */
+    int (*image_prepare)(void *ctx, const struct volume_id *id,
+                         bool allow_illegal, char ret_path[PATH_MAX],
+                         struct err *err);
+    int (*image_teardown)(void *ctx, const char *sd, const char *img,
+                          struct err *err);
+    /* ERR_NO_IMAGE when there is none (recovery treats that as done);
+     * ERR_VOLUME_SHARED when a template is in use; ERR_VOLUME_BUSY when a
+     * qemu process has one of its volumes open. */
+    int (*image_delete)(void *ctx, const char *sd, const char *img,
+                        struct err *err);
+
+    /* --- volumes --- */
+    /* ERR_VOLUME_EXISTS when the volume is there already, complete. */
+    int (*volume_create)(void *ctx, const struct volume_create *spec,
+                         struct err *err);
+    int (*volume_delete)(void *ctx, const struct volume_id *id,
+                         struct err *err);
+    int (*volume_info)(void *ctx, const struct volume_id *id,
+                       struct volume_info *ret_info, struct err *err);
+    int (*volume_lease)(void *ctx, const struct volume_id *id,
+                        struct lease_state *ret_lease, struct err *err);
+    int (*volume_set_legality)(void *ctx, const struct volume_id *id,
+                               enum volume_legality legality,
+                               struct err *err);
+    /* Empties the data of a volume made for a copy: a fresh file of the same
+     * format, size and backing. Refused (ERR_VOLUME_BUSY) when open in qemu,
+     * and unless the volume is ILLEGAL. */
+    int (*volume_reset)(void *ctx, const struct volume_id *id,
+                        struct err *err);
+
+    /* Which joined domain's volume a path is (any spelling: links resolved).
+     * ERR_NO_DISK when it is none of ours. */
+    int (*locate)(void *ctx, const char *path, struct volume_id *ret_id,
+                  struct err *err);
+};
+
+struct storage_port {
+    void *ctx;
+    const struct storage_ops *ops;
+};
+
+const char *volume_format_name(enum volume_format format); /* RAW, COW */
+const char *volume_allocation_name(enum volume_allocation allocation);
+const char *volume_role_name(enum volume_role role);
+const char *volume_legality_name(enum volume_legality legality);
+const char *domain_status_name(enum domain_status status); /* joined, ... */
+
+#endif
