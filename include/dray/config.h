@@ -22,7 +22,7 @@ struct config {
     gid_t full_gid; /* full_group = dray; (gid_t)-1: root only */
     gid_t read_gid; /* read_group = (none) */
     /* [host] */
-    unsigned host_id; /* id = 1: sanlock host id, 1..2000, one per host */
+    unsigned host_id;   /* id = 1: sanlock host id, 1..2000, one per host */
     char host_name[48]; /* name = (contents of /etc/machine-id): sanlock's
                            our_host_name should be the same */
     /* [storage] */
@@ -34,8 +34,8 @@ struct config {
     /* [libvirt] */
     char libvirt_uri[256]; /* uri = qemu:///system */
     /* [migrate] */
-    uint64_t buffer_bytes;      /* buffer_kib = 1024: mirror's buf-size */
-    unsigned converge_limit_s;  /* converge_limit = 0: no deadline */
+    uint64_t buffer_bytes;     /* buffer_kib = 1024: mirror's buf-size */
+    unsigned converge_limit_s; /* converge_limit = 0: no deadline */
     /* [tools] */
     char qemu_img[PATH_MAX]; /* qemu_img = /usr/bin/qemu-img */
     char sanlock[PATH_MAX];  /* sanlock = /usr/sbin/sanlock */

@@ -14,20 +14,22 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { EXEC_OUTPUT_MAX = 1024 * 1024 };
+enum {
+    EXEC_OUTPUT_MAX = 1024 * 1024
+};
 
 struct exec_result {
-    int status;    /* exit status; 128 + signal when killed */
-    char *out;     /* stdout, NUL-terminated; the caller's */
+    int status; /* exit status; 128 + signal when killed */
+    char *out;  /* stdout, NUL-terminated; the caller's */
     size_t out_len;
     char err[512]; /* the last of stderr, one line, for messages */
 };
 
 struct exec_options {
-    const char *cwd;      /* NULL: / */
-    int64_t deadline_ms;  /* time_now_ms() based; 0: 30 s from now */
-    uint64_t max_cpu_s;   /* RLIMIT_CPU, 0: none. Tools on guests' data */
-    uint64_t max_mem;     /* RLIMIT_AS in bytes, 0: none */
+    const char *cwd;     /* NULL: / */
+    int64_t deadline_ms; /* time_now_ms() based; 0: 30 s from now */
+    uint64_t max_cpu_s;  /* RLIMIT_CPU, 0: none. Tools on guests' data */
+    uint64_t max_mem;    /* RLIMIT_AS in bytes, 0: none */
 };
 
 /* Runs argv[0] to its end. 0 even when the program failed: see status.

@@ -15,7 +15,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum job_kind { JOB_DISK_MIGRATE };
+enum job_kind {
+    JOB_DISK_MIGRATE
+};
 
 /* Disk.migrate, strategy mirror. Authoritative copy: the source up to and
  * including JOB_PIVOTING unless qemu itself has the destination open; the
@@ -53,19 +55,19 @@ struct job_disk_move {
     char dst_sd[UUID_SIZE];
     char img[UUID_SIZE];
     char leaf[UUID_SIZE];
-    bool convert;     /* base_cow says the destination's base format */
-    bool base_cow;    /* true: COW, false: RAW */
+    bool convert;  /* base_cow says the destination's base format */
+    bool base_cow; /* true: COW, false: RAW */
     bool keep_source;
     char src_path[4096]; /* leaf as the VM had it */
     char dst_path[4096]; /* leaf on the destination; set in JOB_PREPARING */
 };
 
 struct job_progress {
-    uint64_t done;      /* bytes */
-    uint64_t total;     /* bytes; 0: not known yet */
-    uint64_t rate;      /* bytes/s, smoothed */
-    int64_t eta_s;      /* -1: not known */
-    int64_t pause_us;   /* the guest's pause at the pivot; -1: none yet */
+    uint64_t done;    /* bytes */
+    uint64_t total;   /* bytes; 0: not known yet */
+    uint64_t rate;    /* bytes/s, smoothed */
+    int64_t eta_s;    /* -1: not known */
+    int64_t pause_us; /* the guest's pause at the pivot; -1: none yet */
 };
 
 struct job {
@@ -73,9 +75,9 @@ struct job {
     enum job_kind kind;
     enum job_state state;
     struct job_disk_move move;
-    uint64_t limit;          /* bytes/s, 0: none */
+    uint64_t limit; /* bytes/s, 0: none */
     bool cancel_requested;
-    bool suspended;          /* we are about to suspend, or have suspended */
+    bool suspended; /* we are about to suspend, or have suspended */
     struct job_progress progress;
     enum job_state failed_in; /* phase of the error; valid with error.rc */
     struct err error;         /* why it fails or failed; rc 0: no error */

@@ -11,8 +11,7 @@
 struct journal;
 
 /* @dir is made if missing (0700). */
-int journal_new(const char *dir, struct journal **ret_journal,
-                struct err *err);
+int journal_new(const char *dir, struct journal **ret_journal, struct err *err);
 void journal_free(struct journal *journal);
 struct journal_port journal_port(struct journal *journal);
 

@@ -19,8 +19,8 @@ struct leases_options {
     const char *host_name; /* expected our_host_name */
 };
 
-int leases_new(const struct leases_options *options,
-               struct leases **ret_leases, struct err *err);
+int leases_new(const struct leases_options *options, struct leases **ret_leases,
+               struct err *err);
 void leases_free(struct leases *leases);
 struct lease_port leases_port(struct leases *leases);
 

@@ -32,27 +32,29 @@ struct migrate_ports {
 /* --- plan ------------------------------------------------------------- */
 
 struct migrate_request {
-    char vm[256];      /* name or UUID */
-    char disk[4096];   /* target ("vda"), image UUID, or source path */
-    char domain[256];  /* destination: name or UUID */
+    char vm[256];           /* name or UUID */
+    char disk[4096];        /* target ("vda"), image UUID, or source path */
+    char domain[256];       /* destination: name or UUID */
     char job_id[UUID_SIZE]; /* empty: we make one */
-    bool convert;      /* destination's base format is given: */
+    bool convert;           /* destination's base format is given: */
     bool base_cow;
     bool keep_source;
-    uint64_t limit;    /* bytes/s, 0: none */
+    uint64_t limit; /* bytes/s, 0: none */
 };
 
-enum { PLAN_OBSTACLES_MAX = 16 };
+enum {
+    PLAN_OBSTACLES_MAX = 16
+};
 
 struct migrate_plan {
     struct job_disk_move move; /* resolved; valid when no obstacle says so */
     size_t n_obstacles;        /* 0: can be done */
     struct err obstacles[PLAN_OBSTACLES_MAX];
     size_t chain_n;
-    uint64_t bytes;            /* to move: allocated, measured */
+    uint64_t bytes; /* to move: allocated, measured */
     struct domain_stats src, dst;
-    uint64_t required;         /* space needed on the destination */
-    int64_t expected_s;        /* -1: no rate known yet */
+    uint64_t required;  /* space needed on the destination */
+    int64_t expected_s; /* -1: no rate known yet */
 };
 
 /* Fails only when the request cannot be understood at all (unknown VM, disk,

@@ -23,9 +23,9 @@ struct err {
     char next[ERR_NEXT_SIZE];       /* what to do about it; may be empty */
 };
 
-#define ERR_INIT            \
-    {                       \
-        .code = ERR_GENERAL \
+#define ERR_INIT                                                               \
+    {                                                                          \
+        .code = ERR_GENERAL                                                    \
     }
 
 /* Fills @err (unless it holds an error already: the first one wins) with rc, a

@@ -13,21 +13,21 @@ struct list {
     struct list *prev, *next;
 };
 
-#define LIST_INIT(head)                  \
-    {                                    \
-        .prev = &(head), .next = &(head) \
+#define LIST_INIT(head)                                                        \
+    {                                                                          \
+        .prev = &(head), .next = &(head)                                       \
     }
 
-#define container_of(pointer, type, member) \
-    ((type *)((char *)(pointer) - offsetof(type, member)))
+#define container_of(pointer, type, member)                                    \
+    ((type *)((char *)(pointer)-offsetof(type, member)))
 
-#define list_for_each(item, head) \
+#define list_for_each(item, head)                                              \
     for (struct list *item = (head)->next; item != (head); item = item->next)
 
 /* The current item may be removed. */
-#define list_for_each_safe(item, tmp, head)                             \
-    for (struct list *item = (head)->next, *tmp = item->next;           \
-         item != (head); item = tmp, tmp = item->next)
+#define list_for_each_safe(item, tmp, head)                                    \
+    for (struct list *item = (head)->next, *tmp = item->next; item != (head);  \
+         item = tmp, tmp = item->next)
 
 static inline void list_init(struct list *head)
 {

@@ -19,22 +19,24 @@
 #define _cleanup_file_  _cleanup_(util_fclosep)
 
 /* Hands over what a cleanup variable holds: return TAKE(p). */
-#define TAKE(p)                \
-    ({                         \
-        __typeof__(p) p_ = (p); \
-        (p) = NULL;            \
-        p_;                    \
+#define TAKE(p)                                                                \
+    ({                                                                         \
+        __typeof__(p) p_ = (p);                                                \
+        (p) = NULL;                                                            \
+        p_;                                                                    \
     })
-#define TAKE_FD(fd)     \
-    ({                  \
-        int fd_ = (fd); \
-        (fd) = -1;      \
-        fd_;            \
+#define TAKE_FD(fd)                                                            \
+    ({                                                                         \
+        int fd_ = (fd);                                                        \
+        (fd) = -1;                                                             \
+        fd_;                                                                   \
     })
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
-enum { UUID_SIZE = 37 }; /* 36 characters and the NUL */
+enum {
+    UUID_SIZE = 37
+}; /* 36 characters and the NUL */
 
 /* The all-zero UUID: "no parent" in V5 metadata, "no pool" in VDSM's verbs. */
 #define UUID_BLANK "00000000-0000-0000-0000-000000000000"
@@ -65,8 +67,7 @@ bool str_ends_with(const char *s, const char *suffix);
 bool str_copy(char *dst, size_t size, const char *src);
 
 /* printf into a fresh string; NULL only when out of memory. */
-char *str_printf(const char *format, ...)
-    __attribute__((format(printf, 1, 2)));
+char *str_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* printf into a fixed buffer; false when it did not fit. */
 bool str_format(char *dst, size_t size, const char *format, ...)

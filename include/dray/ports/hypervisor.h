@@ -19,7 +19,12 @@ enum {
     DISK_TARGET_SIZE = 32, /* "vda" */
 };
 
-enum vm_state { VM_SHUTOFF, VM_RUNNING, VM_PAUSED, VM_OTHER };
+enum vm_state {
+    VM_SHUTOFF,
+    VM_RUNNING,
+    VM_PAUSED,
+    VM_OTHER
+};
 
 struct vm_info {
     char uuid[UUID_SIZE];
@@ -45,27 +50,27 @@ struct vm_disk {
     bool read_only;
     bool shareable;
     bool transient;
-    size_t chain_n;      /* layers libvirt knows (0 when the VM is off) */
-    uint64_t capacity;   /* virtual size; 0 when unknown */
-    bool job;            /* any block job runs on it */
+    size_t chain_n;    /* layers libvirt knows (0 when the VM is off) */
+    uint64_t capacity; /* virtual size; 0 when unknown */
+    bool job;          /* any block job runs on it */
     struct vm_mirror mirror;
 };
 
 struct vm_mirror_spec {
     char vm[UUID_SIZE];
     char target[DISK_TARGET_SIZE];
-    char path[PATH_MAX];      /* existing, freshly made destination leaf */
-    const char *format;       /* raw, qcow2 */
-    bool shallow;             /* the destination has a backing chain */
-    uint64_t bytes_per_s;     /* 0: no limit */
-    uint64_t buffer_bytes;    /* 0: qemu's default */
+    char path[PATH_MAX];   /* existing, freshly made destination leaf */
+    const char *format;    /* raw, qcow2 */
+    bool shallow;          /* the destination has a backing chain */
+    uint64_t bytes_per_s;  /* 0: no limit */
+    uint64_t buffer_bytes; /* 0: qemu's default */
 };
 
 struct vm_mirror_info {
-    bool job;          /* a copy job runs */
+    bool job; /* a copy job runs */
     bool ready;
-    uint64_t done;     /* bytes copied */
-    uint64_t total;    /* bytes to be copied; grows with the guest's writes */
+    uint64_t done;  /* bytes copied */
+    uint64_t total; /* bytes to be copied; grows with the guest's writes */
     char disk_path[PATH_MAX]; /* XML source of the disk now */
     char mirror_path[PATH_MAX];
 };
@@ -85,8 +90,8 @@ struct hypervisor_ops {
     int (*vm_list)(void *ctx, struct vm_info **ret_vms, size_t *ret_n,
                    struct err *err);
     /* By name or UUID. ERR_NO_VM. */
-    int (*vm_find)(void *ctx, const char *name_or_uuid,
-                   struct vm_info *ret_vm, struct err *err);
+    int (*vm_find)(void *ctx, const char *name_or_uuid, struct vm_info *ret_vm,
+                   struct err *err);
     /* The caller frees *ret_disks. */
     int (*vm_disks)(void *ctx, const char *vm, struct vm_disk **ret_disks,
                     size_t *ret_n, struct err *err);

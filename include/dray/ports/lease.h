@@ -15,9 +15,9 @@ struct lease_place {
     char lockspace[48];
     char resource[48];
     char path[PATH_MAX];
-    uint64_t offset;      /* bytes */
-    unsigned block_size;  /* 512 or 4096 */
-    unsigned alignment;   /* bytes, 1, 2, 4, 8 MiB */
+    uint64_t offset;     /* bytes */
+    unsigned block_size; /* 512 or 4096 */
+    unsigned alignment;  /* bytes, 1, 2, 4, 8 MiB */
 };
 
 struct lease_owner {
@@ -28,8 +28,8 @@ struct lease_owner {
 struct lease_held; /* one held lease; its own connection */
 
 enum {
-    LEASE_BUSY = 1,  /* someone live has it, and the deadline passed */
-    LEASE_NONE = 2,  /* nothing readable there */
+    LEASE_BUSY = 1, /* someone live has it, and the deadline passed */
+    LEASE_NONE = 2, /* nothing readable there */
 };
 
 struct lease_ops {

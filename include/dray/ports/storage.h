@@ -19,10 +19,24 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum volume_format { VOLUME_RAW, VOLUME_COW };
-enum volume_allocation { VOLUME_SPARSE, VOLUME_PREALLOCATED };
-enum volume_role { VOLUME_LEAF, VOLUME_INTERNAL, VOLUME_SHARED };
-enum volume_legality { VOLUME_LEGAL, VOLUME_ILLEGAL, VOLUME_FAKE };
+enum volume_format {
+    VOLUME_RAW,
+    VOLUME_COW
+};
+enum volume_allocation {
+    VOLUME_SPARSE,
+    VOLUME_PREALLOCATED
+};
+enum volume_role {
+    VOLUME_LEAF,
+    VOLUME_INTERNAL,
+    VOLUME_SHARED
+};
+enum volume_legality {
+    VOLUME_LEGAL,
+    VOLUME_ILLEGAL,
+    VOLUME_FAKE
+};
 
 enum {
     DOMAIN_NAME_SIZE = 256,
@@ -41,9 +55,9 @@ struct volume_id {
 
 /* Owner of a volume's or domain's lease, as read without taking it. */
 struct lease_state {
-    bool present;         /* a readable lease is there */
-    uint64_t owner_host;  /* 0: free */
-    uint64_t version;     /* sanlock's lver */
+    bool present;        /* a readable lease is there */
+    uint64_t owner_host; /* 0: free */
+    uint64_t version;    /* sanlock's lver */
     char path[PATH_MAX];
     uint64_t offset;
 };
@@ -98,9 +112,9 @@ struct domain_info {
     unsigned block_size;
     unsigned alignment;
     enum domain_status status;
-    bool read_only;      /* attached to an oVirt pool: we only look */
-    unsigned host_id;    /* ours in it, 0 while not joined */
-    char problem[256];   /* why DOMAIN_MISSING; empty otherwise */
+    bool read_only;    /* attached to an oVirt pool: we only look */
+    unsigned host_id;  /* ours in it, 0 while not joined */
+    char problem[256]; /* why DOMAIN_MISSING; empty otherwise */
 };
 
 struct domain_stats {
@@ -160,8 +174,8 @@ struct storage_ops {
     /* Refused (ERR_RELEASE_HOST_ID) while leases are held. Left: success. */
     int (*domain_leave)(void *ctx, const char *sd, struct err *err);
     /* Known domains; the caller frees *ret_infos. Never touches storage. */
-    int (*domain_list)(void *ctx, struct domain_info **ret_infos,
-                       size_t *ret_n, struct err *err);
+    int (*domain_list)(void *ctx, struct domain_info **ret_infos, size_t *ret_n,
+                       struct err *err);
     /* @name_or_sd -> UUID. Never touches storage. ERR_NO_DOMAIN; ERR_VALUE when
      * two domains have the name. */
     int (*domain_find)(void *ctx, const char *name_or_sd,
@@ -208,13 +222,11 @@ struct storage_ops {
     int (*volume_lease)(void *ctx, const struct volume_id *id,
                         struct lease_state *ret_lease, struct err *err);
     int (*volume_set_legality)(void *ctx, const struct volume_id *id,
-                               enum volume_legality legality,
-                               struct err *err);
+                               enum volume_legality legality, struct err *err);
     /* Empties the data of a volume made for a copy: a fresh file of the same
      * format, size and backing. Refused (ERR_VOLUME_BUSY) when open in qemu,
      * and unless the volume is ILLEGAL. */
-    int (*volume_reset)(void *ctx, const struct volume_id *id,
-                        struct err *err);
+    int (*volume_reset)(void *ctx, const struct volume_id *id, struct err *err);
 
     /* Which joined domain's volume a path is (any spelling: links resolved).
      * ERR_NO_DISK when it is none of ours. */

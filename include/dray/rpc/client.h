@@ -19,9 +19,11 @@ void rpc_client_free(struct rpc_client *client);
  * over (NULL: none). The caller puts *ret_result. 0; RPC_CLIENT_ERROR: the
  * server answered with an error, *ret_result is its error object; negative
  * errno. -EINTR when a signal came (the answer will be dropped). */
-enum { RPC_CLIENT_ERROR = 1 };
+enum {
+    RPC_CLIENT_ERROR = 1
+};
 int rpc_client_call(struct rpc_client *client, const char *method,
-                    struct json_object *params,
-                    struct json_object **ret_result, struct err *err);
+                    struct json_object *params, struct json_object **ret_result,
+                    struct err *err);
 
 #endif

@@ -32,7 +32,11 @@ enum {
     RPC_CLIENTS_MAX = 512,         /* 256 promised; the rest is head-room */
 };
 
-enum rpc_role { RPC_ROLE_NONE, RPC_ROLE_READ, RPC_ROLE_FULL };
+enum rpc_role {
+    RPC_ROLE_NONE,
+    RPC_ROLE_READ,
+    RPC_ROLE_FULL
+};
 
 struct rpc_access {
     gid_t full_gid; /* (gid_t)-1: none; root always has the full role */
@@ -43,8 +47,7 @@ struct rpc_access {
  * the call is answered. Answer now or later with rpc_reply() or rpc_fail(),
  * once; for notifications too (nothing is sent then). */
 typedef void (*rpc_request_fn)(void *arg, struct rpc_call *call,
-                               const char *method,
-                               struct json_object *params);
+                               const char *method, struct json_object *params);
 /* The connection is going away: forget it. */
 typedef void (*rpc_closed_fn)(void *arg, struct rpc_conn *conn);
 

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The daemon's parts and how they are wired. Everything here lives on the
+ * owner loop.
+ */
+#ifndef DAEMON_DAEMON_H
+#define DAEMON_DAEMON_H
+
+#include <dray/api.h>
+#include <dray/config.h>
+#include <dray/copy.h>
+#include <dray/domain.h>
+#include <dray/journal.h>
+#include <dray/lease.h>
+#include <dray/migrate.h>
+#include <dray/rpc/server.h>
+#include <dray/virt.h>
+#include <dray/work.h>
+
+struct sd_event;
+struct recovery;
+
+struct daemon {
+    struct config config;
+    struct sd_event *loop;
+    struct work *work;
+    struct leases *leases;
+    struct domains *domains;
+    struct virt *virt;
+    struct copier *copier;
+    struct journal *journal;
+    struct migrate_ports ports;
+    struct migrate_jobs *jobs;
+    struct api *api;
+    struct rpc_server *server;
+    struct recovery *recovery;
+};
+
+/* Builds all parts in order of need. On failure daemon_deinit() cleans up what
+ * is there. */
+int daemon_init(struct daemon *daemon, const struct config *config,
+                struct err *err);
+/* Serves until SIGTERM or SIGINT. Running mirrors are left alone. */
+int daemon_run(struct daemon *daemon, struct err *err);
+void daemon_deinit(struct daemon *daemon);
+
+/* The machine's clocks. */
+struct clock_port clock_real(void);
+
+/* Reads the journal, joins the domains that were joined before, hands the
+ * unfinished jobs over, and then lets requests in. Jobs that may have a VM
+ * suspended go first and wait for nothing. Goes on joining domains that are
+ * missing, for as long as the daemon lives. */
+int recovery_start(struct daemon *daemon, struct recovery **ret_recovery,
+                   struct err *err);
+void recovery_free(struct recovery *recovery);
+
+#endif

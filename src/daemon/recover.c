@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * From "just started" to "serving":
+ *
+ *  1. read the journal (worker);
+ *  2. take over the jobs that may have a VM suspended: nothing is waited for;
+ *  3. join all domains that were joined before, in parallel (workers);
+ *  4. when all have answered, or after JOIN_PATIENCE_MS, take over the other
+ *     unfinished jobs and let requests in.
+ *
+ * A domain that cannot be joined stays "missing" and is tried again every
+ * JOIN_RETRY_MS; it holds up nobody else. Domains go missing later too (the
+ * same list is looked at), so the retry timer runs as long as the daemon.
+ */
+#include "daemon.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-event.h>
+
+#include <dray/base/log.h>
+#include <dray/base/util.h>
+
+enum {
+    JOIN_PATIENCE_MS = 5000, /* a join takes 3 s with I/O timeout 1 */
+    JOIN_RETRY_MS = 10000,   /* as VDSM's domain monitor */
+};
+
+struct recovery {
+    struct daemon *daemon;
+    struct job *records;
+    size_t n_records;
+    size_t joining; /* joins under way */
+    bool serving;
+    struct work_timer *patience;
+    struct work_timer *retry;
+    struct err err; /* of the worker that reads the journal */
+    int rc;
+    size_t damaged;
+};
+
+struct join {
+    struct recovery *recovery;
+    char sd[UUID_SIZE];
+    char name[DOMAIN_NAME_SIZE];
+    bool first; /* not a retry: its failure is worth a line */
+    struct err err;
+    int rc;
+};
+
+struct hint {
+    struct daemon *daemon;
+    char vm[UUID_SIZE]; /* empty: all */
+};
+
+static void hint_deliver(void *arg)
+{
+    struct hint *hint = arg;
+
+    migrate_jobs_hint(hint->daemon->jobs, hint->vm[0] ? hint->vm : NULL);
+    free(hint);
+}
+
+/* On libvirt's event thread. A hint that is lost is made up for by polling. */
+static void hint_post(void *arg, const char *vm)
+{
+    struct hint *hint = calloc(1, sizeof(*hint));
+
+    if (!hint)
+        return;
+    hint->daemon = arg;
+    (void)str_copy(hint->vm, sizeof(hint->vm), vm ? vm : "");
+    if (work_post(hint->daemon->work, hint_deliver, hint) < 0)
+        free(hint);
+}
+
+/* Hands over the records that are (not) suspended. */
+static void adopt(struct recovery *recovery, bool suspended)
+{
+    struct err err = ERR_INIT;
+
+    for (size_t i = 0; i < recovery->n_records; i++) {
+        const struct job *job = &recovery->records[i];
+
+        if (job->suspended != suspended)
+            continue;
+        if (migrate_jobs_adopt(recovery->daemon->jobs, job, 1, &err) < 0)
+            log_error("job=%s cannot be taken over: %s", job->id, err.message);
+        err_clear(&err);
+    }
+}
+
+static void serve(struct recovery *recovery)
+{
+    if (recovery->serving)
+        return;
+    recovery->serving = true;
+    adopt(recovery, false);
+    api_set_ready(recovery->daemon->api, recovery->daemon->jobs);
+    (void)sd_notify(0, "READY=1"); /* without systemd nobody listens */
+    log_info("ready: %zu jobs in the journal", recovery->n_records);
+}
+
+static void patience_ended(void *arg)
+{
+    struct recovery *recovery = arg;
+
+    recovery->patience = NULL;
+    serve(recovery);
+}
+
+static void join_run(void *arg)
+{
+    struct join *join = arg;
+    const struct storage_port *storage = &join->recovery->daemon->ports.storage;
+    char sd[UUID_SIZE];
+
+    join->rc =
+        storage->ops->domain_join(storage->ctx, join->sd, NULL, sd, &join->err);
+}
+
+static void join_done(void *arg)
+{
+    struct join *join = arg;
+    struct recovery *recovery = join->recovery;
+
+    if (join->rc == 0)
+        log_info("domain=%s %s joined", join->sd, join->name);
+    else if (join->first)
+        log_warning("domain=%s %s is missing: %s", join->sd, join->name,
+                    join->err.message);
+    if (--recovery->joining == 0)
+        serve(recovery);
+    free(join);
+}
+
+static void join_start(struct recovery *recovery,
+                       const struct domain_info *info)
+{
+    struct join *join = calloc(1, sizeof(*join));
+
+    if (!join)
+        return; /* tried again by the timer */
+    join->recovery = recovery;
+    join->first = !recovery->serving;
+    (void)str_copy(join->sd, sizeof(join->sd), info->sd);
+    (void)str_copy(join->name, sizeof(join->name), info->name);
+    if (work_submit(recovery->daemon->work, join->sd, join_run, join_done,
+                    join) < 0) {
+        free(join);
+        return;
+    }
+    recovery->joining++;
+}
+
+static void join_missing(struct recovery *recovery)
+{
+    const struct storage_port *storage = &recovery->daemon->ports.storage;
+    _cleanup_free_ struct domain_info *infos = NULL;
+    struct err err = ERR_INIT;
+    size_t n = 0;
+
+    if (storage->ops->domain_list(storage->ctx, &infos, &n, &err) < 0) {
+        log_error("domains cannot be listed: %s", err.message);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (infos[i].status == DOMAIN_MISSING)
+            join_start(recovery, &infos[i]);
+}
+
+static void retry_missing(void *arg)
+{
+    struct recovery *recovery = arg;
+
+    recovery->retry = NULL;
+    if (recovery->joining == 0)
+        join_missing(recovery);
+    if (work_after(recovery->daemon->work, JOIN_RETRY_MS, retry_missing,
+                   recovery, &recovery->retry) < 0)
+        log_error("out of memory: missing domains are not tried again");
+}
+
+static void journal_read(void *arg)
+{
+    struct recovery *recovery = arg;
+    const struct journal_port *journal = &recovery->daemon->ports.journal;
+
+    recovery->rc = journal->ops->load(journal->ctx, &recovery->records,
+                                      &recovery->n_records, &recovery->damaged,
+                                      &recovery->err);
+}
+
+/* A journal that cannot be read ends the start: to go on would mean to forget
+ * which copy of a disk is right. */
+static void journal_done(void *arg)
+{
+    struct recovery *recovery = arg;
+    struct daemon *daemon = recovery->daemon;
+
+    if (recovery->rc < 0) {
+        log_error("the job journal cannot be read: %s", recovery->err.message);
+        (void)sd_event_exit(daemon->loop, recovery->rc);
+        return;
+    }
+    if (recovery->damaged)
+        log_error("%zu job records are damaged and left as they are: %s",
+                  recovery->damaged, recovery->err.message);
+    adopt(recovery, true);
+    join_missing(recovery);
+    if (recovery->joining == 0)
+        serve(recovery);
+    else if (work_after(daemon->work, JOIN_PATIENCE_MS, patience_ended,
+                        recovery, &recovery->patience) < 0)
+        serve(recovery);
+    if (work_after(daemon->work, JOIN_RETRY_MS, retry_missing, recovery,
+                   &recovery->retry) < 0)
+        log_error("out of memory: missing domains are not tried again");
+}
+
+int recovery_start(struct daemon *daemon, struct recovery **ret_recovery,
+                   struct err *err)
+{
+    const struct hypervisor_port *hypervisor = &daemon->ports.hypervisor;
+    struct recovery *recovery = calloc(1, sizeof(*recovery));
+
+    if (!recovery)
+        return err_set(err, -ENOMEM, "recovery: out of memory");
+    recovery->daemon = daemon;
+    hypervisor->ops->set_hint(hypervisor->ctx, hint_post, daemon);
+    if (work_submit(daemon->work, NULL, journal_read, journal_done, recovery) <
+        0) {
+        free(recovery);
+        return err_set(err, -ENOMEM, "recovery: out of memory");
+    }
+    *ret_recovery = recovery;
+    return 0;
+}
+
+/* The workers are gone by now, and their timers with them. */
+void recovery_free(struct recovery *recovery)
+{
+    if (!recovery)
+        return;
+    free(recovery->records);
+    free(recovery);
+}
