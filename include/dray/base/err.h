@@ -38,7 +38,8 @@ int err_set(struct err *err, int rc, const char *format, ...)
 int err_set_code(struct err *err, enum err_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Puts "<context>: " before the message. Returns err->rc. */
+/* Puts "<context>: " before the message. Returns err->rc; this and the next two
+ * turn a buffer nobody filled in (or NULL) into -EIO, never into success. */
 int err_wrap(struct err *err, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

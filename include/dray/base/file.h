@@ -18,7 +18,8 @@ int file_read(const char *path, size_t max, char **ret_text, size_t *ret_len,
 
 /* Replaces @path with the bytes: writes path + ".new", fsync, rename, fsync of
  * the directory. After 0 it is durable; after a failure the old file stands
- * (a ".new" may be left over). */
+ * (a ".new" may be left over), or the new one when only the last fsync failed:
+ * whole in any case. The mode is exact, whatever the umask. */
 int file_replace(const char *path, const void *data, size_t len, mode_t mode,
                  struct err *err);
 
