@@ -45,6 +45,8 @@ enum job_outcome {
     JOB_AGAIN,  /* the same act again after a while */
     JOB_FAIL,   /* undo, if this state still can */
     JOB_CANCEL, /* like JOB_FAIL, because somebody asked */
+    JOB_LANDED, /* qemu has the destination open already: forward from there */
+    JOB_OUTCOME_COUNT,
 };
 
 struct job_disk_move {
@@ -87,21 +89,32 @@ struct job {
     int64_t ended_ms; /* 0: not yet */
 };
 
+/* A new record in JOB_PLANNED. */
+void job_init(struct job *ret_job, const char *id,
+              const struct job_disk_move *move, uint64_t limit,
+              int64_t wall_ms);
+
 /* The table: what follows when @state's act came to @outcome. JOB_FAIL and
  * JOB_CANCEL give the undo path where the state has one; from JOB_PIVOTED on
- * both mean "again" (the destination is the only right copy: forward only). */
+ * both mean "again" (the destination is the only right copy: forward only).
+ * JOB_REMOVING with JOB_OK gives JOB_FAILED: see job_end_of_undo(). */
 enum job_state job_next(enum job_state state, enum job_outcome outcome);
 
-/* The state in which a job that JOB_REMOVING finished undoing ends. */
+/* The state in which a job that JOB_REMOVING finished undoing ends: cancelled
+ * when nothing but the request to cancel ended it. */
 enum job_state job_end_of_undo(const struct job *job);
 
 bool job_is_terminal(enum job_state state);
-/* A cancel in this state still brings the VM back to the source. */
+/* A cancel in this state leaves the VM on the source (true while it is being
+ * undone already: a repeated cancel is no error). */
 bool job_can_cancel(enum job_state state);
-/* Same intent: a repeated request with this record is the same job. */
+/* Same intent: a repeated request with this record is the same job. Compares
+ * what was asked (VM, image, destination, format, fate of the source), not what
+ * it was resolved to: after the move the source's path is another one. */
 bool job_same_request(const struct job *a, const struct job *b);
 
 const char *job_state_name(enum job_state state); /* "preparing", ... */
+/* 0 or -EINVAL. */
 int job_state_parse(const char *name, enum job_state *ret_state);
 const char *job_kind_name(enum job_kind kind); /* "disk_migrate" */
 /* VDSM's word for Host.getJobs: pending, running, aborting, aborted, done,
