@@ -4,7 +4,9 @@
  * LC_ALL=C, stdin from /dev/null, stdout and stderr captured and bounded, a
  * deadline after which its process group gets SIGKILL. No shell. Blocking;
  * any thread. The child dies with us (PR_SET_PDEATHSIG), so no tool writes on
- * after drayd is gone.
+ * after drayd is gone. The kernel ties that to the thread which started the
+ * child: one that ends takes its programs along. Workers live until
+ * work_free().
  */
 #ifndef DRAY_EXEC_H
 #define DRAY_EXEC_H
@@ -43,7 +45,9 @@ int exec_check(const char *const *argv, const struct exec_options *options,
                struct exec_result *ret_result, struct err *err);
 void exec_result_deinit(struct exec_result *result);
 
-/* A program that runs on: progress is read from its stdout by the caller. */
+/* A program that runs on: progress is read from its stdout by the caller, who
+ * calls exec_child_wait() now and then as well: it also takes what comes on
+ * stderr, on which the program would block in the end. No deadline of ours. */
 struct exec_child {
     pid_t pid;
     int pidfd;
@@ -54,10 +58,11 @@ struct exec_child {
 
 int exec_start(const char *const *argv, const struct exec_options *options,
                struct exec_child *ret_child, struct err *err);
-/* 0: ended, *ret_status as above, everything released. 1: still runs after
- * @timeout_ms. */
+/* 0: ended, *ret_status as above, everything released, out_fd too: read it to
+ * its end before. 1: still runs after @timeout_ms (negative: no limit). */
 int exec_child_wait(struct exec_child *child, int timeout_ms, int *ret_status);
-/* SIGKILL to its group, waits for the end, releases everything. */
+/* SIGKILL to its group, waits for the end, releases everything. Nothing to do
+ * after exec_child_wait() gave 0. */
 void exec_child_kill(struct exec_child *child);
 
 #endif

@@ -27,8 +27,9 @@ typedef void (*work_fn)(void *arg);
 int work_new(struct sd_event *loop, unsigned threads, struct work **ret_work,
              struct err *err);
 
-/* Waits for running requests, drops waiting ones (their done callback is not
- * called), joins the threads. On the owner loop. */
+/* Waits for running requests, drops waiting ones, joins the threads. No done
+ * callback is called from now on, not for what ran either, and no timer: their
+ * arguments are the caller's. On the owner loop, in no callback of ours. */
 void work_free(struct work *work);
 
 /* Runs run(arg) on a worker, then done(arg) on the owner loop. @key may be
@@ -41,7 +42,7 @@ int work_submit(struct work *work, const char *key, work_fn run, work_fn done,
 int work_post(struct work *work, work_fn done, void *arg);
 
 /* Calls fn(arg) on the owner loop in @delay_ms. *ret_timer (may be NULL)
- * stops it before it fired. Owner loop only. */
+ * stops it before it fired; it is gone when fn runs. Owner loop only. */
 struct work_timer;
 int work_after(struct work *work, int64_t delay_ms, work_fn fn, void *arg,
                struct work_timer **ret_timer);

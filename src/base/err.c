@@ -5,38 +5,24 @@
  * terminals and into logs, it is one line of UTF-8 whatever went in: names of
  * files and the last words of tools may be anything.
  */
-#include "utf8.h"
 #include <dray/base/err.h>
 #include <dray/base/util.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
 
-/* In place: control characters become blanks, other bytes '?'. A character
- * that the end of the buffer cut in two goes away the same way. */
-static void make_one_line(char *s)
-{
-    size_t len = strlen(s);
-    for (size_t i = 0; i < len;) {
-        size_t n = utf8_length(s + i, len - i);
-        if (n == 0)
-            s[i] = '?';
-        else if (utf8_is_control(s + i, n))
-            memset(s + i, ' ', n);
-        i += n ? n : 1;
-    }
-}
-
-static void format_line(char *dst, size_t size, const char *format,
-                        va_list args)
+__attribute__((format(printf, 3, 0))) static void format_line(
+    char *dst, size_t size, const char *format, va_list args)
 {
     if (vsnprintf(dst, size, format, args) < 0)
         (void)str_copy(dst, size, format); /* better than nothing */
-    make_one_line(dst);
+    str_make_line(dst);
 }
 
-static int fill(struct err *err, int rc, enum err_code code, const char *format,
-                va_list args)
+__attribute__((format(printf, 4, 0))) static int fill(struct err *err, int rc,
+                                                      enum err_code code,
+                                                      const char *format,
+                                                      va_list args)
 {
     if (!err || err->rc)
         return rc; /* the first one wins */
@@ -89,7 +75,7 @@ int err_wrap(struct err *err, const char *format, ...)
         size_t used = strlen(err->message);
         (void)str_format(err->message + used, sizeof(err->message) - used,
                          ": %s", inner);
-        make_one_line(err->message);
+        str_make_line(err->message);
     }
     return result(err);
 }
@@ -118,26 +104,34 @@ void err_clear(struct err *err)
         *err = (struct err)ERR_INIT;
 }
 
+struct code {
+    enum err_code code;
+    int errnum;
+    const char *name;
+};
+
+static const struct code *code_find(enum err_code code)
+{
+    static const struct code codes[] = {
+#define ERR_CODE_ROW(symbol, number, name, errnum) { symbol, errnum, name },
+        ERR_CODES(ERR_CODE_ROW)
+#undef ERR_CODE_ROW
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(codes); i++) {
+        if (codes[i].code == code)
+            return &codes[i];
+    }
+    return NULL;
+}
+
 const char *err_code_name(enum err_code code)
 {
-    switch (code) {
-#define ERR_CODE_NAME(symbol, number, name, errnum)                            \
-    case symbol:                                                               \
-        return (name);
-        ERR_CODES(ERR_CODE_NAME)
-#undef ERR_CODE_NAME
-    }
-    return err_code_name(ERR_GENERAL);
+    const struct code *row = code_find(code);
+    return row ? row->name : err_code_name(ERR_GENERAL);
 }
 
 int err_code_errno(enum err_code code)
 {
-    switch (code) {
-#define ERR_CODE_ERRNO(symbol, number, name, errnum)                           \
-    case symbol:                                                               \
-        return -(errnum);
-        ERR_CODES(ERR_CODE_ERRNO)
-#undef ERR_CODE_ERRNO
-    }
-    return err_code_errno(ERR_GENERAL);
+    const struct code *row = code_find(code);
+    return row ? -row->errnum : err_code_errno(ERR_GENERAL);
 }

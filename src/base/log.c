@@ -54,7 +54,7 @@ static size_t put_character(char *dst, const char *s, size_t len,
 /* Appends @text and the newline to @line, which holds @used bytes. */
 static size_t put_text(char line[LINE_SIZE], size_t used, const char *text)
 {
-    size_t room = LINE_SIZE - (sizeof(cut_mark) - 1) - ESCAPE_SIZE;
+    size_t room = LINE_SIZE - sizeof(cut_mark) - ESCAPE_SIZE;
     size_t len = strlen(text);
     size_t i = 0;
     while (i < len && used <= room) {
@@ -63,7 +63,7 @@ static size_t put_text(char line[LINE_SIZE], size_t used, const char *text)
         used += written;
     }
     const char *end = i < len ? cut_mark : "\n";
-    memcpy(line + used, end, strlen(end));
+    (void)str_copy(line + used, LINE_SIZE - used, end); /* there is room */
     return used + strlen(end);
 }
 

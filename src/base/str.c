@@ -91,3 +91,18 @@ bool str_is_utf8(const char *s, size_t len)
     }
     return true;
 }
+
+void str_make_line(char *s)
+{
+    size_t len = strlen(s);
+    for (size_t i = 0; i < len;) {
+        size_t n = utf8_length(s + i, len - i);
+        if (n == 0)
+            s[i] = '?';
+        else if (utf8_is_control(s + i, n))
+            memset(s + i, ' ', n);
+        i += n ? n : 1;
+    }
+    while (len > 0 && s[len - 1] == ' ')
+        s[--len] = '\0';
+}

@@ -21,6 +21,8 @@ struct list {
 #define container_of(pointer, type, member)                                    \
     ((type *)((char *)(pointer)-offsetof(type, member)))
 
+/* A name that is declared cannot stand in parentheses:
+ * NOLINTBEGIN(bugprone-macro-parentheses) */
 #define list_for_each(item, head)                                              \
     for (struct list *item = (head)->next; item != (head); item = item->next)
 
@@ -28,6 +30,8 @@ struct list {
 #define list_for_each_safe(item, tmp, head)                                    \
     for (struct list *item = (head)->next, *tmp = item->next; item != (head);  \
          item = tmp, tmp = item->next)
+
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 static inline void list_init(struct list *head)
 {

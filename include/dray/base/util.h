@@ -80,6 +80,10 @@ int str_to_u64(const char *s, uint64_t *ret_value);
 /* Well-formed UTF-8 without NUL (overlong forms and surrogates refused). */
 bool str_is_utf8(const char *s, size_t len);
 
+/* Makes one line of UTF-8 of anything, in place: control characters become
+ * blanks, other bytes '?', blanks at the end go. */
+void str_make_line(char *s);
+
 /* Exactly 36 characters, lower case hex and dashes in their places. */
 bool uuid_is_valid(const char *s);
 void uuid_new(char ret_uuid[UUID_SIZE]);
