@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The copier port: one thread per copy, which picks the way by the formats.
+ *
+ *   same format, same header    bytes.c
+ *   only the parent's format    bytes.c, then the header is changed in place
+ *   another format              convert.c
+ *
+ * A copy's thread does nothing but copy, so a storage that hangs takes only
+ * this thread. Signals stay with the main thread. The thread's last act is to
+ * set progress.finished; close() joins it, hence nothing writes afterwards.
+ */
+#include "copy.h"
+#include <assert.h>
+#include <dray/copy.h>
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+struct copier {
+    char qemu_img[PATH_MAX];
+};
+
+static void lock(struct copy *copy)
+{
+    int rc = pthread_mutex_lock(&copy->lock);
+    assert(rc == 0);
+    (void)rc;
+}
+
+static void unlock(struct copy *copy)
+{
+    int rc = pthread_mutex_unlock(&copy->lock);
+    assert(rc == 0);
+    (void)rc;
+}
+
+bool copy_is_stopped(const struct copy *copy)
+{
+    return atomic_load(&copy->stop);
+}
+
+uint64_t copy_limit(struct copy *copy)
+{
+    lock(copy);
+    uint64_t limit = copy->limit;
+    unlock(copy);
+    return limit;
+}
+
+void copy_report(struct copy *copy, uint64_t done, uint64_t total)
+{
+    lock(copy);
+    copy->progress.done = done < total ? done : total;
+    copy->progress.total = total;
+    unlock(copy);
+}
+
+void copy_wait(struct copy *copy, struct pollfd *fds, nfds_t n,
+               int64_t timeout_ms)
+{
+    fds[0] = (struct pollfd){ .fd = copy->wake_fd, .events = POLLIN };
+    int timeout = timeout_ms > 60000 ? 60000 : (int)timeout_ms;
+    if (poll(fds, n, timeout) <= 0 || !fds[0].revents || copy_is_stopped(copy))
+        return; /* a stop stays readable: nothing may wait after it */
+    eventfd_t count = 0;
+    (void)eventfd_read(copy->wake_fd, &count); /* only reset */
+}
+
+static void wake(struct copy *copy)
+{
+    (void)eventfd_write(copy->wake_fd, 1); /* full: it is awake already */
+}
+
+int copy_error(struct err *err, int rc, const char *verb, const char *path)
+{
+    errno = -rc;
+    if (rc != -ENOSPC && rc != -EDQUOT)
+        return err_set(err, rc, "%s %s: %m", verb, path);
+    (void)err_set_code(err, ERR_NO_SPACE, "%s %s: %m", verb, path);
+    return err_next(err, "free space on the destination domain, or choose "
+                         "another one, and start again");
+}
+
+static bool header_agrees(const struct copy_spec *spec)
+{
+    return spec->dst_format == VOLUME_RAW || !spec->dst_backing[0] ||
+           spec->src_backing_format == spec->dst_backing_format;
+}
+
+static int run(struct copy *copy, struct err *err)
+{
+    const struct copy_spec *spec = &copy->spec;
+    if (spec->src_format != spec->dst_format)
+        return convert_copy(copy, err);
+    int rc = bytes_copy(copy, err);
+    if (rc == 0 && !header_agrees(spec))
+        rc = convert_rebase(copy, err);
+    return rc;
+}
+
+static void *thread_main(void *arg)
+{
+    struct copy *copy = arg;
+    struct err err = ERR_INIT;
+    int rc = run(copy, &err);
+    if (rc == -ECANCELED)
+        (void)err_set(&err, rc, "copy of %s: stopped", copy->spec.src_path);
+    lock(copy);
+    copy->err = err;
+    copy->progress.result = rc;
+    copy->progress.finished = true;
+    if (rc == 0)
+        copy->progress.done = copy->progress.total;
+    unlock(copy);
+    return NULL;
+}
+
+static void copy_free(struct copy *copy)
+{
+    if (copy->wake_fd >= 0)
+        (void)close(copy->wake_fd);
+    (void)pthread_mutex_destroy(&copy->lock); /* cannot be held: joined */
+    free(copy);
+}
+
+/* The new thread inherits the mask: all blocked. */
+static int start_thread(struct copy *copy)
+{
+    sigset_t all, before;
+    (void)sigfillset(&all);
+    int rc = pthread_sigmask(SIG_SETMASK, &all, &before);
+    if (rc)
+        return -rc;
+    int started = pthread_create(&copy->thread, NULL, thread_main, copy);
+    rc = pthread_sigmask(SIG_SETMASK, &before, NULL);
+    assert(rc == 0); /* the mask is our own of before */
+    return -started;
+}
+
+static int check(const struct copy_spec *spec, struct err *err)
+{
+    if (spec->dst_format == VOLUME_RAW && spec->dst_backing[0])
+        return err_set(err, -EINVAL, "copy to %s: a raw volume has no parent",
+                       spec->dst_path);
+    if (spec->src_path[0] != '/' || spec->dst_path[0] != '/')
+        return err_set(err, -EINVAL, "copy %s to %s: not absolute paths",
+                       spec->src_path, spec->dst_path);
+    return 0;
+}
+
+static int op_start(void *ctx, const struct copy_spec *spec,
+                    struct copy **ret_copy, struct err *err)
+{
+    const struct copier *copier = ctx;
+    int rc = check(spec, err);
+    if (rc)
+        return rc;
+    struct copy *copy = calloc(1, sizeof(*copy));
+    if (!copy)
+        return err_set(err, -ENOMEM, "copy %s: out of memory", spec->src_path);
+    copy->spec = *spec;
+    copy->qemu_img = copier->qemu_img;
+    copy->limit = spec->bytes_per_s;
+    copy->err = (struct err)ERR_INIT;
+    (void)pthread_mutex_init(&copy->lock, NULL); /* cannot fail in glibc */
+    copy->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    rc = copy->wake_fd < 0 ? -errno : start_thread(copy);
+    if (rc) {
+        copy_free(copy);
+        return copy_error(err, rc, "start the copy of", spec->src_path);
+    }
+    *ret_copy = copy;
+    return 0;
+}
+
+static void op_poll(void *ctx, struct copy *copy, struct copy_progress *ret,
+                    struct err *err)
+{
+    (void)ctx;
+    lock(copy);
+    *ret = copy->progress;
+    if (ret->finished && ret->result && err && !err->rc)
+        *err = copy->err;
+    unlock(copy);
+}
+
+static void op_limit(void *ctx, struct copy *copy, uint64_t bytes_per_s)
+{
+    (void)ctx;
+    lock(copy);
+    bool changed = copy->limit != bytes_per_s;
+    copy->limit = bytes_per_s;
+    unlock(copy);
+    if (changed)
+        wake(copy);
+}
+
+static void op_close(void *ctx, struct copy *copy)
+{
+    (void)ctx;
+    if (!copy)
+        return;
+    atomic_store(&copy->stop, true);
+    wake(copy);
+    int rc = pthread_join(copy->thread, NULL);
+    assert(rc == 0);
+    (void)rc;
+    copy_free(copy);
+}
+
+int copier_new(const char *qemu_img, struct copier **ret_copier,
+               struct err *err)
+{
+    struct copier *copier = calloc(1, sizeof(*copier));
+    if (!copier)
+        return err_set(err, -ENOMEM, "copier: out of memory");
+    if (!str_copy(copier->qemu_img, sizeof(copier->qemu_img), qemu_img)) {
+        free(copier);
+        return err_set(err, -ENAMETOOLONG, "path of qemu-img: too long");
+    }
+    *ret_copier = copier;
+    return 0;
+}
+
+void copier_free(struct copier *copier)
+{
+    free(copier);
+}
+
+struct copier_port copier_port(struct copier *copier)
+{
+    static const struct copier_ops ops = {
+        .start = op_start,
+        .poll = op_poll,
+        .limit = op_limit,
+        .close = op_close,
+    };
+    return (struct copier_port){ .ctx = copier, .ops = &ops };
+}
