@@ -20,7 +20,7 @@
 #include <dray/exec.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -171,10 +171,11 @@ static int tool_error(struct err *err, const struct tool *tool)
 
 static int run_tool(struct tool *tool, const char *const *argv, struct err *err)
 {
-    char path[PATH_MAX]; /* dirname() writes into it */
-    (void)str_copy(path, sizeof(path), tool->copy->spec.dst_path);
+    char dir[PATH_MAX]; /* of the destination; absolute, op_start() checked */
+    (void)str_copy(dir, sizeof(dir), tool->copy->spec.dst_path);
+    *strrchr(dir, '/') = '\0';
     struct exec_options options = {
-        .cwd = dirname(path),
+        .cwd = dir[0] ? dir : "/",
         .deadline_ms = INT64_MAX, /* as long as the data takes */
     };
     int rc = exec_start(argv, &options, &tool->child, err);

@@ -72,9 +72,8 @@ static void fill(char *data, size_t n, uint64_t at, unsigned seed)
 void put_data(const char *path, uint64_t at, uint64_t len, unsigned seed)
 {
     _cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
-    _cleanup_free_ char *data = malloc(MIB);
+    static char data[MIB];
     assert_true(fd >= 0);
-    assert_non_null(data);
     while (len > 0) {
         size_t n = len < MIB ? (size_t)len : MIB;
         fill(data, n, at, seed);
@@ -94,9 +93,8 @@ uint64_t allocated_bytes(const char *path)
 
 static void compare_range(int a, int b, const struct extent *range)
 {
-    _cleanup_free_ char *x = malloc(2 * MIB);
-    assert_non_null(x);
-    char *y = x + MIB;
+    static char x[MIB];
+    static char y[MIB];
     for (uint64_t at = range->start; at < range->end;) {
         uint64_t left = range->end - at;
         size_t n = left < MIB ? (size_t)left : MIB;

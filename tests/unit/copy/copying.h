@@ -12,10 +12,8 @@
 
 #include <cmocka.h>
 
-enum {
-    KIB = 1024,
-    MIB = 1024 * KIB
-};
+#define KIB UINT64_C(1024)
+#define MIB (1024 * KIB)
 
 struct copying {
     char dir[64];

@@ -8,10 +8,8 @@
 
 #include <cmocka.h>
 
-enum {
-    KIB = 1024,
-    MIB = 1024 * KIB
-};
+#define KIB UINT64_C(1024)
+#define MIB (1024 * KIB)
 
 /* Moves chunks as a copy does, waiting when told to; bytes in @ms. */
 static uint64_t moved_in(struct bucket *bucket, int64_t *now_ms, int64_t ms,

@@ -168,9 +168,8 @@ static void a_limit_is_kept_and_can_be_lifted(void **state)
     struct copying *t = *state;
     struct copy *copy = NULL;
     const uint64_t limit = 8 * MIB;
-    int64_t since_ms = time_now_ms();
     start_big(t, limit, &copy);
-    since_ms = time_now_ms();
+    int64_t since_ms = time_now_ms();
     run_until(t, copy, since_ms, 3000);
     assert_false(look(t, copy).finished);
     uint64_t written = allocated_bytes(t->spec.dst_path);
