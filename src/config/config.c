@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The configuration file: what holds without one, and whom we take one from.
+ * drayd runs as root and the file names programs that it starts: whoever may
+ * write the file is root as well.
+ */
+#include "config-parse.h"
+#include "value.h"
+#include <dray/base/file.h>
+#include <dray/base/log.h>
+#include <dray/base/util.h>
+#include <dray/config.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum {
+    FILE_MAX = 64 * 1024,
+    BUFFER_BYTES = 1024 * 1024,
+    VDSM_ID = 36, /* user vdsm and group kvm on every oVirt host */
+};
+
+static const struct config defaults = {
+    .socket_path = "/run/drayd/drayd.sock",
+    .state_dir = "/var/lib/drayd",
+    .run_dir = "/run/drayd",
+    .workers = 16,
+    .log_level = LOG_LEVEL_INFO,
+    .full_gid = (gid_t)-1,
+    .read_gid = (gid_t)-1,
+    .host_id = 1,
+    .owner_uid = VDSM_ID,
+    .owner_gid = VDSM_ID,
+    .io_timeout_s = 10,
+    .require_watchdog = true,
+    .libvirt_uri = "qemu:///system",
+    .buffer_bytes = BUFFER_BYTES,
+    .converge_limit_s = 0,
+    .qemu_img = "/usr/bin/qemu-img",
+    .sanlock = "/usr/sbin/sanlock",
+};
+
+/* No machine id, as in a container: the name stays empty. */
+static void read_machine_id(char *dst, size_t size)
+{
+    _cleanup_free_ char *text = NULL;
+    size_t len = 0;
+    if (file_read("/etc/machine-id", size, &text, &len, NULL) < 0)
+        return;
+    text[strcspn(text, "\n")] = '\0';
+    const struct value_bounds bounds = { .max = size };
+    if (text[0]) /* and what sanlock would not take is none either */
+        (void)value_set_host_name(text, &bounds, dst, NULL);
+}
+
+void config_defaults(struct config *ret_config)
+{
+    *ret_config = defaults;
+    /* Without the group nobody but root gets in. */
+    (void)value_find_group("dray", &ret_config->full_gid);
+    read_machine_id(ret_config->host_name, sizeof(ret_config->host_name));
+}
+
+static int check_owner(int fd, const char *path, struct err *err)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return err_set(err, -errno, "stat %s: %m", path);
+    if (!S_ISREG(st.st_mode))
+        return err_set(err, -EINVAL, "%s is not a regular file", path);
+    if ((st.st_mode & (S_IWGRP | S_IWOTH)) == 0 &&
+        (st.st_uid == 0 || st.st_uid == geteuid()))
+        return 0;
+    int rc =
+        err_set(err, -EPERM, "%s may be written by others than root", path);
+    (void)err_next(err, "chown root:root %s; chmod go-w %s", path, path);
+    return rc;
+}
+
+/* A symbolic link is fine: what it leads to is checked. */
+static int read_text(const char *path, char *text, size_t size, size_t *ret_len,
+                     struct err *err)
+{
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return err_set(err, -errno, "open %s: %m", path);
+    int rc = check_owner(fd, path, err);
+    if (rc < 0)
+        return rc;
+    size_t len = 0;
+    ssize_t n = 0;
+    while (len < size && (n = read(fd, text + len, size - len)) > 0)
+        len += (size_t)n;
+    if (n < 0)
+        return err_set(err, -errno, "read %s: %m", path);
+    if (len == size)
+        return err_set(err, -EFBIG, "%s is larger than %zu bytes", path,
+                       size - 1);
+    *ret_len = len;
+    return 0;
+}
+
+int config_load(const char *path, struct config *ret_config, struct err *err)
+{
+    _cleanup_free_ char *text = malloc(FILE_MAX + 1);
+    _cleanup_free_ struct config *config = malloc(sizeof(*config));
+    size_t len = 0;
+    if (!text || !config)
+        return err_set(err, -ENOMEM, "read %s: out of memory", path);
+    int rc = read_text(path, text, FILE_MAX + 1, &len, err);
+    if (rc < 0)
+        return rc;
+    config_defaults(config);
+    rc = config_parse(text, len, path, config, err);
+    if (rc < 0)
+        return rc;
+    if (!config->host_name[0])
+        return err_set(err, -EINVAL,
+                       "%s: this host has no /etc/machine-id: give it a name "
+                       "in section [host]",
+                       path);
+    *ret_config = *config;
+    return 0;
+}

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Values of drayd.conf. Nothing is guessed: "10s", "0x10" or " yes please" are
+ * errors, not numbers or booleans.
+ */
+#include "value.h"
+#include <dray/base/log.h>
+#include <dray/base/util.h>
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <string.h>
+
+enum {
+    BYTES_PER_KIB = 1024,
+    /* An entry with all the members of a large directory's group. */
+    ENTRY_SIZE = 512 * 1024,
+};
+
+int value_set_text(const char *text, const struct value_bounds *bounds,
+                   void *field, struct err *err)
+{
+    if (!text[0])
+        return err_set(err, -EINVAL, "has no value");
+    if (strlen(text) >= bounds->max)
+        return err_set(err, -EINVAL, "is longer than %llu bytes",
+                       (unsigned long long)bounds->max - 1);
+    (void)str_copy(field, bounds->max, text); /* checked: it fits */
+    return 0;
+}
+
+int value_set_path(const char *text, const struct value_bounds *bounds,
+                   void *field, struct err *err)
+{
+    if (text[0] != '/')
+        return err_set(err, -EINVAL, "'%s' is not an absolute path", text);
+    return value_set_text(text, bounds, field, err);
+}
+
+/* What sanlock and the people who read its status can take. */
+int value_set_host_name(const char *text, const struct value_bounds *bounds,
+                        void *field, struct err *err)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyz"
+                                  "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                  "0123456789.-_";
+    if (text[strspn(text, allowed)])
+        return err_set(err, -EINVAL,
+                       "'%s' has other characters than A-Z a-z 0-9 . - _",
+                       text);
+    return value_set_text(text, bounds, field, err);
+}
+
+static int parse_number(const char *text, const struct value_bounds *bounds,
+                        uint64_t *ret_value, struct err *err)
+{
+    uint64_t value = 0;
+    if (str_to_u64(text, &value) < 0 || value < bounds->min ||
+        value > bounds->max)
+        return err_set(err, -EINVAL, "'%s' is not a number from %llu to %llu",
+                       text, (unsigned long long)bounds->min,
+                       (unsigned long long)bounds->max);
+    *ret_value = value;
+    return 0;
+}
+
+int value_set_unsigned(const char *text, const struct value_bounds *bounds,
+                       void *field, struct err *err)
+{
+    uint64_t value = 0;
+    int rc = parse_number(text, bounds, &value, err);
+    if (rc == 0)
+        *(unsigned *)field = (unsigned)value;
+    return rc;
+}
+
+int value_set_kib(const char *text, const struct value_bounds *bounds,
+                  void *field, struct err *err)
+{
+    uint64_t value = 0;
+    int rc = parse_number(text, bounds, &value, err);
+    if (rc == 0)
+        *(uint64_t *)field = value * BYTES_PER_KIB;
+    return rc;
+}
+
+int value_set_log_level(const char *text, const struct value_bounds *bounds,
+                        void *field, struct err *err)
+{
+    static const struct {
+        const char *name;
+        enum log_level level;
+    } levels[] = {
+        {"error",    LOG_LEVEL_ERROR  },
+        { "warning", LOG_LEVEL_WARNING},
+        { "info",    LOG_LEVEL_INFO   },
+        { "debug",   LOG_LEVEL_DEBUG  },
+    };
+    (void)bounds;
+    for (size_t i = 0; i < ARRAY_SIZE(levels); i++) {
+        if (str_equal(levels[i].name, text)) {
+            *(unsigned *)field = levels[i].level;
+            return 0;
+        }
+    }
+    return err_set(err, -EINVAL, "'%s' is none of error, warning, info, debug",
+                   text);
+}
+
+int value_set_bool(const char *text, const struct value_bounds *bounds,
+                   void *field, struct err *err)
+{
+    static const struct {
+        const char *name;
+        bool value;
+    } words[] = {
+        {"yes",    true },
+        { "no",    false},
+        { "true",  true },
+        { "false", false},
+        { "on",    true },
+        { "off",   false},
+    };
+    (void)bounds;
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+        if (str_equal(words[i].name, text)) {
+            *(bool *)field = words[i].value;
+            return 0;
+        }
+    }
+    return err_set(err, -EINVAL, "'%s' is neither yes nor no", text);
+}
+
+static int find_user(const char *name, uid_t *ret_uid)
+{
+    _cleanup_free_ char *buffer = malloc(ENTRY_SIZE);
+    if (!buffer)
+        return -ENOMEM;
+    struct passwd entry;
+    struct passwd *found = NULL;
+    int rc = getpwnam_r(name, &entry, buffer, ENTRY_SIZE, &found);
+    if (!found)
+        return rc ? -rc : -ENOENT;
+    *ret_uid = found->pw_uid;
+    return 0;
+}
+
+int value_find_group(const char *name, gid_t *ret_gid)
+{
+    _cleanup_free_ char *buffer = malloc(ENTRY_SIZE);
+    if (!buffer)
+        return -ENOMEM;
+    struct group entry;
+    struct group *found = NULL;
+    int rc = getgrnam_r(name, &entry, buffer, ENTRY_SIZE, &found);
+    if (!found)
+        return rc ? -rc : -ENOENT;
+    *ret_gid = found->gr_gid;
+    return 0;
+}
+
+/* (uid_t)-1 and (gid_t)-1 mean "leave as it is" to chown(): nobody's. */
+static bool is_id(const char *text, uint32_t *ret_id)
+{
+    uint64_t value = 0;
+    if (str_to_u64(text, &value) < 0 || value >= UINT32_MAX)
+        return false;
+    *ret_id = (uint32_t)value;
+    return true;
+}
+
+static int unknown(int rc, const char *what, const char *text, struct err *err)
+{
+    if (rc == -ENOENT)
+        return err_set(err, -EINVAL, "there is no %s '%s' on this host", what,
+                       text);
+    errno = -rc;
+    return err_set(err, rc, "look up the %s '%s': %m", what, text);
+}
+
+int value_set_user(const char *text, const struct value_bounds *bounds,
+                   void *field, struct err *err)
+{
+    uint32_t id = 0;
+    (void)bounds;
+    if (!text[0])
+        return err_set(err, -EINVAL, "has no value");
+    int rc = is_id(text, &id) ? 0 : find_user(text, &id);
+    if (rc < 0)
+        return unknown(rc, "user", text, err);
+    *(uid_t *)field = id;
+    return 0;
+}
+
+int value_set_group(const char *text, const struct value_bounds *bounds,
+                    void *field, struct err *err)
+{
+    uint32_t id = 0;
+    (void)bounds;
+    if (!text[0])
+        return err_set(err, -EINVAL, "has no value");
+    int rc = is_id(text, &id) ? 0 : value_find_group(text, &id);
+    if (rc < 0)
+        return unknown(rc, "group", text, err);
+    *(gid_t *)field = id;
+    return 0;
+}
+
+int value_set_group_or_none(const char *text, const struct value_bounds *bounds,
+                            void *field, struct err *err)
+{
+    if (text[0])
+        return value_set_group(text, bounds, field, err);
+    *(gid_t *)field = (gid_t)-1;
+    return 0;
+}

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * drayd.conf: what is understood, and that nothing else is.
+ */
+#include "../../../src/config/config-parse.h"
+#include <dray/base/log.h>
+#include <dray/base/util.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct config config;
+static struct err err;
+
+static int parse(const char *text)
+{
+    config_defaults(&config);
+    err_clear(&err);
+    return config_parse(text, strlen(text), "test.conf", &config, &err);
+}
+
+static void sets_every_key(void **state)
+{
+    (void)state;
+    const char *text = "[daemon]\nsocket = /a/sock\nstate_dir=/b\n"
+                       "run_dir = /c d\nworkers = 256\nlog_level = debug\n"
+                       "[access]\nfull_group = 0\nread_group = 4294967294\n"
+                       "[host]\nid = 2000\nname = Host-1.example_x\n"
+                       "[storage]\nowner = 107\ngroup = 108\n"
+                       "[lease]\nio_timeout = 1\nrequire_watchdog = no\n"
+                       "[libvirt]\nuri = test:///default\n"
+                       "[migrate]\nbuffer_kib = 64\nconverge_limit = 604800\n"
+                       "[tools]\nqemu_img = /q\nsanlock = /s\n";
+    assert_int_equal(parse(text), 0);
+    assert_string_equal(config.socket_path, "/a/sock");
+    assert_string_equal(config.state_dir, "/b");
+    assert_string_equal(config.run_dir, "/c d");
+    assert_int_equal(config.workers, 256);
+    assert_int_equal(config.log_level, LOG_LEVEL_DEBUG);
+    assert_int_equal(config.full_gid, 0);
+    assert_int_equal(config.read_gid, 4294967294U);
+    assert_int_equal(config.host_id, 2000);
+    assert_string_equal(config.host_name, "Host-1.example_x");
+    assert_int_equal(config.owner_uid, 107);
+    assert_int_equal(config.owner_gid, 108);
+    assert_int_equal(config.io_timeout_s, 1);
+    assert_false(config.require_watchdog);
+    assert_string_equal(config.libvirt_uri, "test:///default");
+    assert_int_equal(config.buffer_bytes, 65536);
+    assert_int_equal(config.converge_limit_s, 604800);
+    assert_string_equal(config.qemu_img, "/q");
+    assert_string_equal(config.sanlock, "/s");
+}
+
+static void keeps_defaults_of_what_is_not_said(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("# nothing\n\n; at all"), 0);
+    assert_string_equal(config.socket_path, "/run/drayd/drayd.sock");
+    assert_string_equal(config.state_dir, "/var/lib/drayd");
+    assert_string_equal(config.run_dir, "/run/drayd");
+    assert_int_equal(config.workers, 16);
+    assert_int_equal(config.log_level, LOG_LEVEL_INFO);
+    assert_int_equal(config.read_gid, (gid_t)-1);
+    assert_int_equal(config.host_id, 1);
+    assert_int_equal(config.owner_uid, 36);
+    assert_int_equal(config.owner_gid, 36);
+    assert_int_equal(config.io_timeout_s, 10);
+    assert_true(config.require_watchdog);
+    assert_string_equal(config.libvirt_uri, "qemu:///system");
+    assert_int_equal(config.buffer_bytes, 1048576);
+    assert_int_equal(config.converge_limit_s, 0);
+    assert_string_equal(config.qemu_img, "/usr/bin/qemu-img");
+    assert_string_equal(config.sanlock, "/usr/sbin/sanlock");
+}
+
+static void knows_six_words_for_booleans(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *word;
+        bool value;
+    } cases[] = {
+        {"yes",    true },
+        { "true",  true },
+        { "on",    true },
+        { "no",    false},
+        { "false", false},
+        { "off",   false},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        char text[64];
+        assert_true(str_format(text, sizeof(text),
+                               "[lease]\nrequire_watchdog = %s\n",
+                               cases[i].word));
+        assert_int_equal(parse(text), 0);
+        assert_int_equal(config.require_watchdog, cases[i].value);
+    }
+}
+
+static void finds_users_and_groups_by_name(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("[storage]\nowner = daemon\ngroup = sys\n"
+                           "[access]\nfull_group = root\nread_group = adm\n"),
+                     0);
+    assert_int_equal(config.owner_uid, 1);
+    assert_int_equal(config.owner_gid, 3);
+    assert_int_equal(config.full_gid, 0);
+    assert_int_equal(config.read_gid, 4);
+}
+
+static void takes_an_empty_group_for_nobody(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("[access]\nfull_group =\nread_group = \n"), 0);
+    assert_int_equal(config.full_gid, (gid_t)-1);
+    assert_int_equal(config.read_gid, (gid_t)-1);
+}
+
+/* The text and what the message must contain: line, key, cause. */
+static const char *const broken[][2] = {
+    {"[daemon]\nsockets = /a\n",                                            "test.conf:2: [daemon] sockets: is not"        },
+    { "workers = 1\n",                                                      "test.conf:1: [] workers: is not"              },
+    { "[host]\nworkers = 1\n",                                              "test.conf:2: [host] workers: is not"          },
+    { "[bogus]\nid = 1\n",                                                  "test.conf:1: unknown section: [bogus]"        },
+    { "[host]\nid = 1\n\n[hosts]\n",                                        "test.conf:4: unknown section: [hosts]"        },
+    { "[]\n",                                                               "test.conf:1: unknown section: []"             },
+    { "[host\nid = 1\n",                                                    "test.conf:1: unknown section: [host"          },
+    { "[host]\nid\n",                                                       "test.conf:2: neither"                         },
+    { "\n\n[host]\nid =\n",                                                 "test.conf:4: [host] id: '' is not a number"   },
+    { "[host]\nid = 0\n",                                                   "[host] id: '0' is not a number from 1 to 2000"},
+    { "[host]\nid = 2001\n",                                                "'2001' is not"                                },
+    { "[host]\nid = -1\n",                                                  "'-1' is not"                                  },
+    { "[host]\nid = 1x\n",                                                  "'1x' is not"                                  },
+    { "[host]\nid = 1 # mine\n",                                            "'1 # mine' is not"                            },
+    { "[host]\nid = 18446744073709551617\n",                                "is not a number"                              },
+    { "[host]\nid = 1\nid = 2\n",                                           "test.conf:3: [host] id: is given twice"       },
+    { "[host]\nid = 1\n name = a\n",                                        "test.conf:3: [host] id: is given twice"       },
+    { "[host]\nname =\n",                                                   "[host] name: has no value"                    },
+    { "[host]\nname = a b\n",                                               "has other characters"                         },
+    { "[host]\nname = 12345678901234567890123456789012345678901234567 8\n",
+     "has other characters"                                                                                                },
+    { "[host]\nname = 123456789012345678901234567890123456789012345678\n",
+     "is longer than 47 bytes"                                                                                             },
+    { "[daemon]\nworkers = 0\n",                                            "'0' is not a number from 1 to 256"            },
+    { "[daemon]\nworkers = 257\n",                                          "'257' is not"                                 },
+    { "[daemon]\nsocket = drayd.sock\n",                                    "is not an absolute path"                      },
+    { "[daemon]\nsocket =\n",                                               "is not an absolute path"                      },
+    { "[daemon]\nsocket = /3456789_123456789_123456789_123456789_123456789_"
+      "123456789_123456789_123456789_123456789_123456789_12345678\n",  "is longer than 107 bytes"                     },
+    { "[daemon]\nlog_level = 7\n",                                          "is none of error, warning, info, debug"       },
+    { "[lease]\nrequire_watchdog = maybe\n",                                "is neither yes nor no"                        },
+    { "[lease]\nrequire_watchdog = Yes\n",                                  "is neither yes nor no"                        },
+    { "[lease]\nio_timeout = 0\n",                                          "from 1 to 120"                                },
+    { "[lease]\nio_timeout = 121\n",                                        "from 1 to 120"                                },
+    { "[lease]\nio_timeout = 10s\n",                                        "from 1 to 120"                                },
+    { "[libvirt]\nuri =\n",                                                 "has no value"                                 },
+    { "[migrate]\nbuffer_kib = 63\n",                                       "from 64 to 262144"                            },
+    { "[migrate]\nconverge_limit = 604801\n",                               "from 0 to 604800"                             },
+    { "[storage]\nowner = no-such-user\n",                                  "there is no user 'no-such-user'"              },
+    { "[storage]\nowner =\n",                                               "[storage] owner: has no value"                },
+    { "[storage]\nowner = 4294967295\n",                                    "there is no user '4294967295'"                },
+    { "[storage]\ngroup = no-such-group\n",                                 "there is no group"                            },
+    { "[access]\nfull_group = no-such-group\n",                             "there is no group"                            },
+    { "[access]\nread_group = no-such-group\n",                             "there is no group"                            },
+    { "[tools]\nqemu_img = qemu-img\n",                                     "is not an absolute path"                      },
+    { "[libvirt]\nuri = \xff\n",                                            "test.conf: is not a text in UTF-8"            },
+};
+
+static void refuses_what_it_does_not_understand(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(broken); i++) {
+        assert_int_equal(parse(broken[i][0]), -EINVAL);
+        if (!strstr(err.message, broken[i][1]))
+            fail_msg("%s\n gave: %s\n not: %s", broken[i][0], err.message,
+                     broken[i][1]);
+        assert_true(err.next[0] != '\0');
+    }
+}
+
+static void refuses_a_nul_byte(void **state)
+{
+    (void)state;
+    static const char text[] = "[host]\nid = 2\0\n";
+    config_defaults(&config);
+    err_clear(&err);
+    assert_int_equal(
+        config_parse(text, sizeof(text) - 1, "test.conf", &config, &err),
+        -EINVAL);
+}
+
+static void names_a_line_that_is_too_long(void **state)
+{
+    (void)state;
+    char text[16 * 1024];
+    memset(text, 'x', sizeof(text));
+    memcpy(text, "\n[tools]\nsanlock = /", 20);
+    text[sizeof(text) - 1] = '\0';
+    assert_int_equal(parse(text), -EINVAL);
+    assert_non_null(strstr(err.message, "test.conf:3: line too long"));
+}
+
+static void survives_every_cut(void **state)
+{
+    (void)state;
+    static const char text[] = "[daemon]\nworkers = 12\n[tools]\nsanlock = /s";
+    for (size_t len = 0; len < sizeof(text); len++) {
+        config_defaults(&config);
+        err_clear(&err);
+        int rc = config_parse(text, len, "test.conf", &config, &err);
+        assert_true(rc == 0 || rc == -EINVAL);
+        assert_int_equal(rc, err.rc);
+    }
+}
+
+static void works_without_an_error_buffer(void **state)
+{
+    (void)state;
+    config_defaults(&config);
+    assert_int_equal(config_parse("[x]\n", 4, "test.conf", &config, NULL),
+                     -EINVAL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sets_every_key),
+        cmocka_unit_test(keeps_defaults_of_what_is_not_said),
+        cmocka_unit_test(knows_six_words_for_booleans),
+        cmocka_unit_test(finds_users_and_groups_by_name),
+        cmocka_unit_test(takes_an_empty_group_for_nobody),
+        cmocka_unit_test(refuses_what_it_does_not_understand),
+        cmocka_unit_test(refuses_a_nul_byte),
+        cmocka_unit_test(names_a_line_that_is_too_long),
+        cmocka_unit_test(survives_every_cut),
+        cmocka_unit_test(works_without_an_error_buffer),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
