@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What all requests to libvirt share: taking the connection, finding the VM,
+ * and turning libvirt's errors into ours. libvirt keeps its last error per
+ * thread and any later call replaces it, so it is read first of all.
+ */
+#include "call.h"
+#include <errno.h>
+#include <libvirt/virterror.h>
+#include <stdarg.h>
+#include <string.h>
+
+int call_begin(struct call *call, struct virt *virt, struct err *err)
+{
+    *call = (struct call){ .virt = virt, .err = err };
+    return connection_get(virt, &call->conn, err);
+}
+
+void call_end(struct call *call)
+{
+    if (call->vm)
+        (void)virDomainFree(call->vm); /* drops a reference */
+    if (call->conn)
+        (void)virConnectClose(call->conn); /* same */
+}
+
+int call_error_number(void)
+{
+    const virError *error = virGetLastError();
+    return error ? error->code : VIR_ERR_OK;
+}
+
+/* Not found, or a string that cannot be one. */
+static bool is_not_found(int number)
+{
+    return number == VIR_ERR_NO_DOMAIN || number == VIR_ERR_INVALID_ARG;
+}
+
+int call_begin_vm(struct call *call, struct virt *virt, const char *vm,
+                  struct err *err)
+{
+    int rc = call_begin(call, virt, err);
+    if (rc < 0)
+        return rc;
+    call->vm = virDomainLookupByUUIDString(call->conn, vm);
+    if (!call->vm && is_not_found(call_error_number()))
+        call->vm = virDomainLookupByName(call->conn, vm);
+    if (call->vm)
+        return 0;
+    if (!is_not_found(call_error_number()))
+        return call_fail(call, "VM %s", vm);
+    rc = err_set_code(err, ERR_NO_VM, "no VM has the name or UUID %s", vm);
+    (void)err_next(err, "see drayctl vm list");
+    return rc;
+}
+
+static int fill(const struct call *call, int number, const char *context,
+                const char *text)
+{
+    if (number == VIR_ERR_NO_DOMAIN)
+        return err_set_code(call->err, ERR_NO_VM, "%s: %s", context, text);
+    if (virConnectIsAlive(call->conn) == 0) {
+        connection_lost(call->virt, call->conn);
+        int rc = connection_away(call->virt, text, call->err);
+        (void)err_wrap(call->err, "%s", context);
+        return rc;
+    }
+    if (number != VIR_ERR_OPERATION_TIMEOUT)
+        return err_set(call->err, -EIO, "%s: %s", context, text);
+    int rc =
+        err_set_code(call->err, ERR_NOT_RESPONDING, "%s: %s", context, text);
+    (void)err_next(call->err, "another operation on the VM, or its qemu, "
+                              "hangs; try again later");
+    return rc;
+}
+
+int call_fail(const struct call *call, const char *format, ...)
+{
+    const virError *error = virGetLastError();
+    int number = error ? error->code : VIR_ERR_OK;
+    char text[ERR_MESSAGE_SIZE], context[ERR_MESSAGE_SIZE];
+    (void)str_copy(text, sizeof(text),
+                   error && error->message ? error->message
+                                           : "libvirt gives no reason");
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(context, sizeof(context), format, args); /* may be cut */
+    va_end(args);
+    return fill(call, number, context, text);
+}
+
+int call_xml(const struct call *call, unsigned flags, char **ret_text)
+{
+    char *text = virDomainGetXMLDesc(call->vm, flags);
+    if (!text)
+        return call_fail(call, "definition of VM %s",
+                         virDomainGetName(call->vm));
+    *ret_text = text;
+    return 0;
+}
+
+int call_disk(const struct call *call, unsigned flags, const char *target,
+              struct xml_disk *ret_disk)
+{
+    _cleanup_free_ char *text = NULL;
+    int rc = call_xml(call, flags, &text);
+    if (rc == 0)
+        rc = xml_disk(text, target, ret_disk, call->err);
+    if (rc != XML_NO_DISK)
+        return rc;
+    const char *name = virDomainGetName(call->vm);
+    rc = err_set_code(call->err, ERR_NO_DISK, "VM %s has no disk %s", name,
+                      target);
+    (void)err_next(call->err, "see drayctl vm disks %s", name);
+    return rc;
+}
+
+int call_is_active(const struct call *call, bool *ret_active)
+{
+    int rc = virDomainIsActive(call->vm);
+    if (rc < 0)
+        return call_fail(call, "state of VM %s", virDomainGetName(call->vm));
+    *ret_active = rc == 1;
+    return 0;
+}
+
+int call_is_persistent(const struct call *call, bool *ret_persistent)
+{
+    int rc = virDomainIsPersistent(call->vm);
+    if (rc < 0)
+        return call_fail(call, "state of VM %s", virDomainGetName(call->vm));
+    *ret_persistent = rc == 1;
+    return 0;
+}
+
+void call_uuid(virDomainPtr vm, char ret_uuid[UUID_SIZE])
+{
+    if (virDomainGetUUIDString(vm, ret_uuid) < 0)
+        ret_uuid[0] = '\0';
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The operations of ports/hypervisor.h, one file per group; contracts are
+ * there. ctx is the struct virt.
+ */
+#ifndef DRAY_VIRT_OPS_H
+#define DRAY_VIRT_OPS_H
+
+#include <dray/ports/hypervisor.h>
+
+/* vms.c */
+int virt_vm_list(void *ctx, struct vm_info **ret_vms, size_t *ret_n,
+                 struct err *err);
+int virt_vm_find(void *ctx, const char *name_or_uuid, struct vm_info *ret_vm,
+                 struct err *err);
+int virt_vm_disks(void *ctx, const char *vm, struct vm_disk **ret_disks,
+                  size_t *ret_n, struct err *err);
+int virt_vm_suspend(void *ctx, const char *vm, struct err *err);
+int virt_vm_resume(void *ctx, const char *vm, struct err *err);
+
+/* users.c */
+int virt_path_user(void *ctx, const char *path, struct vm_info *ret_vm,
+                   struct err *err);
+
+/* mirror.c */
+int virt_mirror_start(void *ctx, const struct vm_mirror_spec *spec,
+                      struct err *err);
+int virt_mirror_info(void *ctx, const char *vm, const char *target,
+                     struct vm_mirror_info *ret_info, struct err *err);
+int virt_mirror_limit(void *ctx, const char *vm, const char *target,
+                      uint64_t bytes_per_s, struct err *err);
+int virt_mirror_abort(void *ctx, const char *vm, const char *target,
+                      struct err *err);
+int virt_mirror_pivot(void *ctx, const char *vm, const char *target,
+                      struct err *err);
+void virt_mirror_failure(void *ctx, const char *vm, const char *target,
+                         char *ret_text, size_t size);
+
+/* truth.c */
+int virt_disk_truth(void *ctx, const char *vm, const char *target,
+                    struct vm_disk_truth *ret_truth, struct err *err);
+int virt_disk_set_persistent(void *ctx, const char *vm, const char *target,
+                             const char *path, const char *format,
+                             struct err *err);
+
+#endif

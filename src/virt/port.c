@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The table of operations that the use cases see.
+ */
+#include "connection.h"
+#include "ops.h"
+#include <dray/virt.h>
+
+static void set_hint(void *ctx, hypervisor_hint_fn fn, void *arg)
+{
+    connection_set_hint(ctx, fn, arg);
+}
+
+static int connected(void *ctx)
+{
+    return connection_is_up(ctx);
+}
+
+static const struct hypervisor_ops OPS = {
+    .vm_list = virt_vm_list,
+    .vm_find = virt_vm_find,
+    .vm_disks = virt_vm_disks,
+    .vm_suspend = virt_vm_suspend,
+    .vm_resume = virt_vm_resume,
+    .path_user = virt_path_user,
+    .mirror_start = virt_mirror_start,
+    .mirror_info = virt_mirror_info,
+    .mirror_limit = virt_mirror_limit,
+    .mirror_abort = virt_mirror_abort,
+    .mirror_pivot = virt_mirror_pivot,
+    .mirror_failure = virt_mirror_failure,
+    .disk_truth = virt_disk_truth,
+    .disk_set_persistent = virt_disk_set_persistent,
+    .set_hint = set_hint,
+    .connected = connected,
+};
+
+struct hypervisor_port virt_port(struct virt *virt)
+{
+    return (struct hypervisor_port){ .ctx = virt, .ops = &OPS };
+}
+
+const char *vm_state_name(enum vm_state state)
+{
+    switch (state) {
+    case VM_SHUTOFF:
+        return "shutoff";
+    case VM_RUNNING:
+        return "running";
+    case VM_PAUSED:
+        return "paused";
+    case VM_OTHER:
+        break;
+    }
+    return "other";
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Which VM uses a file, or a file in a directory. The answer decides whether
+ * something may be deleted, so doubt counts as use: the live and the
+ * persistent definition are looked at, the layers below a disk, and the
+ * destination of its mirror.
+ *
+ * Names are compared as they are and after resolving links. Of a VM that is
+ * off libvirt knows the top layer only: ask with the directory then.
+ */
+#include "call.h"
+#include "ops.h"
+#include "vms.h"
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct wanted {
+    const char *path;    /* as given */
+    char real[PATH_MAX]; /* resolved */
+};
+
+/* Links resolved; of a file that does not exist those of its directory;
+ * else the name itself. */
+static void resolve(const char *path, char ret_real[PATH_MAX])
+{
+    if (realpath(path, ret_real))
+        return;
+    char dir[PATH_MAX], real[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    if (slash && slash != path &&
+        str_format(dir, sizeof(dir), "%.*s", (int)(slash - path), path) &&
+        realpath(dir, real) &&
+        str_format(ret_real, PATH_MAX, "%s%s", real, slash))
+        return;
+    (void)str_copy(ret_real, PATH_MAX, path); /* cut off: matches nothing */
+}
+
+/* @path is @top, or below the directory @top. */
+static bool is_within(const char *path, const char *top)
+{
+    size_t len = strlen(top);
+    while (len > 1 && top[len - 1] == '/')
+        len--;
+    if (strncmp(path, top, len) != 0)
+        return false;
+    return path[len] == '\0' || path[len] == '/' || len == 1;
+}
+
+/* xml_layer_fn */
+static bool matches(void *arg, const char *path)
+{
+    const struct wanted *wanted = arg;
+    if (is_within(path, wanted->path))
+        return true;
+    char real[PATH_MAX];
+    resolve(path, real);
+    return is_within(real, wanted->real);
+}
+
+/* 1: it does. @flags: virDomainXMLFlags. */
+static int definition_uses(const struct call *call, unsigned flags,
+                           struct wanted *wanted)
+{
+    _cleanup_free_ char *text = NULL;
+    int rc = call_xml(call, flags, &text);
+    return rc < 0 ? rc : xml_layers(text, matches, wanted, call->err);
+}
+
+static int vm_uses(const struct call *call, struct wanted *wanted)
+{
+    int rc = definition_uses(call, 0, wanted);
+    if (rc)
+        return rc;
+    return definition_uses(call, VIR_DOMAIN_XML_INACTIVE, wanted);
+}
+
+/* 1: ret_vm was filled in; also 0 for a VM that has gone meanwhile. */
+static int check_vm(const struct call *call, virDomainPtr vm,
+                    struct wanted *wanted, struct vm_info *ret_vm)
+{
+    struct err err = ERR_INIT;
+    struct call mine = *call; /* borrows the references */
+    mine.vm = vm;
+    mine.err = &err;
+    int rc = vm_uses(&mine, wanted);
+    if (rc > 0) {
+        rc = vm_describe(&mine, vm, ret_vm);
+        if (rc == 0)
+            return 1;
+    }
+    if (rc < 0 && err.code == ERR_NO_VM)
+        return 0;
+    if (rc < 0 && call->err)
+        *call->err = err;
+    return rc;
+}
+
+int virt_path_user(void *ctx, const char *path, struct vm_info *ret_vm,
+                   struct err *err)
+{
+    _cleanup_call_ struct call call = { 0 };
+    int rc = call_begin(&call, ctx, err);
+    if (rc < 0)
+        return rc;
+    _cleanup_(vm_handles_put) struct vm_handles handles = { 0 };
+    rc = vm_handles_get(&call, &handles);
+    if (rc < 0)
+        return rc;
+    struct wanted wanted = { .path = path };
+    resolve(path, wanted.real);
+    struct vm_info user = { 0 };
+    for (size_t i = 0; i < handles.n && rc == 0; i++)
+        rc = check_vm(&call, handles.vms[i], &wanted, &user);
+    if (rc < 0)
+        return rc;
+    *ret_vm = user;
+    return 0;
+}

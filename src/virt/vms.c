@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * VMs and their disks as libvirt describes them.
+ *
+ * VMs come and go between two calls. One that is gone while we walk over all of
+ * them is left out; one that stops while we ask about its disks is described
+ * as a stopped one.
+ */
+#include "vms.h"
+#include "call.h"
+#include "ops.h"
+#include <errno.h>
+#include <libvirt/virterror.h>
+#include <stdlib.h>
+#include <string.h>
+
+int vm_handles_get(const struct call *call, struct vm_handles *ret_handles)
+{
+    virDomainPtr *vms = NULL;
+    int n = virConnectListAllDomains(call->conn, &vms, 0);
+    if (n < 0)
+        return call_fail(call, "list of VMs");
+    *ret_handles = (struct vm_handles){ .vms = vms, .n = (size_t)n };
+    return 0;
+}
+
+void vm_handles_put(struct vm_handles *handles)
+{
+    for (size_t i = 0; i < handles->n; i++)
+        (void)virDomainFree(handles->vms[i]); /* drops a reference */
+    free(handles->vms);
+}
+
+static enum vm_state state_of(int libvirt_state)
+{
+    switch (libvirt_state) {
+    case VIR_DOMAIN_RUNNING:
+    case VIR_DOMAIN_BLOCKED:
+        return VM_RUNNING;
+    case VIR_DOMAIN_PAUSED:
+        return VM_PAUSED;
+    case VIR_DOMAIN_SHUTOFF:
+        return VM_SHUTOFF;
+    default:
+        return VM_OTHER;
+    }
+}
+
+int vm_describe(const struct call *call, virDomainPtr vm,
+                struct vm_info *ret_info)
+{
+    struct vm_info info = { 0 };
+    call_uuid(vm, info.uuid);
+    const char *name = virDomainGetName(vm);
+    (void)str_copy(info.name, sizeof(info.name), name ? name : "");
+    int state;
+    int persistent = virDomainIsPersistent(vm);
+    if (persistent < 0 || virDomainGetState(vm, &state, NULL, 0) < 0)
+        return call_fail(call, "state of VM %s", info.name);
+    info.persistent = persistent == 1;
+    info.state = state_of(state);
+    *ret_info = info;
+    return 0;
+}
+
+/* For VMs found in a list: one that is gone since then is none. 0, 1 for
+ * such a one, or an error. */
+static int describe_if_there(const struct call *call, virDomainPtr vm,
+                             struct vm_info *ret_info)
+{
+    struct err err = ERR_INIT;
+    struct call quiet = *call;
+    quiet.err = &err;
+    int rc = vm_describe(&quiet, vm, ret_info);
+    if (rc == 0)
+        return 0;
+    if (err.code == ERR_NO_VM)
+        return 1;
+    if (call->err)
+        *call->err = err;
+    return rc;
+}
+
+int virt_vm_list(void *ctx, struct vm_info **ret_vms, size_t *ret_n,
+                 struct err *err)
+{
+    _cleanup_call_ struct call call = { 0 };
+    int rc = call_begin(&call, ctx, err);
+    if (rc < 0)
+        return rc;
+    _cleanup_(vm_handles_put) struct vm_handles handles = { 0 };
+    rc = vm_handles_get(&call, &handles);
+    if (rc < 0)
+        return rc;
+    _cleanup_free_ struct vm_info *vms = calloc(handles.n + 1, sizeof(*vms));
+    if (!vms)
+        return err_set(err, -ENOMEM, "list of VMs: out of memory");
+    size_t n = 0;
+    for (size_t i = 0; i < handles.n; i++) {
+        rc = describe_if_there(&call, handles.vms[i], &vms[n]);
+        if (rc < 0)
+            return rc;
+        if (rc == 0)
+            n++;
+    }
+    *ret_vms = TAKE(vms);
+    *ret_n = n;
+    return 0;
+}
+
+int virt_vm_find(void *ctx, const char *name_or_uuid, struct vm_info *ret_vm,
+                 struct err *err)
+{
+    _cleanup_call_ struct call call = { 0 };
+    int rc = call_begin_vm(&call, ctx, name_or_uuid, err);
+    if (rc < 0)
+        return rc;
+    return vm_describe(&call, call.vm, ret_vm);
+}
+
+/* 0 when libvirt cannot tell (no medium, file unreadable). */
+static uint64_t capacity_of(const struct call *call, const char *target)
+{
+    virDomainBlockInfo info;
+    if (virDomainGetBlockInfo(call->vm, target, &info, 0) < 0)
+        return 0;
+    return info.capacity;
+}
+
+static bool has_job(const struct call *call, const struct xml_disk *disk)
+{
+    virDomainBlockJobInfo info;
+    return disk->phase != MIRROR_NONE || disk->other_job ||
+           virDomainGetBlockJobInfo(call->vm, disk->disk.target, &info, 0) == 1;
+}
+
+int virt_vm_disks(void *ctx, const char *vm, struct vm_disk **ret_disks,
+                  size_t *ret_n, struct err *err)
+{
+    _cleanup_call_ struct call call = { 0 };
+    int rc = call_begin_vm(&call, ctx, vm, err);
+    if (rc < 0)
+        return rc;
+    bool active = false;
+    _cleanup_free_ char *text = NULL;
+    rc = call_is_active(&call, &active);
+    if (rc == 0)
+        rc = call_xml(&call, 0, &text);
+    if (rc < 0)
+        return rc;
+    _cleanup_free_ struct xml_disk *found = NULL;
+    size_t n = 0;
+    rc = xml_disks(text, &found, &n, err);
+    if (rc < 0)
+        return err_wrap(err, "VM %s", vm);
+    _cleanup_free_ struct vm_disk *disks = calloc(n + 1, sizeof(*disks));
+    if (!disks)
+        return err_set(err, -ENOMEM, "disks of VM %s: out of memory", vm);
+    for (size_t i = 0; i < n; i++) {
+        disks[i] = found[i].disk;
+        if (!disks[i].path[0])
+            continue;
+        disks[i].capacity = capacity_of(&call, disks[i].target);
+        disks[i].job = active && has_job(&call, &found[i]);
+    }
+    /* What could not be asked above was left out; a lost connection is not
+     * a disk of unknown size. */
+    if (virConnectIsAlive(call.conn) == 0)
+        return connection_away(ctx, "connection lost", err);
+    *ret_disks = TAKE(disks);
+    *ret_n = n;
+    return 0;
+}
+
+static bool is_in_state(const struct call *call, int wanted)
+{
+    int state;
+    return virDomainGetState(call->vm, &state, NULL, 0) == 0 && state == wanted;
+}
+
+int virt_vm_suspend(void *ctx, const char *vm, struct err *err)
+{
+    _cleanup_call_ struct call call = { 0 };
+    int rc = call_begin_vm(&call, ctx, vm, err);
+    if (rc < 0)
+        return rc;
+    if (is_in_state(&call, VIR_DOMAIN_PAUSED))
+        return 0;
+    if (virDomainSuspend(call.vm) < 0)
+        return call_fail(&call, "suspend VM %s", vm);
+    return 0;
+}
+
+int virt_vm_resume(void *ctx, const char *vm, struct err *err)
+{
+    _cleanup_call_ struct call call = { 0 };
+    int rc = call_begin_vm(&call, ctx, vm, err);
+    if (rc < 0)
+        return rc;
+    if (is_in_state(&call, VIR_DOMAIN_RUNNING))
+        return 0;
+    if (virDomainResume(call.vm) < 0)
+        return call_fail(&call, "resume VM %s", vm);
+    return 0;
+}

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the XML of a VM says about its disks.
+ *
+ * Paths and targets are compared and acted upon, so one that does not fit is
+ * an error and never cut off; a serial or an alias is for people and for
+ * matching, where a cut-off one matches nothing.
+ */
+#include "xml-tree.h"
+#include "xml.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* For values that may be cut off. */
+static int attribute_cut(const xmlNode *node, const char *name, char *ret_value,
+                         size_t size)
+{
+    int rc = xml_attribute(node, name, ret_value, size);
+    return rc == -ENAMETOOLONG ? 0 : rc;
+}
+
+static int serial_of(const xmlNode *disk, char *ret_serial, size_t size)
+{
+    const xmlNode *serial = xml_child(disk, "serial");
+    ret_serial[0] = '\0';
+    if (!serial)
+        return 0;
+    xmlChar *text = xmlNodeGetContent(serial);
+    if (!text)
+        return -ENOMEM;
+    (void)str_copy(ret_serial, size, (const char *)text);
+    xmlFree(text);
+    return 0;
+}
+
+/* A running VM's XML ends each chain with an empty <backingStore/>. */
+static bool is_layer(const xmlNode *node)
+{
+    return xml_child(node, "source") != NULL;
+}
+
+static size_t count_layers(const xmlNode *disk)
+{
+    size_t n = 0;
+    for (const xmlNode *node = disk; node && is_layer(node);
+         node = xml_child(node, "backingStore"))
+        n++;
+    return n;
+}
+
+/* Only a running VM's disk says where its chain ends. */
+static bool chain_is_known(const xmlNode *disk)
+{
+    char index[16] = "";
+    (void)xml_attribute(xml_child(disk, "source"), "index", index,
+                        sizeof(index));
+    return index[0] != '\0';
+}
+
+static enum mirror_phase phase_of(const char *ready)
+{
+    if (str_equal(ready, "yes"))
+        return MIRROR_READY;
+    if (str_equal(ready, "abort"))
+        return MIRROR_ABORTING;
+    if (str_equal(ready, "pivot"))
+        return MIRROR_PIVOTING;
+    return MIRROR_COPYING;
+}
+
+static int read_mirror(const xmlNode *disk, struct xml_disk *ret_disk)
+{
+    const xmlNode *mirror = xml_child(disk, "mirror");
+    if (!mirror)
+        return 0;
+    char job[16], ready[8];
+    int rc = attribute_cut(mirror, "job", job, sizeof(job));
+    if (rc == 0)
+        rc = attribute_cut(mirror, "ready", ready, sizeof(ready));
+    if (rc < 0)
+        return rc;
+    if (!str_equal(job, "copy")) {
+        ret_disk->other_job = true;
+        return 0;
+    }
+    struct vm_mirror *ret_mirror = &ret_disk->disk.mirror;
+    ret_mirror->present = true;
+    ret_disk->phase = phase_of(ready);
+    ret_mirror->ready = ret_disk->phase == MIRROR_READY;
+    return xml_source_path(mirror, ret_mirror->path, sizeof(ret_mirror->path));
+}
+
+static int read_names(const xmlNode *node, struct vm_disk *ret_disk)
+{
+    int rc = xml_attribute(xml_child(node, "target"), "dev", ret_disk->target,
+                           sizeof(ret_disk->target));
+    if (rc == 0)
+        rc = attribute_cut(node, "device", ret_disk->device,
+                           sizeof(ret_disk->device));
+    if (rc == 0)
+        rc =
+            attribute_cut(node, "type", ret_disk->type, sizeof(ret_disk->type));
+    if (rc == 0)
+        rc = attribute_cut(xml_child(node, "driver"), "type", ret_disk->format,
+                           sizeof(ret_disk->format));
+    if (rc == 0)
+        rc = attribute_cut(xml_child(node, "alias"), "name", ret_disk->alias,
+                           sizeof(ret_disk->alias));
+    if (rc == 0)
+        rc = serial_of(node, ret_disk->serial, sizeof(ret_disk->serial));
+    if (!ret_disk->device[0])
+        (void)str_copy(ret_disk->device, sizeof(ret_disk->device), "disk");
+    return rc;
+}
+
+static int read_disk(const xmlNode *node, struct xml_disk *ret_disk,
+                     struct err *err)
+{
+    *ret_disk = (struct xml_disk){ 0 };
+    struct vm_disk *disk = &ret_disk->disk;
+    int rc = read_names(node, disk);
+    if (rc == 0)
+        rc = xml_source_path(node, disk->path, sizeof(disk->path));
+    if (rc == 0)
+        rc = read_mirror(node, ret_disk);
+    if (rc < 0)
+        return err_set(err, rc, "VM's XML: disk %s: %s", disk->target,
+                       rc == -ENOMEM ? "out of memory" : "name too long");
+    disk->read_only = xml_child(node, "readonly") != NULL;
+    disk->shareable = xml_child(node, "shareable") != NULL;
+    disk->transient = xml_child(node, "transient") != NULL;
+    if (chain_is_known(node))
+        disk->chain_n = count_layers(node);
+    return 0;
+}
+
+int xml_disks(const char *text, struct xml_disk **ret_disks, size_t *ret_n,
+              struct err *err)
+{
+    _cleanup_doc_ xmlDoc *doc = NULL;
+    int rc = xml_tree_parse(text, &doc, err);
+    if (rc < 0)
+        return rc;
+    size_t n = 0;
+    for (xmlNode *node = xml_first_disk(doc); node; node = xml_next_disk(node))
+        n++;
+    _cleanup_free_ struct xml_disk *disks = calloc(n + 1, sizeof(*disks));
+    if (!disks)
+        return err_set(err, -ENOMEM, "VM's XML: out of memory");
+    size_t i = 0;
+    for (xmlNode *node = xml_first_disk(doc); node;
+         node = xml_next_disk(node)) {
+        rc = read_disk(node, &disks[i++], err);
+        if (rc < 0)
+            return rc;
+    }
+    *ret_disks = TAKE(disks);
+    *ret_n = n;
+    return 0;
+}
+
+int xml_disk(const char *text, const char *target, struct xml_disk *ret_disk,
+             struct err *err)
+{
+    _cleanup_doc_ xmlDoc *doc = NULL;
+    int rc = xml_tree_parse(text, &doc, err);
+    if (rc < 0)
+        return rc;
+    for (xmlNode *node = xml_first_disk(doc); node;
+         node = xml_next_disk(node)) {
+        struct xml_disk disk;
+        rc = read_disk(node, &disk, err);
+        if (rc < 0)
+            return rc;
+        if (str_equal(disk.disk.target, target)) {
+            *ret_disk = disk;
+            return 0;
+        }
+    }
+    return XML_NO_DISK;
+}
+
+/* @node and the layers below it. */
+static int walk_layers(const xmlNode *node, xml_layer_fn fn, void *arg)
+{
+    for (; node; node = xml_child(node, "backingStore")) {
+        char path[PATH_MAX];
+        int rc = xml_source_path(node, path, sizeof(path));
+        if (rc < 0)
+            return rc;
+        if (path[0] && fn(arg, path))
+            return 1;
+    }
+    return 0;
+}
+
+int xml_layers(const char *text, xml_layer_fn fn, void *arg, struct err *err)
+{
+    _cleanup_doc_ xmlDoc *doc = NULL;
+    int rc = xml_tree_parse(text, &doc, err);
+    for (xmlNode *disk = rc == 0 ? xml_first_disk(doc) : NULL; disk && rc == 0;
+         disk = xml_next_disk(disk)) {
+        rc = walk_layers(disk, fn, arg);
+        if (rc == 0)
+            rc = walk_layers(xml_child(disk, "mirror"), fn, arg);
+    }
+    if (rc < 0)
+        return err_set(err, rc, "VM's XML: a path is too long");
+    return rc;
+}

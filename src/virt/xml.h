@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * libvirt's XML of a VM, as functions on strings: nothing here talks to
+ * libvirt. The text comes from outside (parts of it were written by whoever
+ * defined the VM), so each function takes any string: -EBADMSG and a reason
+ * for what is no definition, or carries a DTD, or is larger than 4 MiB.
+ */
+#ifndef DRAY_VIRT_XML_H
+#define DRAY_VIRT_XML_H
+
+#include <dray/base/err.h>
+#include <dray/ports/hypervisor.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+enum {
+    XML_SIZE_MAX = 4 * 1024 * 1024
+};
+
+/* Outcomes. */
+enum {
+    XML_NO_DISK = 1,   /* no disk with this target */
+    XML_UNCHANGED = 2, /* it says so already */
+};
+
+/* What libvirt is doing with a mirror of kind copy. */
+enum mirror_phase {
+    MIRROR_NONE,
+    MIRROR_COPYING,
+    MIRROR_READY,
+    MIRROR_ABORTING,
+    MIRROR_PIVOTING,
+};
+
+struct xml_disk {
+    struct vm_disk disk; /* capacity and job are left 0 */
+    enum mirror_phase phase;
+    bool other_job; /* a <mirror> of another kind (active commit) */
+};
+
+/* All disks in the order of the definition. The caller frees *ret_disks. */
+int xml_disks(const char *text, struct xml_disk **ret_disks, size_t *ret_n,
+              struct err *err);
+
+/* One disk. 0 or XML_NO_DISK. */
+int xml_disk(const char *text, const char *target, struct xml_disk *ret_disk,
+             struct err *err);
+
+/* Calls fn(arg, path) for each file and device that a disk of the VM reads or
+ * writes: its layers, and those of its mirror's destination. fn returns true
+ * to end the walk, which then gives 1. */
+typedef bool (*xml_layer_fn)(void *arg, const char *path);
+int xml_layers(const char *text, xml_layer_fn fn, void *arg, struct err *err);
+
+/* The <disk> that virDomainBlockCopy() wants as destination. @path must be
+ * absolute UTF-8 without control characters. The caller frees *ret_text. */
+int xml_copy_destination(const char *path, bool is_block, const char *format,
+                         char **ret_text, struct err *err);
+
+/* The definition with another source for one disk; what libvirt knew about
+ * the old one's layers is dropped. 0, XML_NO_DISK or XML_UNCHANGED (in both
+ * cases *ret_text stays as it was). The caller frees *ret_text. */
+struct xml_source {
+    const char *path;
+    const char *format;
+    bool is_block;
+};
+int xml_set_source(const char *text, const char *target,
+                   const struct xml_source *source, char **ret_text,
+                   struct err *err);
+
+#endif
