@@ -41,6 +41,7 @@
 #include <sys/reboot.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -362,6 +363,17 @@ static void serve(const int fds[], int count)
         continue;
 }
 
+/* Letters arrive as they are typed and do not show up among our lines. */
+static void quiet_console(void)
+{
+    struct termios t;
+
+    if (tcgetattr(STDIN_FILENO, &t) == 0) {
+        t.c_lflag &= ~(tcflag_t)(ECHO | ICANON);
+        (void)tcsetattr(STDIN_FILENO, TCSANOW, &t);
+    }
+}
+
 int main(void)
 {
     char cmdline[2048] = "", names[64] = "vda";
@@ -374,6 +386,7 @@ int main(void)
     if (wanted)
         sscanf(wanted, "dray.disks=%63[a-z,]", names);
     crc_init();
+    quiet_console();
     serve(fds, start_disks(names, cmdline, fds));
     say("BYE");
     sync();

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Fixtures: one private host per run, everything else per test."""
+import pytest
+
+from drayd import Drayd
+from guest import Guest
+from host import Host
+
+
+@pytest.fixture(scope='session')
+def host():
+    """sanlock (our_host_name drayd-test) and libvirtd run on it."""
+    the_host = Host()
+    the_host.start_sanlock()
+    the_host.start_libvirtd()
+    return the_host  # private-host takes everything away
+
+
+@pytest.fixture
+def make_fs(host):
+    """make_fs('xfs', mib=1024) -> mount point; gone after the test."""
+    mounts = []
+
+    def make(kind='ext4', mib=1024):
+        mounts.append(host.make_fs(kind, mib))
+        return mounts[-1]
+    yield make
+    for mount in reversed(mounts):
+        host.drop_fs(mount, lazy=True)
+
+
+@pytest.fixture
+def make_guest(host):
+    """make_guest([Disk(...)], rate=...) -> a guest that has begun to write;
+    destroyed after the test."""
+    guests = []
+
+    def make(disks, **options):
+        guests.append(Guest(host, disks, **options))
+        return guests[-1].start()
+    yield make
+    for guest in guests:
+        guest.destroy()
+
+
+@pytest.fixture
+def drayd(host):
+    """A fresh drayd; it has not joined any domain."""
+    daemon = Drayd(host).start()
+    yield daemon
+    daemon.kill()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    the_host = getattr(item, 'funcargs', {}).get('host')
+    if report.failed and the_host:
+        report.sections.append(('logs of the private host',
+                                the_host.report()))
