@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * drayctl's end of the socket: one call at a time, blocking. The server is ours
+ * and answers one line per request; an answer with another id belongs to a call
+ * that was given up (a signal came) and is dropped, as are notifications.
+ */
+#include <dray/base/util.h>
+#include <dray/rpc/client.h>
+#include <errno.h>
+#include <json-c/json.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+struct rpc_client {
+    int fd;
+    int32_t next_id;
+    char *bytes; /* received, not yet a whole line */
+    size_t len, size;
+};
+
+static int explain_connect(const char *path, int errnum, struct err *err)
+{
+    (void)err_set(err, -errnum, "cannot reach drayd at %s: %s", path,
+                  strerrordesc_np(errnum));
+    if (errnum == EACCES || errnum == EPERM)
+        return err_next(err, "run as root, or as a member of the group in "
+                             "drayd.conf (full_group)");
+    return err_next(err, "start it: systemctl start drayd");
+}
+
+int rpc_client_connect(const char *path, struct rpc_client **ret_client,
+                       struct err *err)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    if (!str_copy(address.sun_path, sizeof(address.sun_path), path))
+        return err_set(err, -ENAMETOOLONG, "%s: too long for a socket", path);
+
+    _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return err_set(err, -errno, "socket: %m");
+    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+        return explain_connect(path, errno, err);
+    struct rpc_client *client = calloc(1, sizeof(*client));
+    if (!client)
+        return err_set(err, -ENOMEM, "no memory for a connection");
+    client->fd = TAKE_FD(fd);
+    client->next_id = 1;
+    *ret_client = client;
+    return 0;
+}
+
+void rpc_client_free(struct rpc_client *client)
+{
+    if (!client)
+        return;
+    (void)close(client->fd); /* all was sent or does not matter */
+    free(client->bytes);
+    free(client);
+}
+
+static int lost(struct err *err, int r)
+{
+    (void)err_set(err, r, "drayd closed the connection");
+    return err_next(err, "look at its log: journalctl -u drayd");
+}
+
+/* send() instead of write(): no SIGPIPE when drayd has gone. */
+static int send_all(int fd, const char *bytes, size_t n, struct err *err)
+{
+    while (n > 0) {
+        ssize_t sent = send(fd, bytes, n, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR)
+            continue; /* half a request must not stay behind */
+        if (sent < 0 && (errno == EPIPE || errno == ECONNRESET))
+            return 0; /* it stopped reading: its reason is to be received */
+        if (sent < 0)
+            return lost(err, -errno);
+        bytes += sent;
+        n -= (size_t)sent;
+    }
+    return 0;
+}
+
+static int send_request(struct rpc_client *client, int32_t id,
+                        const char *method, struct json_object *params,
+                        struct err *err)
+{
+    struct json_object *request = json_object_new_object();
+    int r = -ENOMEM;
+
+    if (request) {
+        (void)json_object_object_add(request, "jsonrpc",
+                                     json_object_new_string("2.0"));
+        (void)json_object_object_add(request, "id", json_object_new_int(id));
+        (void)json_object_object_add(request, "method",
+                                     json_object_new_string(method));
+        if (params)
+            (void)json_object_object_add(request, "params",
+                                         json_object_get(params));
+        const char *text =
+            json_object_to_json_string_ext(request, JSON_C_TO_STRING_PLAIN);
+        _cleanup_free_ char *line = text ? str_printf("%s\n", text) : NULL;
+        if (line)
+            r = send_all(client->fd, line, strlen(line), err);
+    }
+    json_object_put(request);
+    return r == -ENOMEM ? err_set(err, r, "no memory for the request") : r;
+}
+
+static int receive(struct rpc_client *client, struct err *err)
+{
+    if (client->size - client->len < 4096) {
+        size_t size = client->size ? client->size * 2 : 16384;
+        char *bytes = realloc(client->bytes, size);
+        if (!bytes)
+            return err_set(err, -ENOMEM, "no memory for the answer");
+        client->bytes = bytes;
+        client->size = size;
+    }
+    ssize_t n = recv(client->fd, client->bytes + client->len,
+                     client->size - client->len, 0);
+    if (n < 0 && errno == EINTR)
+        return err_set(err, -EINTR, "interrupted");
+    if (n < 0)
+        return lost(err, -errno);
+    if (n == 0)
+        return lost(err, -ECONNRESET);
+    client->len += (size_t)n;
+    return 0;
+}
+
+/* The next line as JSON; waits for it. */
+static int receive_value(struct rpc_client *client,
+                         struct json_object **ret_value, struct err *err)
+{
+    size_t looked = 0;
+    char *end;
+
+    while (!(end = client->len > looked ? memchr(client->bytes + looked, '\n',
+                                                 client->len - looked)
+                                        : NULL)) {
+        looked = client->len;
+        int r = receive(client, err);
+        if (r < 0)
+            return r;
+    }
+    *end = '\0';
+    *ret_value = json_tokener_parse(client->bytes);
+    size_t used = (size_t)(end - client->bytes) + 1;
+    memmove(client->bytes, client->bytes + used, client->len - used);
+    client->len -= used;
+    return *ret_value ? 0 : err_set(err, -EBADMSG, "drayd's answer is no JSON");
+}
+
+/* An error without id answers the only request there is. */
+static bool is_answer_to(struct json_object *answer, int32_t id)
+{
+    struct json_object *member = NULL;
+    if (!json_object_object_get_ex(answer, "id", &member))
+        return false;
+    return !member || json_object_get_int(member) == id;
+}
+
+static int unpack(struct json_object *answer, struct json_object **ret_result,
+                  struct err *err)
+{
+    struct json_object *member = NULL;
+    if (json_object_object_get_ex(answer, "error", &member)) {
+        *ret_result = json_object_get(member);
+        return RPC_CLIENT_ERROR;
+    }
+    if (json_object_object_get_ex(answer, "result", &member)) {
+        *ret_result = json_object_get(member);
+        return 0;
+    }
+    return err_set(err, -EBADMSG, "drayd's answer has no result");
+}
+
+static int await_answer(struct rpc_client *client, int32_t id,
+                        struct json_object **ret_result, struct err *err)
+{
+    for (;;) {
+        struct json_object *answer = NULL;
+        int r = receive_value(client, &answer, err);
+        if (r < 0)
+            return r;
+        if (is_answer_to(answer, id)) {
+            r = unpack(answer, ret_result, err);
+            json_object_put(answer);
+            return r;
+        }
+        json_object_put(answer);
+    }
+}
+
+int rpc_client_call(struct rpc_client *client, const char *method,
+                    struct json_object *params, struct json_object **ret_result,
+                    struct err *err)
+{
+    int32_t id = client->next_id;
+    client->next_id = id == INT32_MAX ? 1 : id + 1;
+    int r = send_request(client, id, method, params, err);
+    json_object_put(params);
+    if (r < 0)
+        return r;
+    return await_answer(client, id, ret_result, err);
+}
