@@ -156,6 +156,26 @@ int virt_mirror_start(void *ctx, const struct vm_mirror_spec *spec,
     return rc < 0 ? rc : let_go(&call, spec);
 }
 
+/* 1: a copy job runs. A VM that is off has none, and a disk that it does not
+ * have the caller finds out about. */
+static int copy_job_if_any(const struct call *call, const char *target,
+                           virDomainBlockJobInfo *ret_info)
+{
+    int runs = copy_job(call, target, ret_info);
+    if (runs >= 0)
+        return runs;
+    bool no_disk = call_error_number() == VIR_ERR_INVALID_ARG;
+    struct err err = ERR_INIT;
+    struct call mine = *call; /* borrows the references */
+    mine.err = &err;
+    int rc = fail(&mine, ERR_REPLICA, "mirror", target);
+    if (no_disk || virDomainIsActive(call->vm) == 0)
+        return 0;
+    if (call->err)
+        *call->err = err;
+    return rc;
+}
+
 int virt_mirror_info(void *ctx, const char *vm, const char *target,
                      struct vm_mirror_info *ret_info, struct err *err)
 {
@@ -164,12 +184,9 @@ int virt_mirror_info(void *ctx, const char *vm, const char *target,
     if (rc < 0)
         return rc;
     virDomainBlockJobInfo job = { 0 };
-    int runs = copy_job(&call, target, &job);
-    int number = runs < 0 ? call_error_number() : VIR_ERR_OK;
-    /* A VM that is off has no jobs. */
-    if (runs < 0 && number != VIR_ERR_OPERATION_INVALID &&
-        number != VIR_ERR_INVALID_ARG)
-        return fail(&call, ERR_REPLICA, "mirror", target);
+    int runs = copy_job_if_any(&call, target, &job);
+    if (runs < 0)
+        return runs;
     struct xml_disk disk;
     rc = call_disk(&call, 0, target, &disk);
     if (rc < 0)
