@@ -83,7 +83,7 @@ struct job {
     struct job_progress progress;
     enum job_state failed_in; /* phase of the error; valid with error.rc */
     struct err error;         /* why it fails or failed; rc 0: no error */
-    char warning[256];        /* done, but look at this; may be empty */
+    char warning[512];        /* done, but look at this; may be empty */
     int64_t created_ms;       /* wall clock */
     int64_t modified_ms;
     int64_t ended_ms; /* 0: not yet */

@@ -89,17 +89,20 @@ int64_t migration_step(struct migration *migration,
 
 struct migrate_jobs;
 
-/* Called on the owner loop whenever a job's state changed or it ended. */
+/* Called on the owner loop whenever a job's state changed or it ended, and with
+ * @state_changed false when its progress did. */
 typedef void (*migrate_job_fn)(void *arg, const struct job *job,
                                bool state_changed);
 
 int migrate_jobs_new(struct work *work, const struct migrate_ports *ports,
                      migrate_job_fn changed, void *arg,
                      struct migrate_jobs **ret_jobs, struct err *err);
+/* After work_free(): until then workers may be in its steps. Running mirrors
+ * go on. */
 void migrate_jobs_free(struct migrate_jobs *jobs);
 
-/* Takes over the records of the journal and goes on with the unfinished ones
- * (those that may have a VM suspended first). */
+/* Takes over records of the journal and goes on with the unfinished ones (those
+ * that may have a VM suspended first). May be called several times. */
 int migrate_jobs_adopt(struct migrate_jobs *jobs, const struct job *records,
                        size_t n, struct err *err);
 
@@ -113,7 +116,9 @@ int migrate_jobs_get(struct migrate_jobs *jobs, const char *id,
                      const struct job **ret_job, struct err *err);
 size_t migrate_jobs_count(const struct migrate_jobs *jobs);
 const struct job *migrate_jobs_at(const struct migrate_jobs *jobs, size_t i);
-/* ERR_JOB_NOT_ACTIVE when ended, ERR_UNSUPPORTED once pivoted. Repeatable. */
+/* ERR_JOB_NOT_ACTIVE when ended, ERR_UNSUPPORTED once pivoted. Repeatable. A
+ * cancel that meets a pivot under way may come too late: the job is done then,
+ * with a warning. */
 int migrate_jobs_cancel(struct migrate_jobs *jobs, const char *id,
                         struct err *err);
 int migrate_jobs_limit(struct migrate_jobs *jobs, const char *id,

@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The engine of one migration. A step is
+ *
+ *   1. the state goes to the journal, durably, unless it is there already;
+ *   2. its act: bounded, repeatable, looks at the truth first;
+ *   3. the table says what follows; the new state goes to the journal.
+ *
+ * A crash between any two of these repeats an act, never skips one. Normally a
+ * step ends after 3. While a guest is suspended on our account the next act
+ * follows at once, so that it does not wait for its turn on a worker.
+ *
+ * If the journal cannot be written no act is done; only a guest that we
+ * suspended is looked after (see without_record()).
+ */
+#include "migration.h"
+
+#include <dray/base/log.h>
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <string.h>
+
+enum {
+    RECORD_RETRY_MS = 1000
+};
+
+typedef enum job_outcome (*act_fn)(struct migration *m);
+
+/* The state is the act that is under way; terminal states have none. */
+static const act_fn acts[JOB_STATE_COUNT] = {
+    [JOB_PLANNED] = act_plan,        [JOB_PREPARING] = act_prepare,
+    [JOB_STARTING] = act_start,      [JOB_SYNCING] = act_sync,
+    [JOB_CONVERGING] = act_converge, [JOB_PIVOTING] = act_pivot,
+    [JOB_PIVOTED] = act_settle,      [JOB_RELEASING] = act_release,
+    [JOB_ABORTING] = act_abort,      [JOB_REMOVING] = act_remove,
+};
+
+/* --- outcomes ---------------------------------------------------------- */
+
+enum job_outcome migration_fail(struct migration *m, const struct err *err)
+{
+    if (m->job.error.rc == 0) {
+        m->job.error = *err;
+        (void)err_set(&m->job.error, -EIO, "unknown error");
+        m->job.failed_in = m->job.state;
+    }
+    return JOB_FAIL;
+}
+
+enum job_outcome migration_fail_text(struct migration *m, enum err_code code,
+                                     const char *format, ...)
+{
+    char text[ERR_MESSAGE_SIZE];
+    struct err err = ERR_INIT;
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    (void)err_set_code(&err, code, "%s", text);
+    (void)err_next(&err, "the disk is unchanged on the source; start the "
+                         "migration again");
+    return migration_fail(m, &err);
+}
+
+enum job_outcome migration_again(struct migration *m, int64_t wait_ms)
+{
+    m->wait_ms = wait_ms;
+    return JOB_AGAIN;
+}
+
+static bool libvirt_is_away(const struct migration *m, const struct err *err)
+{
+    return (err->rc == -ENOTCONN && err->code == ERR_NOT_RESPONDING) ||
+           PORT(&m->ports, hypervisor, connected) != 0;
+}
+
+enum job_outcome migration_trouble(struct migration *m, const struct err *err,
+                                   int64_t patience_ms)
+{
+    int64_t now_ms = migration_now_ms(m);
+
+    m->troubled = true;
+    if (libvirt_is_away(m, err)) {
+        m->trouble_ms = -1;
+        return migration_again(m,
+                               m->job.suspended ? 10 * POLL_STILL_MS : AWAY_MS);
+    }
+    if (m->trouble_ms < 0)
+        m->trouble_ms = now_ms;
+
+    int64_t lasted_ms = now_ms - m->trouble_ms;
+
+    if (lasted_ms >= patience_ms)
+        return JOB_FAIL;
+    if (m->job.suspended)
+        return migration_again(m, 10 * POLL_STILL_MS);
+    return migration_again(m, lasted_ms < 4000 ? POLL_MS + lasted_ms / 4
+                                               : RECORD_RETRY_MS);
+}
+
+enum job_outcome migration_doubt(struct migration *m, const struct err *err,
+                                 int64_t patience_ms)
+{
+    enum job_outcome outcome = migration_trouble(m, err, patience_ms);
+
+    return outcome == JOB_FAIL ? migration_fail(m, err) : outcome;
+}
+
+enum job_outcome migration_storage_failed(struct migration *m,
+                                          const struct err *err)
+{
+    return migration_doubt(m, err, m->adopted ? ADOPT_PATIENCE_MS : 0);
+}
+
+void migration_warn(struct migration *m, const char *format, ...)
+{
+    char text[sizeof(m->job.warning)];
+    size_t used = strlen(m->job.warning);
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    if (strstr(m->job.warning, text))
+        return;
+    /* What does not fit is lost: the first warnings matter most. */
+    (void)str_format(m->job.warning + used, sizeof(m->job.warning) - used,
+                     "%s%s", used ? "; " : "", text);
+    log_warning("job=%s vm=%s %s", m->job.id, m->job.move.vm, text);
+}
+
+int64_t migration_now_ms(const struct migration *m)
+{
+    return PORT(&m->ports, clock, now_ms);
+}
+
+/* --- names of things --------------------------------------------------- */
+
+static struct volume_id volume_in(const struct migration *m, const char *sd,
+                                  const char *vol)
+{
+    struct volume_id id;
+
+    memcpy(id.sd, sd, UUID_SIZE);
+    memcpy(id.img, m->job.move.img, UUID_SIZE);
+    memcpy(id.vol, vol, UUID_SIZE);
+    return id;
+}
+
+struct volume_id migration_source(const struct migration *m, const char *vol)
+{
+    return volume_in(m, m->job.move.src_sd, vol);
+}
+
+struct volume_id migration_target(const struct migration *m, const char *vol)
+{
+    return volume_in(m, m->job.move.dst_sd, vol);
+}
+
+enum volume_format migration_format(const struct migration *m, size_t i)
+{
+    if (i == 0 && m->job.move.convert)
+        return m->job.move.base_cow ? VOLUME_COW : VOLUME_RAW;
+    return m->chain.volumes[i].format;
+}
+
+int migration_load_chain(struct migration *m, struct err *err)
+{
+    const struct job_disk_move *move = &m->job.move;
+
+    if (m->chain.n > 0)
+        return 0;
+
+    int rc = PORT(&m->ports, storage, image_chain, move->src_sd, move->img,
+                  move->leaf, &m->chain, err);
+
+    if (rc == 0 && m->chain.n == 0)
+        return err_set_code(err, ERR_IMAGE_CHAIN, "image %s: no volumes",
+                            move->img);
+    return rc;
+}
+
+void migration_directory(const char *path, char ret_dir[PATH_MAX])
+{
+    (void)str_copy(ret_dir, PATH_MAX, path); /* no longer than it was */
+
+    char *slash = strrchr(ret_dir, '/');
+
+    if (slash && slash != ret_dir)
+        *slash = '\0';
+}
+
+/* --- the log ----------------------------------------------------------- */
+
+static void say(const struct migration *m, enum job_state state)
+{
+    const struct job *job = &m->job;
+    const struct job_disk_move *move = &job->move;
+    const char *name = job_state_name(state);
+
+    if (job->error.rc &&
+        (state == JOB_FAILED || state == JOB_ABORTING || state == JOB_REMOVING))
+        log_info("job=%s vm=%s %s: %s", job->id, move->vm, name,
+                 job->error.message);
+    else if (state == JOB_DONE && job->progress.pause_us >= 0)
+        log_info("job=%s vm=%s %s: disk %s of %s is on domain %s, the guest "
+                 "stood %" PRId64 " us",
+                 job->id, move->vm, name, move->target, move->vm_name,
+                 move->dst_sd, job->progress.pause_us);
+    else
+        log_info("job=%s vm=%s %s: disk %s of %s to domain %s", job->id,
+                 move->vm, name, move->target, move->vm_name, move->dst_sd);
+}
+
+/* Lines about what happened while the guest was suspended are held back: the
+ * log may be slow. */
+static void say_what_is_new(struct migration *m)
+{
+    if (m->job.suspended)
+        return;
+    for (int i = 0; i < JOB_STATE_COUNT; i++) {
+        if (m->unsaid & 1u << i)
+            say(m, (enum job_state)i);
+    }
+    m->unsaid = 0;
+}
+
+/* --- the journal ------------------------------------------------------- */
+
+bool migration_record(struct migration *m)
+{
+    struct err err = ERR_INIT;
+
+    m->job.modified_ms = PORT(&m->ports, clock, wall_ms);
+    if (job_is_terminal(m->job.state) && m->job.ended_ms == 0)
+        m->job.ended_ms = m->job.modified_ms;
+    if (PORT(&m->ports, journal, put, &m->job, &err) == 0) {
+        m->durable = true;
+        m->record_failed = false;
+        return true;
+    }
+    if (!m->record_failed)
+        log_error("job=%s vm=%s waits, its record cannot be written: %s",
+                  m->job.id, m->job.move.vm, err.message);
+    m->record_failed = true;
+    return false;
+}
+
+/* The record cannot be written: do nothing, but do not let the guest stand. In
+ * JOB_ABORTING it is on the source, as the record says: resume. In JOB_PIVOTED
+ * a guest that ran on would write to the destination while the record still
+ * names the source: so first leave the fact at the destination itself, where
+ * recovery finds it (migration_leaf_settled()). If even that fails, a guest
+ * that lives counts more than the crash that may not come. Returns the time to
+ * the next try. */
+static int64_t without_record(struct migration *m)
+{
+    struct err err = ERR_INIT;
+
+    if (!m->job.suspended)
+        return RECORD_RETRY_MS;
+    if (m->job.state == JOB_PIVOTED) {
+        const struct volume_id leaf = migration_target(m, m->job.move.leaf);
+        int rc = PORT(&m->ports, storage, volume_set_legality, &leaf,
+                      VOLUME_LEGAL, &err);
+
+        if (rc && !guest_held_too_long(m))
+            return 10 * POLL_STILL_MS;
+        if (rc)
+            migration_warn(m, "the VM was resumed before the end of the pivot "
+                              "could be recorded");
+        err_clear(&err);
+    }
+    if (guest_resume(m, &err))
+        log_warning("job=%s vm=%s resume: %s", m->job.id, m->job.move.vm,
+                    err.message);
+    return m->job.suspended ? 10 * POLL_STILL_MS : RECORD_RETRY_MS;
+}
+
+/* --- the step ---------------------------------------------------------- */
+
+/* Not while the guest is suspended: that record would prolong its pause. */
+static void take_orders(struct migration *m,
+                        const struct migration_orders *orders)
+{
+    if (m->job.suspended || job_is_terminal(m->job.state))
+        return;
+    if (orders->limit != m->job.limit) {
+        m->job.limit = orders->limit;
+        m->limit_applied = false;
+        m->durable = false;
+    }
+    if (orders->cancel && !m->job.cancel_requested &&
+        job_can_cancel(m->job.state)) {
+        m->job.cancel_requested = true;
+        m->durable = false;
+    }
+}
+
+/* A pivot that was asked for is not called back: what came of it decides. */
+static bool cancels_now(const struct migration *m)
+{
+    return m->job.cancel_requested && !m->pivot_asked &&
+           job_next(m->job.state, JOB_CANCEL) != m->job.state;
+}
+
+static enum job_outcome act(struct migration *m)
+{
+    enum job_outcome outcome = JOB_CANCEL;
+
+    if (m->entered_ms < 0)
+        m->entered_ms = migration_now_ms(m);
+    if (!cancels_now(m)) {
+        m->wait_ms = 0;
+        m->troubled = false;
+        outcome = acts[m->job.state](m);
+        if (!m->troubled)
+            m->trouble_ms = -1;
+    }
+    return outcome;
+}
+
+/* The undo found that there is nothing to undo: the guest is over there. */
+static void forget_failure(struct migration *m)
+{
+    if (m->job.error.rc)
+        migration_warn(m, "qemu had switched although: %s",
+                       m->job.error.message);
+    else if (m->job.cancel_requested)
+        migration_warn(m, "the cancel came too late: qemu had switched");
+    memset(&m->job.error, 0, sizeof(m->job.error));
+    m->job.cancel_requested = false;
+}
+
+static void move_on(struct migration *m, enum job_outcome outcome)
+{
+    enum job_state next = job_next(m->job.state, outcome);
+
+    if (m->job.state == JOB_REMOVING && outcome == JOB_OK)
+        next = job_end_of_undo(&m->job);
+    if (next == m->job.state)
+        return;
+    if (next == JOB_PIVOTED)
+        forget_failure(m);
+    m->job.state = next;
+    m->unsaid |= 1u << next;
+    m->durable = false;
+    m->entered_ms = -1;
+    m->trouble_ms = -1;
+    m->layer = 0;
+}
+
+static int64_t step(struct migration *m)
+{
+    bool moved;
+
+    if (!m->durable && !migration_record(m))
+        return without_record(m);
+    do {
+        if (job_is_terminal(m->job.state))
+            return -1;
+
+        enum job_state before = m->job.state;
+
+        move_on(m, act(m));
+        moved = m->job.state != before;
+        if (moved) {
+            m->wait_ms = 0;
+            if (!migration_record(m))
+                return without_record(m);
+        }
+    } while (moved && m->job.suspended);
+    return job_is_terminal(m->job.state) ? -1 : m->wait_ms;
+}
+
+int64_t migration_step(struct migration *m,
+                       const struct migration_orders *orders)
+{
+    take_orders(m, orders);
+
+    int64_t wait_ms = step(m);
+
+    say_what_is_new(m);
+    return wait_ms;
+}
+
+/* --- life -------------------------------------------------------------- */
+
+/* When an earlier life suspended the guest: its record was the last deed
+ * before, so the record's time is the pause's beginning. */
+static int64_t held_since_us(const struct migrate_ports *ports,
+                             const struct job *job)
+{
+    int64_t ago_ms = PORT(ports, clock, wall_ms) - job->modified_ms;
+
+    return PORT(ports, clock, now_us) - (ago_ms > 0 ? ago_ms : 0) * 1000;
+}
+
+int migration_new(const struct migrate_ports *ports, const struct job *job,
+                  struct migration **ret_migration)
+{
+    struct migration *m = calloc(1, sizeof(*m));
+
+    if (!m)
+        return -ENOMEM;
+    m->ports = *ports;
+    m->job = *job;
+    /* A new job is in JOB_PLANNED; recording that once more does no harm. */
+    m->adopted = job->state != JOB_PLANNED;
+    m->durable = m->adopted;
+    m->unsaid = m->adopted ? 0 : 1u << JOB_PLANNED;
+    m->resume_first = job->suspended;
+    m->entered_ms = -1;
+    m->trouble_ms = -1;
+    m->held_us = job->suspended ? held_since_us(ports, job) : -1;
+    *ret_migration = m;
+    return 0;
+}
+
+void migration_free(struct migration *m)
+{
+    if (!m)
+        return;
+    sync_close_copy(m);
+    storage_chain_deinit(&m->chain);
+    free(m);
+}
+
+const struct job *migration_job(const struct migration *m)
+{
+    return &m->job;
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Holding the guest still, and letting it go. The record says "suspended"
+ * before we suspend and until we have resumed, so that whoever reads it after a
+ * crash knows that the guest may stand because of us. A guest that somebody
+ * else paused is left paused.
+ */
+#include "migration.h"
+
+static int64_t now_us(const struct migration *m)
+{
+    return PORT(&m->ports, clock, now_us);
+}
+
+bool guest_held_too_long(const struct migration *m)
+{
+    return m->held_us >= 0 &&
+           now_us(m) - m->held_us > (int64_t)HOLD_MAX_MS * 1000;
+}
+
+static void released(struct migration *m)
+{
+    if (m->held_us >= 0 && m->job.suspended)
+        m->job.progress.pause_us = now_us(m) - m->held_us;
+    m->job.suspended = false;
+    m->held_us = -1;
+    m->still = false;
+    m->resume_first = false;
+}
+
+/* Whether the VM is one that a resume would help. */
+static int is_paused(const struct migration *m, bool *ret_paused,
+                     struct err *err)
+{
+    struct vm_info vm;
+    struct err find = ERR_INIT;
+    int rc = PORT(&m->ports, hypervisor, vm_find, m->job.move.vm, &vm, &find);
+
+    if (rc && find.code != ERR_NO_VM)
+        return err_set(err, rc, "%s", find.message);
+    *ret_paused = rc == 0 && vm.state == VM_PAUSED;
+    return 0;
+}
+
+int guest_resume(struct migration *m, struct err *err)
+{
+    struct err resume = ERR_INIT;
+    bool paused = false;
+
+    if (!m->job.suspended)
+        return 0;
+
+    /* Resume without asking first: every call here is guest's time. */
+    int rc = PORT(&m->ports, hypervisor, vm_resume, m->job.move.vm, &resume);
+
+    if (rc) {
+        int asked = is_paused(m, &paused, err);
+
+        if (asked)
+            return asked;
+        if (paused) {
+            *err = resume;
+            return rc;
+        }
+    }
+    released(m);
+    return 0;
+}
+
+enum job_outcome guest_hold(struct migration *m, enum vm_state state)
+{
+    struct err err = ERR_INIT;
+
+    if (state == VM_PAUSED) {
+        /* By somebody else, or by a suspend of ours whose answer got lost. */
+        m->still = true;
+        if (m->held_us < 0)
+            m->held_us = now_us(m);
+        return JOB_OK;
+    }
+    if (!m->job.suspended) {
+        m->job.suspended = true;
+        if (!migration_record(m)) {
+            m->job.suspended = false;
+            return migration_again(m, POLL_MS);
+        }
+        m->held_us = now_us(m);
+    }
+    if (PORT(&m->ports, hypervisor, vm_suspend, m->job.move.vm, &err)) {
+        (void)err_wrap(&err, "suspend the VM for the pivot");
+        return migration_doubt(m, &err, 0);
+    }
+    m->still = true;
+    return JOB_OK;
+}

@@ -1,0 +1,494 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The job table. It lives on the owner loop; a job's steps run on workers, one
+ * at a time, and between them the job waits on a timer or for a wake-up:
+ *
+ *     submit ──worker: migration_step()──▶ stepped ──▶ timer ──▶ submit
+ *                                             │  ▲        │ wake (cancel,
+ *                                             ▼  └────────┘  limit, hint)
+ *                                           ended
+ *
+ * What others see of a job is the copy that stepped() took after the last
+ * finished step; while a step runs, only the worker touches the migration.
+ * Ended jobs stay for a while, here and in the journal, so that whoever asked
+ * learns how they ended.
+ */
+#include "migration.h"
+
+#include <dray/base/list.h>
+#include <dray/base/log.h>
+#include <dray/work.h>
+
+#include <errno.h>
+#include <string.h>
+
+enum {
+    ENDED_MAX = 1000,
+    SUBMIT_RETRY_MS = 1000,
+};
+
+static const int64_t ended_max_ms = 24LL * 3600 * 1000;
+
+struct entry {
+    struct list link; /* of migrate_jobs.removals, when it is on its way out */
+    struct migrate_jobs *jobs;
+    struct job job;                 /* as of the last finished step */
+    struct migration *migration;    /* NULL: ended */
+    struct migration_orders orders; /* of now */
+    struct migration_orders given;  /* what the running step goes by */
+    struct work_timer *timer;       /* it waits */
+    bool running;                   /* a step is with a worker */
+    bool wake;                      /* another one is wanted at once */
+    int64_t wait_ms;                /* what the step returned */
+};
+
+struct migrate_jobs {
+    struct work *work;
+    struct migrate_ports ports;
+    migrate_job_fn changed;
+    void *arg;
+    struct entry **entries; /* oldest first */
+    size_t n, size;
+    struct list removals; /* their journal records are being removed */
+    uint64_t rate;
+};
+
+/* --- entries ----------------------------------------------------------- */
+
+static void entry_free(struct entry *entry)
+{
+    migration_free(entry->migration);
+    free(entry);
+}
+
+static int grow(struct migrate_jobs *jobs)
+{
+    size_t size = jobs->size ? jobs->size * 2 : 16;
+    struct entry **entries;
+
+    if (jobs->n < jobs->size)
+        return 0;
+    entries = reallocarray(jobs->entries, size, sizeof(struct entry *));
+    if (!entries)
+        return -ENOMEM;
+    jobs->entries = entries;
+    jobs->size = size;
+    return 0;
+}
+
+/* Behind those that are as old. */
+static void insert(struct migrate_jobs *jobs, struct entry *entry)
+{
+    size_t at = jobs->n;
+
+    while (at > 0 &&
+           jobs->entries[at - 1]->job.created_ms > entry->job.created_ms)
+        at--;
+    memmove(&jobs->entries[at + 1], &jobs->entries[at],
+            (jobs->n - at) * sizeof(struct entry *));
+    jobs->entries[at] = entry;
+    jobs->n++;
+}
+
+static int add(struct migrate_jobs *jobs, const struct job *job,
+               struct entry **ret_entry, struct err *err)
+{
+    struct entry *entry = calloc(1, sizeof(*entry));
+
+    if (!entry || grow(jobs) ||
+        (!job_is_terminal(job->state) &&
+         migration_new(&jobs->ports, job, &entry->migration))) {
+        free(entry);
+        return err_set(err, -ENOMEM, "job %s: out of memory", job->id);
+    }
+    entry->jobs = jobs;
+    entry->job = *job;
+    entry->orders.cancel = job->cancel_requested;
+    entry->orders.limit = job->limit;
+    insert(jobs, entry);
+    *ret_entry = entry;
+    return 0;
+}
+
+static struct entry *find(const struct migrate_jobs *jobs, const char *id)
+{
+    for (size_t i = 0; i < jobs->n; i++) {
+        if (strcmp(jobs->entries[i]->job.id, id) == 0)
+            return jobs->entries[i];
+    }
+    return NULL;
+}
+
+static int find_or_say(const struct migrate_jobs *jobs, const char *id,
+                       struct entry **ret_entry, struct err *err)
+{
+    struct entry *entry = find(jobs, id);
+
+    if (!entry)
+        return err_set_code(err, ERR_NO_JOB, "no job has the id %s", id);
+    *ret_entry = entry;
+    return 0;
+}
+
+/* --- forgetting -------------------------------------------------------- */
+
+static void remove_run(void *arg)
+{
+    struct entry *entry = arg;
+    struct err err = ERR_INIT;
+
+    if (PORT(&entry->jobs->ports, journal, remove, entry->job.id, &err))
+        log_warning("job=%s vm=%s its record stays: %s", entry->job.id,
+                    entry->job.move.vm, err.message);
+}
+
+static void remove_done(void *arg)
+{
+    struct entry *entry = arg;
+
+    list_remove(&entry->link);
+    entry_free(entry);
+}
+
+/* The record goes on a worker: it is I/O. If that fails it is back after the
+ * next start, as an ended job. */
+static void forget(struct migrate_jobs *jobs, size_t i)
+{
+    struct entry *entry = jobs->entries[i];
+
+    jobs->n--;
+    memmove(&jobs->entries[i], &jobs->entries[i + 1],
+            (jobs->n - i) * sizeof(struct entry *));
+    list_append(&jobs->removals, &entry->link);
+    if (work_submit(jobs->work, NULL, remove_run, remove_done, entry))
+        remove_done(entry);
+}
+
+static void forget_old(struct migrate_jobs *jobs)
+{
+    int64_t now_ms = PORT(&jobs->ports, clock, wall_ms);
+    size_t ended = 0;
+
+    for (size_t i = jobs->n; i-- > 0;) {
+        const struct entry *entry = jobs->entries[i];
+
+        if (entry->migration)
+            continue;
+        ended++;
+        if (ended > ENDED_MAX || now_ms - entry->job.ended_ms > ended_max_ms)
+            forget(jobs, i);
+    }
+}
+
+/* --- stepping ---------------------------------------------------------- */
+
+static void submit(void *arg);
+
+static void step_run(void *arg)
+{
+    struct entry *entry = arg;
+
+    entry->wait_ms = migration_step(entry->migration, &entry->given);
+}
+
+static void wait_for(struct entry *entry, int64_t wait_ms)
+{
+    if (work_after(entry->jobs->work, wait_ms, submit, entry, &entry->timer))
+        log_error("job=%s vm=%s waits for the next event: out of memory",
+                  entry->job.id, entry->job.move.vm);
+}
+
+/* Takes over what the step found; tells the others. */
+static void take_over(struct entry *entry)
+{
+    struct migrate_jobs *jobs = entry->jobs;
+    const struct job *now = migration_job(entry->migration);
+    bool moved = now->state != entry->job.state;
+    bool progressed = memcmp(&now->progress, &entry->job.progress,
+                             sizeof(now->progress)) != 0;
+
+    entry->job = *now;
+    if (now->progress.rate)
+        jobs->rate = now->progress.rate;
+    if (entry->wait_ms < 0) {
+        migration_free(entry->migration);
+        entry->migration = NULL;
+    }
+    if (moved || progressed || !entry->migration)
+        jobs->changed(jobs->arg, &entry->job, moved || !entry->migration);
+}
+
+static void stepped(void *arg)
+{
+    struct entry *entry = arg;
+
+    entry->running = false;
+    take_over(entry);
+    if (!entry->migration)
+        forget_old(entry->jobs); /* the entry may be gone now */
+    else if (entry->wake || entry->wait_ms == 0)
+        submit(entry);
+    else
+        wait_for(entry, entry->wait_ms);
+}
+
+/* A guest that is suspended must not wait behind others' slow storage. */
+static bool is_urgent(const struct entry *entry)
+{
+    return entry->job.suspended || entry->job.state == JOB_PIVOTING ||
+           entry->job.state == JOB_PIVOTED;
+}
+
+static void submit(void *arg)
+{
+    struct entry *entry = arg;
+    const char *key = is_urgent(entry) ? NULL : entry->job.move.dst_sd;
+
+    entry->timer = NULL;
+    entry->wake = false;
+    entry->given = entry->orders;
+    entry->running = true;
+    if (work_submit(entry->jobs->work, key, step_run, stepped, entry)) {
+        entry->running = false;
+        wait_for(entry, SUBMIT_RETRY_MS);
+    }
+}
+
+static void wake(struct entry *entry)
+{
+    if (!entry->migration)
+        return;
+    if (entry->running) {
+        entry->wake = true;
+        return;
+    }
+    work_timer_stop(entry->timer);
+    submit(entry);
+}
+
+/* --- the table --------------------------------------------------------- */
+
+int migrate_jobs_new(struct work *work, const struct migrate_ports *ports,
+                     migrate_job_fn changed, void *arg,
+                     struct migrate_jobs **ret_jobs, struct err *err)
+{
+    struct migrate_jobs *jobs = calloc(1, sizeof(*jobs));
+
+    if (!jobs)
+        return err_set(err, -ENOMEM, "job table: out of memory");
+    jobs->work = work;
+    jobs->ports = *ports;
+    jobs->changed = changed;
+    jobs->arg = arg;
+    list_init(&jobs->removals);
+    *ret_jobs = jobs;
+    return 0;
+}
+
+void migrate_jobs_free(struct migrate_jobs *jobs)
+{
+    if (!jobs)
+        return;
+    for (size_t i = 0; i < jobs->n; i++)
+        entry_free(jobs->entries[i]);
+    list_for_each_safe (item, tmp, &jobs->removals)
+        entry_free(container_of(item, struct entry, link));
+    free(jobs->entries);
+    free(jobs);
+}
+
+static int adopt(struct migrate_jobs *jobs, const struct job *record,
+                 struct err *err)
+{
+    struct entry *entry;
+    int rc = add(jobs, record, &entry, err);
+
+    if (rc || !entry->migration)
+        return rc;
+    log_info("job=%s vm=%s taken over: it was %s", record->id, record->move.vm,
+             job_state_name(record->state));
+    submit(entry);
+    return 0;
+}
+
+int migrate_jobs_adopt(struct migrate_jobs *jobs, const struct job *records,
+                       size_t n, struct err *err)
+{
+    int result = 0;
+
+    for (int suspended = 1; suspended >= 0; suspended--) {
+        for (size_t i = 0; i < n; i++) {
+            if (records[i].suspended != suspended || find(jobs, records[i].id))
+                continue;
+
+            int rc = adopt(jobs, &records[i], err);
+
+            result = result ? result : rc;
+        }
+    }
+    forget_old(jobs);
+    return result;
+}
+
+static int check_free(const struct migrate_jobs *jobs, const struct job *job,
+                      struct err *err)
+{
+    const struct job_disk_move *wish = &job->move;
+
+    for (size_t i = 0; i < jobs->n; i++) {
+        const struct entry *entry = jobs->entries[i];
+        const struct job_disk_move *move = &entry->job.move;
+        bool same_disk = strcmp(move->vm, wish->vm) == 0 &&
+                         strcmp(move->target, wish->target) == 0;
+
+        if (!entry->migration ||
+            (!same_disk && strcmp(move->img, wish->img) != 0))
+            continue;
+
+        int rc = err_set_code(err, ERR_DISK_BUSY,
+                              "disk %s of VM %s: job %s works on it",
+                              wish->target, wish->vm_name, entry->job.id);
+
+        (void)err_next(err, "wait for it: drayctl job watch %s", entry->job.id);
+        return rc;
+    }
+    return 0;
+}
+
+int migrate_jobs_start(struct migrate_jobs *jobs, const struct job *job,
+                       const struct job **ret_job, struct err *err)
+{
+    struct entry *entry = find(jobs, job->id);
+    int rc = 0;
+
+    if (entry) {
+        if (!job_same_request(&entry->job, job))
+            return err_set_code(err, ERR_JOB_EXISTS,
+                                "job %s exists and was asked for something "
+                                "else",
+                                job->id);
+        *ret_job = &entry->job;
+        return 0;
+    }
+    rc = check_free(jobs, job, err);
+    if (rc == 0)
+        rc = add(jobs, job, &entry, err);
+    if (rc)
+        return rc;
+    *ret_job = &entry->job;
+    submit(entry);
+    return 0;
+}
+
+int migrate_jobs_get(struct migrate_jobs *jobs, const char *id,
+                     const struct job **ret_job, struct err *err)
+{
+    struct entry *entry;
+    int rc = find_or_say(jobs, id, &entry, err);
+
+    if (rc == 0)
+        *ret_job = &entry->job;
+    return rc;
+}
+
+size_t migrate_jobs_count(const struct migrate_jobs *jobs)
+{
+    return jobs->n;
+}
+
+const struct job *migrate_jobs_at(const struct migrate_jobs *jobs, size_t i)
+{
+    return i < jobs->n ? &jobs->entries[i]->job : NULL;
+}
+
+static int find_active(const struct migrate_jobs *jobs, const char *id,
+                       struct entry **ret_entry, struct err *err)
+{
+    struct entry *entry;
+    int rc = find_or_say(jobs, id, &entry, err);
+
+    if (rc)
+        return rc;
+    if (job_is_terminal(entry->job.state))
+        return err_set_code(err, ERR_JOB_NOT_ACTIVE, "job %s has ended: %s", id,
+                            job_state_name(entry->job.state));
+    *ret_entry = entry;
+    return 0;
+}
+
+int migrate_jobs_cancel(struct migrate_jobs *jobs, const char *id,
+                        struct err *err)
+{
+    struct entry *entry;
+    int rc = find_active(jobs, id, &entry, err);
+
+    if (rc)
+        return rc;
+    if (!job_can_cancel(entry->job.state)) {
+        rc = err_set_code(err, ERR_UNSUPPORTED,
+                          "job %s is past the pivot: VM %s runs on the "
+                          "destination",
+                          id, entry->job.move.vm_name);
+        (void)err_next(err, "wait for its end, then move the disk back");
+        return rc;
+    }
+    entry->orders.cancel = true;
+    wake(entry);
+    return 0;
+}
+
+int migrate_jobs_limit(struct migrate_jobs *jobs, const char *id,
+                       uint64_t bytes_per_s, struct err *err)
+{
+    struct entry *entry;
+    int rc = find_active(jobs, id, &entry, err);
+
+    if (rc)
+        return rc;
+    entry->orders.limit = bytes_per_s;
+    wake(entry);
+    return 0;
+}
+
+int migrate_jobs_delete(struct migrate_jobs *jobs, const char *id,
+                        struct err *err)
+{
+    for (size_t i = 0; i < jobs->n; i++) {
+        if (strcmp(jobs->entries[i]->job.id, id) != 0)
+            continue;
+        if (jobs->entries[i]->migration)
+            return err_set_code(err, ERR_JOB_NOT_DONE,
+                                "job %s has not ended: it is %s", id,
+                                job_state_name(jobs->entries[i]->job.state));
+        forget(jobs, i);
+        return 0;
+    }
+    return err_set_code(err, ERR_NO_JOB, "no job has the id %s", id);
+}
+
+const struct job *migrate_jobs_of_image(const struct migrate_jobs *jobs,
+                                        const char *img)
+{
+    for (size_t i = 0; i < jobs->n; i++) {
+        const struct entry *entry = jobs->entries[i];
+
+        if (entry->migration && strcmp(entry->job.move.img, img) == 0)
+            return &entry->job;
+    }
+    return NULL;
+}
+
+void migrate_jobs_hint(struct migrate_jobs *jobs, const char *vm)
+{
+    for (size_t i = 0; i < jobs->n; i++) {
+        struct entry *entry = jobs->entries[i];
+
+        if (!vm || strcmp(entry->job.move.vm, vm) == 0)
+            wake(entry);
+    }
+}
+
+uint64_t migrate_jobs_rate(const struct migrate_jobs *jobs)
+{
+    return jobs->rate;
+}

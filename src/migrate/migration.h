@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the acts of a migration share: the running migration, the helpers that
+ * turn errors into outcomes, and the one look at the truth. Inside migrate/
+ * only.
+ */
+#ifndef DRAY_MIGRATE_MIGRATION_H
+#define DRAY_MIGRATE_MIGRATION_H
+
+#include <dray/migrate.h>
+
+#include "meter.h"
+
+/* PORT(ports, storage, volume_info, &id, &info, err) */
+#define PORT(ports, port, op, ...)                                             \
+    ((ports)->port.ops->op((ports)->port.ctx, ##__VA_ARGS__))
+
+enum {
+    POLL_MS = 200,             /* while bytes move */
+    POLL_STILL_MS = 2,         /* while the guest waits for us */
+    AWAY_MS = 500,             /* libvirtd does not answer */
+    HOLD_MAX_MS = 5000,        /* longest we keep a guest suspended */
+    QUERY_PATIENCE_MS = 10000, /* how long a question may fail */
+    UNDO_PATIENCE_MS = 60000,  /* how long what must be done may fail */
+    TIDY_PATIENCE_MS = 15000,  /* how long tidying up may fail */
+    ADOPT_PATIENCE_MS = 30000, /* storage may come back after a restart */
+};
+
+struct migration {
+    struct migrate_ports ports;
+    struct job job;
+    bool durable;       /* the journal holds job as it stands */
+    unsigned unsaid;    /* bits: states that the log does not know yet */
+    bool record_failed; /* said so already */
+    bool adopted;       /* began in an earlier life of this daemon */
+    bool resume_first;  /* ... which may have left the guest suspended */
+    int64_t wait_ms;    /* set by an act that comes to JOB_AGAIN */
+    int64_t entered_ms; /* when this state's act was first tried */
+    int64_t trouble_ms; /* since when it fails; -1: it does not */
+    bool troubled;      /* it did just now */
+
+    struct storage_chain chain; /* the source's; read when first needed */
+    size_t layer;               /* next one to make or to copy */
+    struct copy *copy;          /* of chain.volumes[layer] */
+    uint64_t layers_done;       /* bytes of the layers before it */
+    bool limit_applied;
+    struct meter meter;
+
+    bool still; /* the guest cannot write: we may pivot */
+    bool pivot_asked;
+    int64_t held_us;        /* since when it is still; -1: it is not */
+    struct err pivot_error; /* what the call said */
+};
+
+/* --- engine.c: outcomes --- */
+
+/* Keeps the first error as the job's. */
+enum job_outcome migration_fail(struct migration *m, const struct err *err);
+enum job_outcome migration_fail_text(struct migration *m, enum err_code code,
+                                     const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* JOB_AGAIN after @wait_ms. */
+enum job_outcome migration_again(struct migration *m, int64_t wait_ms);
+/* Something failed that may go better next time: JOB_AGAIN with a growing wait,
+ * JOB_FAIL (nothing recorded) once it fails for longer than @patience_ms.
+ * While libvirtd is away nothing is decided: JOB_AGAIN for ever. */
+enum job_outcome migration_trouble(struct migration *m, const struct err *err,
+                                   int64_t patience_ms);
+/* The same, and the error becomes the job's when patience is over. */
+enum job_outcome migration_doubt(struct migration *m, const struct err *err,
+                                 int64_t patience_ms);
+/* A storage call failed before the pivot: undo, unless we just started and the
+ * storage may still be on its way. */
+enum job_outcome migration_storage_failed(struct migration *m,
+                                          const struct err *err);
+/* Adds to the job's warning. */
+void migration_warn(struct migration *m, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Puts the job as it stands into the journal. */
+bool migration_record(struct migration *m);
+int64_t migration_now_ms(const struct migration *m);
+
+/* --- engine.c: names of things --- */
+
+struct volume_id migration_source(const struct migration *m, const char *vol);
+struct volume_id migration_target(const struct migration *m, const char *vol);
+/* The destination's format of layer @i of the loaded chain. */
+enum volume_format migration_format(const struct migration *m, size_t i);
+/* Reads the source's chain unless it is there already. */
+int migration_load_chain(struct migration *m, struct err *err);
+/* The directory @path is in. */
+void migration_directory(const char *path, char ret_dir[PATH_MAX]);
+
+/* --- sight.c: the truth --- */
+
+enum where {
+    VM_GONE, /* shut off, or unknown to libvirt */
+    ON_SOURCE,
+    ON_DESTINATION,
+    ON_ELSEWHERE, /* qemu writes to something else, or has no such disk */
+};
+
+struct sight {
+    enum where where; /* what qemu has open for writing */
+    enum vm_state state;
+    bool xml_on_destination;
+    char persistent[PATH_MAX]; /* the persistent definition's path, or empty */
+};
+
+/* What qemu says, not what was intended. */
+int migration_look(const struct migration *m, struct sight *ret_sight,
+                   struct err *err);
+bool migration_on_destination(const struct migration *m, const char *path);
+/* 1: the destination's leaf is LEGAL, 0: it is not. LEGAL is set from
+ * JOB_PIVOTED on only. */
+int migration_leaf_settled(const struct migration *m, struct err *err);
+
+/* --- guest.c --- */
+
+/* Resumes the VM if we suspended it; measures the pause. */
+int guest_resume(struct migration *m, struct err *err);
+/* Suspends it; the intent is durable before. */
+enum job_outcome guest_hold(struct migration *m, enum vm_state state);
+bool guest_held_too_long(const struct migration *m);
+
+/* --- mirror.c, sync.c --- */
+
+/* JOB_OK while our mirror lives (*ret_info is valid), else what follows from
+ * its absence. */
+enum job_outcome mirror_watch(struct migration *m,
+                              struct vm_mirror_info *ret_info);
+bool mirror_is_ours(const struct migration *m,
+                    const struct vm_mirror_info *info);
+/* Applies a limit that changed. */
+void mirror_apply_limit(struct migration *m);
+void sync_close_copy(struct migration *m);
+void sync_report(struct migration *m, const struct vm_mirror_info *info,
+                 uint64_t copying);
+
+/* --- the acts, one per state that has one --- */
+
+enum job_outcome act_plan(struct migration *m);     /* prepare.c */
+enum job_outcome act_prepare(struct migration *m);  /* prepare.c */
+enum job_outcome act_start(struct migration *m);    /* mirror.c */
+enum job_outcome act_sync(struct migration *m);     /* sync.c */
+enum job_outcome act_converge(struct migration *m); /* mirror.c */
+enum job_outcome act_pivot(struct migration *m);    /* pivot.c */
+enum job_outcome act_settle(struct migration *m);   /* release.c */
+enum job_outcome act_release(struct migration *m);  /* release.c */
+enum job_outcome act_abort(struct migration *m);    /* undo.c */
+enum job_outcome act_remove(struct migration *m);   /* undo.c */
+
+#endif

@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What a move would take, and everything that speaks against it, all at once:
+ * an admin who has removed one obstacle should not find the next. Only looks.
+ *
+ * The checks are grouped by what they look at; each group needs the groups
+ * before it only as far as the struct question says, so that one failing does
+ * not hide the others.
+ */
+#include "migration.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <string.h>
+
+struct question {
+    const struct migrate_ports *ports;
+    const struct migrate_request *request;
+    struct migrate_plan *plan;
+    struct vm_info vm;
+    struct vm_disk disk;
+    bool located; /* plan->move has src_sd, img, leaf */
+    struct storage_chain chain;
+    struct domain_info source;
+    struct domain_info target;
+};
+
+/* Returns the obstacle for its hint, or a spare one when there are too many. */
+static struct err *obstacle(struct question *q, enum err_code code,
+                            const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static struct err *add(struct migrate_plan *plan)
+{
+    if (plan->n_obstacles < PLAN_OBSTACLES_MAX)
+        plan->n_obstacles++;
+    struct err *err = &plan->obstacles[plan->n_obstacles - 1];
+
+    err_clear(err);
+    return err;
+}
+
+static struct err *obstacle(struct question *q, enum err_code code,
+                            const char *format, ...)
+{
+    char text[ERR_MESSAGE_SIZE];
+    struct err *err = add(q->plan);
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    (void)err_set_code(err, code, "%s", text);
+    return err;
+}
+
+static void obstacle_from(struct question *q, const struct err *cause)
+{
+    *add(q->plan) = *cause;
+}
+
+/* --- which disk -------------------------------------------------------- */
+
+static bool is_asked_disk(const struct question *q, const struct vm_disk *disk)
+{
+    const char *wish = q->request->disk;
+    struct err ignored = ERR_INIT; /* not one of our volumes, so not asked */
+    struct volume_id id;
+
+    if (strcmp(disk->target, wish) == 0 || strcmp(disk->path, wish) == 0)
+        return true;
+    return uuid_is_valid(wish) && disk->path[0] &&
+           PORT(q->ports, storage, locate, disk->path, &id, &ignored) == 0 &&
+           strcmp(id.img, wish) == 0;
+}
+
+static int find_disk(struct question *q, struct err *err)
+{
+    _cleanup_free_ struct vm_disk *disks = NULL;
+    size_t n = 0;
+    int rc = PORT(q->ports, hypervisor, vm_disks, q->vm.uuid, &disks, &n, err);
+
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < n; i++) {
+        if (is_asked_disk(q, &disks[i])) {
+            q->disk = disks[i];
+            return 0;
+        }
+    }
+    rc = err_set_code(err, ERR_NO_DISK, "VM %s has no disk %s", q->vm.name,
+                      q->request->disk);
+    (void)err_next(err, "see: drayctl vm disks %s", q->vm.name);
+    return rc;
+}
+
+static int understand(struct question *q, struct err *err)
+{
+    struct job_disk_move *move = &q->plan->move;
+    const struct migrate_request *request = q->request;
+    int rc = PORT(q->ports, hypervisor, vm_find, request->vm, &q->vm, err);
+
+    if (rc == 0)
+        rc = find_disk(q, err);
+    if (rc == 0)
+        rc = PORT(q->ports, storage, domain_find, request->domain, move->dst_sd,
+                  err);
+    if (rc)
+        return rc;
+    (void)str_copy(move->vm, sizeof(move->vm), q->vm.uuid);
+    (void)str_copy(move->vm_name, sizeof(move->vm_name), q->vm.name);
+    (void)str_copy(move->target, sizeof(move->target), q->disk.target);
+    (void)str_copy(move->src_path, sizeof(move->src_path), q->disk.path);
+    move->convert = request->convert;
+    move->base_cow = request->base_cow;
+    move->keep_source = request->keep_source;
+    return 0;
+}
+
+/* --- the VM and its disk ----------------------------------------------- */
+
+static void check_kind(struct question *q)
+{
+    const struct vm_disk *disk = &q->disk;
+    const char *name = disk->target;
+
+    if (strcmp(disk->device, "disk") != 0)
+        obstacle(q, ERR_UNSUPPORTED, "%s is a %s, not a disk", name,
+                 disk->device);
+    if (disk->read_only)
+        obstacle(q, ERR_UNSUPPORTED, "disk %s is read-only", name);
+    if (disk->shareable)
+        obstacle(q, ERR_UNSUPPORTED,
+                 "disk %s is shareable: another VM may write to it", name);
+    if (disk->transient)
+        obstacle(q, ERR_UNSUPPORTED, "disk %s is transient", name);
+}
+
+static void check_jobs(struct question *q)
+{
+    if (q->disk.job || q->disk.mirror.present)
+        (void)err_next(obstacle(q, ERR_DISK_BUSY,
+                                "disk %s of VM %s has a block job already",
+                                q->disk.target, q->vm.name),
+                       "wait for its end: virsh blockjob %s %s", q->vm.name,
+                       q->disk.target);
+}
+
+/* All names of the disk's file must agree before we change them. */
+static void check_truth(struct question *q)
+{
+    const char *path = q->disk.path;
+    struct err err = ERR_INIT;
+    struct vm_disk_truth truth;
+
+    if (PORT(q->ports, hypervisor, disk_truth, q->vm.uuid, q->disk.target,
+             &truth, &err)) {
+        obstacle_from(q, &err);
+        return;
+    }
+    if (strcmp(truth.qemu_path, path) != 0)
+        obstacle(q, ERR_CHANGE_DISK,
+                 "qemu writes disk %s to %s, but libvirt says %s",
+                 q->disk.target, truth.qemu_path, path);
+    if (truth.persistent_path[0] && strcmp(truth.persistent_path, path) != 0)
+        (void)err_next(
+            obstacle(q, ERR_CHANGE_DISK,
+                     "the persistent definition of VM %s has %s as disk %s, "
+                     "the running VM has %s",
+                     q->vm.name, truth.persistent_path, q->disk.target, path),
+            "make them agree: virsh edit %s", q->vm.name);
+}
+
+static void check_vm(struct question *q)
+{
+    if (q->vm.state != VM_RUNNING && q->vm.state != VM_PAUSED) {
+        (void)err_next(obstacle(q, ERR_UNSUPPORTED,
+                                "VM %s is not running: only disks of running "
+                                "VMs can be moved",
+                                q->vm.name),
+                       "start it: virsh start %s", q->vm.name);
+    } else {
+        check_jobs(q);
+        check_truth(q);
+    }
+    check_kind(q);
+}
+
+/* --- the source -------------------------------------------------------- */
+
+static void locate(struct question *q)
+{
+    struct job_disk_move *move = &q->plan->move;
+    struct err err = ERR_INIT;
+    struct volume_id id;
+
+    if (PORT(q->ports, storage, locate, q->disk.path, &id, &err)) {
+        if (err.code == ERR_NO_DISK)
+            (void)err_next(
+                obstacle(q, ERR_NO_DISK,
+                         "disk %s of VM %s is %s, which is in no "
+                         "domain that this host has joined",
+                         q->disk.target, q->vm.name,
+                         q->disk.path[0] ? q->disk.path : "without a file"),
+                "join its domain: drayctl domain join DIRECTORY");
+        else
+            obstacle_from(q, &err);
+        return;
+    }
+    q->located = true;
+    (void)str_copy(move->src_sd, UUID_SIZE, id.sd);
+    (void)str_copy(move->img, UUID_SIZE, id.img);
+    (void)str_copy(move->leaf, UUID_SIZE, id.vol);
+}
+
+static void check_layer(struct question *q, size_t i)
+{
+    const struct volume_info *volume = &q->chain.volumes[i];
+    bool leaf = i + 1 == q->chain.n;
+
+    if (volume->legality != VOLUME_LEGAL)
+        obstacle(q, ERR_VOLUME_ILLEGAL, "volume %s of the source is not legal",
+                 volume->id.vol);
+    if (volume->role == VOLUME_SHARED ||
+        strcmp(volume->id.img, q->plan->move.img) != 0)
+        obstacle(q, ERR_VOLUME_SHARED,
+                 "volume %s is a template's: moving disks made from templates "
+                 "is not supported",
+                 volume->id.vol);
+    if (leaf && volume->role == VOLUME_INTERNAL)
+        obstacle(q, ERR_IMAGE_CHAIN,
+                 "VM %s writes to volume %s, which has children", q->vm.name,
+                 volume->id.vol);
+    if (volume->capacity % 4096 != 0)
+        obstacle(q, ERR_UNSUPPORTED,
+                 "volume %s has %" PRIu64 " bytes, no multiple of 4096",
+                 volume->id.vol, volume->capacity);
+}
+
+/* Does the record describe the disk that the VM has? */
+static void check_against_vm(struct question *q)
+{
+    const struct volume_info *leaf = &q->chain.volumes[q->chain.n - 1];
+    const char *format = leaf->format == VOLUME_COW ? "qcow2" : "raw";
+
+    if (q->disk.capacity && q->disk.capacity != leaf->capacity)
+        obstacle(q, ERR_METADATA_INVALID,
+                 "disk %s has %" PRIu64 " bytes in the VM, its record says "
+                 "%" PRIu64,
+                 q->disk.target, q->disk.capacity, leaf->capacity);
+    if (q->disk.format[0] && strcmp(q->disk.format, format) != 0)
+        obstacle(q, ERR_VOLUME_FORMAT,
+                 "VM %s opens disk %s as %s, its record says %s", q->vm.name,
+                 q->disk.target, q->disk.format, format);
+    if (q->disk.chain_n && q->disk.chain_n != q->chain.n)
+        obstacle(q, ERR_IMAGE_CHAIN,
+                 "disk %s has %zu layers in the VM, %zu in its records",
+                 q->disk.target, q->disk.chain_n, q->chain.n);
+}
+
+static void check_source(struct question *q)
+{
+    const struct job_disk_move *move = &q->plan->move;
+    struct err err = ERR_INIT;
+
+    if (PORT(q->ports, storage, domain_info, move->src_sd, &q->source, &err)) {
+        obstacle_from(q, &err);
+        err_clear(&err);
+    } else if (q->source.read_only && !move->keep_source) {
+        (void)err_next(obstacle(q, ERR_DOMAIN_ATTACHED,
+                                "domain %s belongs to an oVirt pool: its copy "
+                                "cannot be deleted",
+                                q->source.name),
+                       "keep the source (--keep-source), or detach the domain");
+    }
+    if (PORT(q->ports, storage, image_chain, move->src_sd, move->img,
+             move->leaf, &q->chain, &err)) {
+        obstacle_from(q, &err);
+        return;
+    }
+    q->plan->chain_n = q->chain.n;
+    for (size_t i = 0; i < q->chain.n; i++)
+        check_layer(q, i);
+    if (q->chain.n > 0)
+        check_against_vm(q);
+}
+
+/* --- the destination --------------------------------------------------- */
+
+static void check_geometry(struct question *q)
+{
+    if (q->source.block_size && q->target.block_size &&
+        q->source.block_size != q->target.block_size)
+        obstacle(q, ERR_UNSUPPORTED,
+                 "the domains' sector sizes differ: %u and %u",
+                 q->source.block_size, q->target.block_size);
+}
+
+static void check_image_absent(struct question *q)
+{
+    const struct job_disk_move *move = &q->plan->move;
+    struct uuid_list volumes = { 0 };
+    struct err err = ERR_INIT;
+    int rc = PORT(q->ports, storage, domain_volumes, move->dst_sd, move->img,
+                  &volumes, &err);
+
+    if (rc && err.code != ERR_NO_IMAGE)
+        obstacle_from(q, &err);
+    else if (rc == 0 && volumes.n > 0)
+        obstacle(q, ERR_VOLUME_EXISTS, "domain %s has image %s already",
+                 q->target.name, move->img);
+    uuid_list_deinit(&volumes);
+}
+
+/* 1: it can be asked for more. */
+static int check_usable(struct question *q)
+{
+    const char *sd = q->plan->move.dst_sd;
+    struct err err = ERR_INIT;
+
+    if (PORT(q->ports, storage, domain_info, sd, &q->target, &err)) {
+        obstacle_from(q, &err);
+        return 0;
+    }
+    if (q->target.status != DOMAIN_JOINED) {
+        (void)err_next(
+            obstacle(q, ERR_NO_DOMAIN, "domain %s is %s%s%s", q->target.name,
+                     domain_status_name(q->target.status),
+                     q->target.problem[0] ? ": " : "", q->target.problem),
+            "join it: drayctl domain join %s", q->target.path);
+        return 0;
+    }
+    if (q->target.read_only)
+        obstacle(q, ERR_DOMAIN_ATTACHED,
+                 "domain %s belongs to an oVirt pool: it is read-only here",
+                 q->target.name);
+    if (q->target.class_name[0] && strcmp(q->target.class_name, "Data") != 0)
+        obstacle(q, ERR_DOMAIN_CLASS,
+                 "domain %s is not for disks: it is of "
+                 "class %s",
+                 q->target.name, q->target.class_name);
+    return 1;
+}
+
+static void check_target(struct question *q)
+{
+    const struct job_disk_move *move = &q->plan->move;
+
+    if (q->located && strcmp(move->src_sd, move->dst_sd) == 0) {
+        obstacle(q, ERR_VALUE, "disk %s of VM %s is on this domain already",
+                 q->disk.target, q->vm.name);
+        return;
+    }
+    if (!check_usable(q))
+        return;
+    check_geometry(q);
+    if (q->located)
+        check_image_absent(q);
+}
+
+/* --- formats and bytes ------------------------------------------------- */
+
+/* Only the base's format can be chosen: every layer above needs a backing
+ * file, which raw has not. */
+static enum volume_format target_format(const struct question *q, size_t i)
+{
+    if (i == 0 && q->request->convert)
+        return q->request->base_cow ? VOLUME_COW : VOLUME_RAW;
+    return q->chain.volumes[i].format;
+}
+
+/* What a layer may take: its data, and for qcow2 the tables: 8 bytes of L2 and
+ * 2 of refcount for each cluster of 64 KiB, and some fixed clusters. */
+static uint64_t allocation(const struct question *q, size_t i)
+{
+    const struct volume_info *volume = &q->chain.volumes[i];
+    uint64_t tables =
+        volume->capacity / 8192 + volume->capacity / 32768 + (1 << 20);
+
+    if (target_format(q, i) == VOLUME_COW)
+        return volume->true_bytes + tables;
+    if (volume->format == VOLUME_RAW &&
+        volume->allocation == VOLUME_PREALLOCATED &&
+        volume->true_bytes < volume->capacity)
+        return volume->capacity;
+    return volume->true_bytes;
+}
+
+static void check_space(struct question *q)
+{
+    struct migrate_plan *plan = q->plan;
+    struct err err = ERR_INIT;
+
+    for (size_t i = 0; i < q->chain.n; i++) {
+        plan->bytes += q->chain.volumes[i].true_bytes;
+        plan->required += allocation(q, i);
+    }
+    plan->required += plan->required / 100;
+    if (q->located && PORT(q->ports, storage, domain_stats, plan->move.src_sd,
+                           &plan->src, &err)) {
+        obstacle_from(q, &err);
+        err_clear(&err);
+    }
+    if (PORT(q->ports, storage, domain_stats, plan->move.dst_sd, &plan->dst,
+             &err))
+        obstacle_from(q, &err);
+    else if (plan->dst.free_bytes < plan->required)
+        obstacle(q, ERR_NO_SPACE,
+                 "domain %s has %" PRIu64 " MiB free, %" PRIu64
+                 " MiB are needed",
+                 q->target.name, plan->dst.free_bytes >> 20,
+                 (plan->required >> 20) + 1);
+}
+
+static int64_t expect_s(const struct question *q, uint64_t rate)
+{
+    uint64_t limit = q->request->limit;
+
+    if (limit && (rate == 0 || limit < rate))
+        rate = limit;
+    return rate ? (int64_t)(q->plan->bytes / rate) : -1;
+}
+
+int migrate_plan(const struct migrate_ports *ports,
+                 const struct migrate_request *request, uint64_t rate_guess,
+                 struct migrate_plan *ret_plan, struct err *err)
+{
+    struct question q = { .ports = ports,
+                          .request = request,
+                          .plan = ret_plan };
+
+    memset(ret_plan, 0, sizeof(*ret_plan));
+    ret_plan->expected_s = -1;
+
+    int rc = understand(&q, err);
+
+    if (rc)
+        return rc;
+    check_vm(&q);
+    locate(&q);
+    if (q.located)
+        check_source(&q);
+    check_target(&q);
+    if (q.chain.n > 0 && q.target.status == DOMAIN_JOINED)
+        check_space(&q);
+    ret_plan->expected_s = expect_s(&q, rate_guess);
+    storage_chain_deinit(&q.chain);
+    return 0;
+}
