@@ -178,12 +178,21 @@ int file_sync_dir(const char *path, struct err *err)
     return 0;
 }
 
+/* Or what is written into the directory later, durably, is lost with it. */
+static int sync_parent(const char *path, struct err *err)
+{
+    char dir[PATH_MAX];
+    if (parent_of(path, dir, sizeof(dir)) < 0)
+        return err_set(err, -ENAMETOOLONG, "path too long: %s", path);
+    return file_sync_dir(dir, err);
+}
+
 int file_make_dir(const char *path, mode_t mode, struct err *err)
 {
     if (mkdir(path, mode) == 0) {
         if (chmod(path, mode) < 0) /* whatever the umask says */
             return err_set(err, -errno, "chmod %s: %m", path);
-        return 0;
+        return sync_parent(path, err);
     }
     if (errno != EEXIST)
         return err_set(err, -errno, "mkdir %s: %m", path);

@@ -26,7 +26,8 @@ int file_replace(const char *path, const void *data, size_t len, mode_t mode,
 /* fsync of the directory @path. */
 int file_sync_dir(const char *path, struct err *err);
 
-/* Creates a directory; it may exist already. */
+/* Creates a directory, durably and with exactly this mode; one that exists
+ * already is left as it is. */
 int file_make_dir(const char *path, mode_t mode, struct err *err);
 
 /* write() until all is written. 0 or negative errno. */
