@@ -79,7 +79,7 @@ on_job_completed(virConnectPtr conn, virDomainPtr vm, const char *event,
 static const struct {
     int id;
     virConnectDomainEventGenericCallback callback;
-} SUBSCRIPTIONS[EVENTS_N - 1] = {
+} subscriptions[EVENTS_N - 1] = {
     {VIR_DOMAIN_EVENT_ID_LIFECYCLE,        VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle)},
     { VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2,
      VIR_DOMAIN_EVENT_CALLBACK(on_block_job)                                      },
@@ -91,7 +91,7 @@ void events_start(struct events *events, virConnectPtr conn, struct virt *virt)
 {
     for (int i = 0; i < EVENTS_N - 1; i++)
         events->ids[i] = virConnectDomainEventRegisterAny(
-            conn, NULL, SUBSCRIPTIONS[i].id, SUBSCRIPTIONS[i].callback, virt,
+            conn, NULL, subscriptions[i].id, subscriptions[i].callback, virt,
             NULL);
     events->ids[EVENTS_N - 1] = virConnectDomainQemuMonitorEventRegister(
         conn, NULL, "BLOCK_JOB_COMPLETED", on_job_completed, virt, NULL, 0);

@@ -16,7 +16,7 @@ static int connected(void *ctx)
     return connection_is_up(ctx);
 }
 
-static const struct hypervisor_ops OPS = {
+static const struct hypervisor_ops ops_table = {
     .vm_list = virt_vm_list,
     .vm_find = virt_vm_find,
     .vm_disks = virt_vm_disks,
@@ -37,7 +37,7 @@ static const struct hypervisor_ops OPS = {
 
 struct hypervisor_port virt_port(struct virt *virt)
 {
-    return (struct hypervisor_port){ .ctx = virt, .ops = &OPS };
+    return (struct hypervisor_port){ .ctx = virt, .ops = &ops_table };
 }
 
 const char *vm_state_name(enum vm_state state)

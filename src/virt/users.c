@@ -42,7 +42,7 @@ static bool is_within(const char *path, const char *top)
     size_t len = strlen(top);
     while (len > 1 && top[len - 1] == '/')
         len--;
-    if (strncmp(path, top, len) != 0)
+    if (len == 0 || strncmp(path, top, len) != 0)
         return false;
     return path[len] == '\0' || path[len] == '/' || len == 1;
 }

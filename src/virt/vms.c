@@ -81,6 +81,23 @@ static int describe_if_there(const struct call *call, virDomainPtr vm,
     return rc;
 }
 
+/* Fills *vms, which has room for all of them. */
+static int describe_all(const struct call *call,
+                        const struct vm_handles *handles, struct vm_info **vms,
+                        size_t *ret_n)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < handles->n; i++) {
+        int rc = describe_if_there(call, handles->vms[i], *vms + n);
+        if (rc < 0)
+            return rc;
+        if (rc == 0)
+            n++;
+    }
+    *ret_n = n;
+    return 0;
+}
+
 int virt_vm_list(void *ctx, struct vm_info **ret_vms, size_t *ret_n,
                  struct err *err)
 {
@@ -95,16 +112,10 @@ int virt_vm_list(void *ctx, struct vm_info **ret_vms, size_t *ret_n,
     _cleanup_free_ struct vm_info *vms = calloc(handles.n + 1, sizeof(*vms));
     if (!vms)
         return err_set(err, -ENOMEM, "list of VMs: out of memory");
-    size_t n = 0;
-    for (size_t i = 0; i < handles.n; i++) {
-        rc = describe_if_there(&call, handles.vms[i], &vms[n]);
-        if (rc < 0)
-            return rc;
-        if (rc == 0)
-            n++;
-    }
+    rc = describe_all(&call, &handles, &vms, ret_n);
+    if (rc < 0)
+        return rc;
     *ret_vms = TAKE(vms);
-    *ret_n = n;
     return 0;
 }
 
@@ -134,6 +145,36 @@ static bool has_job(const struct call *call, const struct xml_disk *disk)
            virDomainGetBlockJobInfo(call->vm, disk->disk.target, &info, 0) == 1;
 }
 
+/* Adds what the XML does not say. */
+static struct vm_disk complete(const struct call *call, bool active,
+                               const struct xml_disk *found)
+{
+    struct vm_disk disk = found->disk;
+    if (disk.path[0]) {
+        disk.capacity = capacity_of(call, disk.target);
+        disk.job = active && has_job(call, found);
+    }
+    return disk;
+}
+
+static int disks_of(const struct call *call, bool active, const char *xml,
+                    struct vm_disk **ret_disks, size_t *ret_n)
+{
+    _cleanup_free_ struct xml_disk *found = NULL;
+    size_t n = 0;
+    int rc = xml_disks(xml, &found, &n, call->err);
+    if (rc < 0)
+        return rc;
+    struct vm_disk *disks = calloc(n + 1, sizeof(*disks));
+    if (!disks)
+        return err_set(call->err, -ENOMEM, "out of memory");
+    for (size_t i = 0; i < n; i++)
+        disks[i] = complete(call, active, &found[i]);
+    *ret_disks = disks;
+    *ret_n = n;
+    return 0;
+}
+
 int virt_vm_disks(void *ctx, const char *vm, struct vm_disk **ret_disks,
                   size_t *ret_n, struct err *err)
 {
@@ -142,29 +183,18 @@ int virt_vm_disks(void *ctx, const char *vm, struct vm_disk **ret_disks,
     if (rc < 0)
         return rc;
     bool active = false;
-    _cleanup_free_ char *text = NULL;
+    _cleanup_free_ char *xml = NULL;
     rc = call_is_active(&call, &active);
     if (rc == 0)
-        rc = call_xml(&call, 0, &text);
+        rc = call_xml(&call, 0, &xml);
     if (rc < 0)
         return rc;
-    _cleanup_free_ struct xml_disk *found = NULL;
+    _cleanup_free_ struct vm_disk *disks = NULL;
     size_t n = 0;
-    rc = xml_disks(text, &found, &n, err);
-    if (rc < 0)
-        return err_wrap(err, "VM %s", vm);
-    _cleanup_free_ struct vm_disk *disks = calloc(n + 1, sizeof(*disks));
-    if (!disks)
-        return err_set(err, -ENOMEM, "disks of VM %s: out of memory", vm);
-    for (size_t i = 0; i < n; i++) {
-        disks[i] = found[i].disk;
-        if (!disks[i].path[0])
-            continue;
-        disks[i].capacity = capacity_of(&call, disks[i].target);
-        disks[i].job = active && has_job(&call, &found[i]);
-    }
-    /* What could not be asked above was left out; a lost connection is not
-     * a disk of unknown size. */
+    if (disks_of(&call, active, xml, &disks, &n) < 0)
+        return err_wrap(err, "disks of VM %s", virDomainGetName(call.vm));
+    /* What could not be asked there was left out; a lost connection is not a
+     * disk of unknown size. */
     if (virConnectIsAlive(call.conn) == 0)
         return connection_away(ctx, "connection lost", err);
     *ret_disks = TAKE(disks);

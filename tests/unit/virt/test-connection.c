@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The room with libvirt's own in-process test driver: one running VM "test"
- * that has no disks. What needs qemu is in tests/integration/.
+ * The room with libvirt's own in-process test driver, which gets one running
+ * VM "test" with a disk vda. What needs qemu is in tests/integration/.
  */
+#include <dray/base/file.h>
 #include <dray/virt.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -14,7 +16,40 @@
 
 #include <cmocka.h>
 
-static const char URI[] = "test:///default";
+/* libvirt and glib are not built for the thread sanitizer, which cannot see
+ * what orders their threads. Ours it does see. */
+const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+    return "race:libvirt.so\nrace:libglib-2.0.so\n";
+}
+
+static char node_file[] = "/tmp/drayd-test-node-XXXXXX";
+static char URI[64];
+static const char NODE[] =
+    "<node><domain type='test'><name>test</name>"
+    "<uuid>6695eb01-f6a4-4304-79aa-97f2502e193f</uuid>"
+    "<memory>65536</memory><os><type>hvm</type></os><devices>"
+    "<disk type='file' device='disk'><driver name='qemu' type='qcow2'/>"
+    "<source file='/nonexistent/img/leaf'/><target dev='vda' bus='virtio'/>"
+    "<serial>S1</serial></disk></devices></domain></node>";
+
+static int write_node(void **state)
+{
+    (void)state;
+    int fd = mkostemp(node_file, O_CLOEXEC);
+    if (fd < 0 || file_write_all(fd, NODE, sizeof(NODE) - 1) < 0)
+        return -1;
+    (void)close(fd);
+    return str_format(URI, sizeof(URI), "test://%s", node_file) ? 0 : -1;
+}
+
+static int remove_node(void **state)
+{
+    (void)state;
+    return unlink(node_file);
+}
+
 static const char NOWHERE[] = "qemu+unix:///system?socket=/nonexistent/sock";
 
 /* Hints, with what is needed to wait for one. */
@@ -147,32 +182,84 @@ static void says_that_a_disk_is_not_there(void **state)
     (void)state;
     struct virt *virt = connected();
     struct hypervisor_port port = virt_port(virt);
-    struct vm_disk *disks = NULL;
     struct vm_disk_truth truth;
-    size_t n = 9;
     struct err err = ERR_INIT;
-    assert_int_equal(port.ops->vm_disks(port.ctx, "test", &disks, &n, &err), 0);
-    assert_int_equal(n, 0);
-    free(disks);
-    assert_true(port.ops->disk_truth(port.ctx, "test", "vda", &truth, &err) <
+    assert_true(port.ops->disk_truth(port.ctx, "test", "vdb", &truth, &err) <
                 0);
     assert_int_equal(err.code, ERR_NO_DISK);
     err_clear(&err);
-    assert_true(port.ops->mirror_abort(port.ctx, "test", "vda", &err) < 0);
+    assert_true(port.ops->mirror_abort(port.ctx, "test", "vdb", &err) < 0);
     assert_int_equal(err.code, ERR_NO_DISK);
     virt_free(virt);
 }
 
-static void finds_no_user_of_a_path(void **state)
+static void lists_disks(void **state)
+{
+    (void)state;
+    struct virt *virt = connected();
+    struct hypervisor_port port = virt_port(virt);
+    struct vm_disk *disks = NULL;
+    size_t n = 0;
+    struct err err = ERR_INIT;
+    assert_int_equal(port.ops->vm_disks(port.ctx, "test", &disks, &n, &err), 0);
+    assert_int_equal(n, 1);
+    assert_string_equal(disks[0].target, "vda");
+    assert_string_equal(disks[0].path, "/nonexistent/img/leaf");
+    assert_string_equal(disks[0].serial, "S1");
+    assert_false(disks[0].job);
+    free(disks);
+    virt_free(virt);
+}
+
+static void finds_the_user_of_a_path(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path;
+        bool used;
+    } cases[] = {
+        {"/nonexistent/img/leaf",    true },
+        { "/nonexistent/img",        true },
+        { "/nonexistent/img/",       true },
+        { "/",                       true },
+        { "/nonexistent/img/lea",    false},
+        { "/nonexistent/img/leaf2",  false},
+        { "/nonexistent/im",         false},
+        { "/nonexistent/img/leaf/x", false},
+        { "",                        false},
+        { "nonexistent",             false},
+    };
+    struct virt *virt = connected();
+    struct hypervisor_port port = virt_port(virt);
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct err err = ERR_INIT;
+        struct vm_info vm;
+        memset(&vm, 0xff, sizeof(vm));
+        assert_int_equal(
+            port.ops->path_user(port.ctx, cases[i].path, &vm, &err), 0);
+        assert_string_equal(vm.name, cases[i].used ? "test" : "");
+    }
+    virt_free(virt);
+}
+
+static void defines_another_source(void **state)
 {
     (void)state;
     struct virt *virt = connected();
     struct hypervisor_port port = virt_port(virt);
     struct err err = ERR_INIT;
     struct vm_info vm;
-    memset(&vm, 0xff, sizeof(vm));
-    assert_int_equal(port.ops->path_user(port.ctx, "/", &vm, &err), 0);
-    assert_string_equal(vm.uuid, "");
+    /* twice: the second time there is nothing to do */
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(port.ops->disk_set_persistent(port.ctx, "test", "vda",
+                                                       node_file, "raw", &err),
+                         0);
+    assert_int_equal(port.ops->path_user(port.ctx, node_file, &vm, &err), 0);
+    assert_string_equal(vm.name, "test");
+    assert_true(port.ops->disk_set_persistent(port.ctx, "test", "vda",
+                                              "/nonexistent/x", "raw",
+                                              &err) < 0);
+    assert_non_null(strstr(err.message, "/nonexistent/x"));
     virt_free(virt);
 }
 
@@ -254,11 +341,13 @@ int main(void)
         cmocka_unit_test(suspends_and_resumes_repeatedly),
         cmocka_unit_test(hints_at_vms_that_change),
         cmocka_unit_test(says_that_a_disk_is_not_there),
-        cmocka_unit_test(finds_no_user_of_a_path),
+        cmocka_unit_test(lists_disks),
+        cmocka_unit_test(finds_the_user_of_a_path),
+        cmocka_unit_test(defines_another_source),
         cmocka_unit_test(every_call_fails_while_libvirtd_is_away),
         cmocka_unit_test(ends_at_any_moment),
         cmocka_unit_test(many_threads_ask_at_once),
         cmocka_unit_test(names_states),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, write_node, remove_node);
 }
