@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A job in which no two fields have the same value, so that a mix-up shows.
+ */
+#include "sample.h"
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+void sample_job(struct job *ret_job)
+{
+    *ret_job = (struct job){
+        .id = SAMPLE_ID,
+        .kind = JOB_DISK_MIGRATE,
+        .state = JOB_CONVERGING,
+        .move = {
+            .vm = "22222222-2222-4222-8222-222222222222",
+            .vm_name = "web \"1\" \\ \xc3\xa4\n",
+            .target = "vda",
+            .src_sd = "33333333-3333-4333-8333-333333333333",
+            .dst_sd = "44444444-4444-4444-8444-444444444444",
+            .img = "55555555-5555-4555-8555-555555555555",
+            .leaf = "66666666-6666-4666-8666-666666666666",
+            .convert = true,
+            .base_cow = false,
+            .keep_source = true,
+            .src_path = "/run/drayd/storage/a/b",
+            .dst_path = "/mnt/two/c",
+        },
+        .limit = UINT64_MAX,
+        .cancel_requested = true,
+        .suspended = true,
+        .progress = {
+            .done = 1001,
+            .total = UINT64_MAX - 1,
+            .rate = 1003,
+            .eta_s = -1,
+            .pause_us = INT64_MAX,
+        },
+        .failed_in = JOB_SYNCING,
+        .error = {
+            .rc = -ENOSPC,
+            .code = ERR_PARSE,
+            .message = "no space left",
+            .next = "make room",
+        },
+        .warning = "look at this",
+        .created_ms = 1700000000001,
+        .modified_ms = 1700000000002,
+        .ended_ms = 1700000000003,
+    };
+}
+
+static void assert_moves_equal(const struct job_disk_move *a,
+                               const struct job_disk_move *b)
+{
+    assert_string_equal(a->vm, b->vm);
+    assert_string_equal(a->vm_name, b->vm_name);
+    assert_string_equal(a->target, b->target);
+    assert_string_equal(a->src_sd, b->src_sd);
+    assert_string_equal(a->dst_sd, b->dst_sd);
+    assert_string_equal(a->img, b->img);
+    assert_string_equal(a->leaf, b->leaf);
+    assert_int_equal(a->convert, b->convert);
+    assert_int_equal(a->base_cow, b->base_cow);
+    assert_int_equal(a->keep_source, b->keep_source);
+    assert_string_equal(a->src_path, b->src_path);
+    assert_string_equal(a->dst_path, b->dst_path);
+}
+
+void assert_jobs_equal(const struct job *a, const struct job *b)
+{
+    assert_string_equal(a->id, b->id);
+    assert_int_equal(a->kind, b->kind);
+    assert_int_equal(a->state, b->state);
+    assert_moves_equal(&a->move, &b->move);
+    assert_true(a->limit == b->limit);
+    assert_int_equal(a->cancel_requested, b->cancel_requested);
+    assert_int_equal(a->suspended, b->suspended);
+    assert_true(a->progress.done == b->progress.done);
+    assert_true(a->progress.total == b->progress.total);
+    assert_true(a->progress.rate == b->progress.rate);
+    assert_true(a->progress.eta_s == b->progress.eta_s);
+    assert_true(a->progress.pause_us == b->progress.pause_us);
+    assert_int_equal(a->failed_in, b->failed_in);
+    assert_int_equal(a->error.rc, b->error.rc);
+    assert_int_equal(a->error.code, b->error.code);
+    assert_string_equal(a->error.message, b->error.message);
+    assert_string_equal(a->error.next, b->error.next);
+    assert_string_equal(a->warning, b->warning);
+    assert_true(a->created_ms == b->created_ms);
+    assert_true(a->modified_ms == b->modified_ms);
+    assert_true(a->ended_ms == b->ended_ms);
+}

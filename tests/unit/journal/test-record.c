@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Records: every field comes back, and nothing is taken for a record that is
+ * not exactly one.
+ */
+#include "../../../src/journal/record.h"
+#include "sample.h"
+#include <dray/base/util.h>
+#include <errno.h>
+#include <json-c/json.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct err err;
+
+static char *encode(const struct job *job)
+{
+    char *text = NULL;
+    size_t len = 0;
+    err_clear(&err);
+    assert_int_equal(record_encode(job, &text, &len, &err), 0);
+    assert_int_equal(strlen(text), len);
+    return text;
+}
+
+static int decode(const char *text, struct job *ret_job)
+{
+    err_clear(&err);
+    return record_decode(text, strlen(text), ret_job, &err);
+}
+
+static void brings_back_every_field(void **state)
+{
+    (void)state;
+    struct job job;
+    struct job again;
+    sample_job(&job);
+    memset(&again, 0xa5, sizeof(again));
+    _cleanup_free_ char *text = encode(&job);
+    assert_int_equal(decode(text, &again), 0);
+    assert_jobs_equal(&job, &again);
+}
+
+static void brings_back_every_state(void **state)
+{
+    (void)state;
+    for (int i = 0; i < JOB_STATE_COUNT; i++) {
+        struct job job;
+        struct job again;
+        sample_job(&job);
+        job.state = (enum job_state)i;
+        job.failed_in = (enum job_state)(JOB_STATE_COUNT - 1 - i);
+        _cleanup_free_ char *text = encode(&job);
+        assert_int_equal(decode(text, &again), 0);
+        assert_jobs_equal(&job, &again);
+    }
+}
+
+static void brings_back_the_longest_texts(void **state)
+{
+    (void)state;
+    struct job job;
+    struct job again;
+    sample_job(&job);
+    memset(job.move.src_path, '\x01', sizeof(job.move.src_path) - 1);
+    memset(job.move.dst_path, '"', sizeof(job.move.dst_path) - 1);
+    memset(job.error.message, '\\', sizeof(job.error.message) - 1);
+    _cleanup_free_ char *text = encode(&job);
+    assert_true(strlen(text) < RECORD_MAX);
+    assert_int_equal(decode(text, &again), 0);
+    assert_jobs_equal(&job, &again);
+}
+
+static void refuses_a_record_cut_off_anywhere(void **state)
+{
+    (void)state;
+    struct job job;
+    struct job again;
+    sample_job(&job);
+    _cleanup_free_ char *text = encode(&job);
+    size_t whole = strlen(text) - 1; /* without the newline */
+    for (size_t len = 0; len < whole; len++) {
+        /* On the heap in its length, so that reading behind it shows. */
+        _cleanup_free_ char *part = malloc(len ? len : 1);
+        assert_non_null(part);
+        memcpy(part, text, len);
+        assert_int_equal(record_decode(part, len, &again, NULL), -EBADMSG);
+    }
+    assert_int_equal(record_decode(text, whole, &again, NULL), 0);
+}
+
+static void leaves_the_result_alone_after_an_error(void **state)
+{
+    (void)state;
+    struct job job;
+    struct job before;
+    memset(&job, 0x5a, sizeof(job));
+    before = job;
+    assert_int_equal(decode("{\"version\": 1}", &job), -EBADMSG);
+    assert_memory_equal(&job, &before, sizeof(job));
+}
+
+/* The sample's record with one member replaced (@json) or removed (NULL). */
+static char *change(const char *name, const char *json)
+{
+    struct job job;
+    sample_job(&job);
+    _cleanup_free_ char *text = encode(&job);
+    struct json_object *record = json_tokener_parse(text);
+    assert_non_null(record);
+    json_object_object_del(record, name);
+    if (json)
+        json_object_object_add(record, name, json_tokener_parse(json));
+    char *changed = str_printf("%s", json_object_to_json_string(record));
+    assert_non_null(changed);
+    json_object_put(record);
+    return changed;
+}
+
+static void refuses_a_record_that_lacks_any_field(void **state)
+{
+    (void)state;
+    struct job job;
+    struct job again;
+    sample_job(&job);
+    _cleanup_free_ char *text = encode(&job);
+    struct json_object *record = json_tokener_parse(text);
+    unsigned n = 0;
+    json_object_object_foreach(record, name, value)
+    {
+        (void)value;
+        _cleanup_free_ char *less = change(name, NULL);
+        assert_int_equal(decode(less, &again), -EBADMSG);
+        assert_non_null(strstr(err.message, name));
+        n++;
+    }
+    json_object_put(record);
+    assert_int_equal(n, 33);
+}
+
+static void assert_refused(const char *name, const char *json)
+{
+    struct job job;
+    _cleanup_free_ char *text = change(name, json);
+    if (decode(text, &job) != -EBADMSG)
+        fail_msg("%s = %s was taken", name, json);
+}
+
+/* A string where none belongs, no string where one does. */
+static void refuses_a_wrong_type_in_any_field(void **state)
+{
+    (void)state;
+    struct job job;
+    sample_job(&job);
+    _cleanup_free_ char *text = encode(&job);
+    struct json_object *record = json_tokener_parse(text);
+    json_object_object_foreach(record, name, value)
+    {
+        bool is_text = json_object_is_type(value, json_type_string);
+        assert_refused(name, is_text ? "7" : "\"7\"");
+        assert_refused(name, "null");
+        assert_refused(name, "[]");
+        assert_refused(name, "{}");
+        assert_refused(name, "1.5");
+    }
+    json_object_put(record);
+}
+
+static const char long_target[] = "\"12345678901234567890123456789012\"";
+
+static void refuses_values_out_of_their_range(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"version",      "0"                                       },
+        { "version",     "2"                                       },
+        { "version",     "18446744073709551615"                    },
+        { "kind",        "\"disk_copy\""                           },
+        { "state",       "\"\""                                    },
+        { "state",       "\"Planned\""                             },
+        { "failed_in",   "\"nowhere\""                             },
+        { "id",          "\"\""                                    },
+        { "id",          "\"11111111-1111-4111-8111-11111111111\"" },
+        { "vm",          "\"22222222-2222-4222-8222-22222222222G\""},
+        { "img",         "\"../555-5555-4555-8555-555555555555xx\""},
+        { "target",      long_target                               },
+        { "target",      "\"vd\\u0000a\""                          },
+        { "convert",     "1"                                       },
+        { "limit",       "-1"                                      },
+        { "bytes_done",  "-1"                                      },
+        { "eta_s",       "-2"                                      },
+        { "pause_us",    "-2"                                      },
+        { "pause_us",    "9223372036854775808"                     },
+        { "created_ms",  "-1"                                      },
+        { "error_rc",    "1"                                       },
+        { "error_rc",    "-4096"                                   },
+        { "error_code",  "2147483648"                              },
+        { "error_code",  "-2147483649"                             },
+        { "from_future", "true"                                    },
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+        assert_refused(cases[i][0], cases[i][1]);
+}
+
+static void refuses_what_is_no_record(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "",
+        " ",
+        "null",
+        "[]",
+        "7",
+        "{}",
+        "{\"version\": 1} x",
+        "{\"version\": 1}{\"version\": 1}",
+        "{'version': 1}",
+        "\xff",
+        "{\"version\": {\"a\": {\"b\": {\"c\": 1}}}}",
+    };
+    struct job job;
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+        assert_int_equal(decode(texts[i], &job), -EBADMSG);
+}
+
+static void refuses_text_behind_the_record(void **state)
+{
+    (void)state;
+    struct job job;
+    struct job again;
+    sample_job(&job);
+    _cleanup_free_ char *text = encode(&job);
+    _cleanup_free_ char *twice = str_printf("%s%s", text, text);
+    assert_int_equal(decode(twice, &again), -EBADMSG);
+    size_t len = strlen(text) + 1; /* with its NUL */
+    assert_int_equal(record_decode(text, len, &again, NULL), -EBADMSG);
+}
+
+static void does_not_write_what_it_could_not_read(void **state)
+{
+    (void)state;
+    struct job job;
+    char *text = NULL;
+    size_t len = 0;
+    sample_job(&job);
+    job.move.leaf[0] = '\0';
+    err_clear(&err);
+    assert_int_equal(record_encode(&job, &text, &len, &err), -EINVAL);
+    assert_non_null(strstr(err.message, "leaf"));
+    sample_job(&job);
+    job.move.vm_name[0] = '\xff';
+    assert_int_equal(record_encode(&job, &text, &len, NULL), -EINVAL);
+    assert_null(text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(brings_back_every_field),
+        cmocka_unit_test(brings_back_every_state),
+        cmocka_unit_test(brings_back_the_longest_texts),
+        cmocka_unit_test(refuses_a_record_cut_off_anywhere),
+        cmocka_unit_test(leaves_the_result_alone_after_an_error),
+        cmocka_unit_test(refuses_a_record_that_lacks_any_field),
+        cmocka_unit_test(refuses_a_wrong_type_in_any_field),
+        cmocka_unit_test(refuses_values_out_of_their_range),
+        cmocka_unit_test(refuses_what_is_no_record),
+        cmocka_unit_test(refuses_text_behind_the_record),
+        cmocka_unit_test(does_not_write_what_it_could_not_read),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
