@@ -81,19 +81,24 @@ static int describe_if_there(const struct call *call, virDomainPtr vm,
     return rc;
 }
 
-/* Fills *vms, which has room for all of them. */
 static int describe_all(const struct call *call,
-                        const struct vm_handles *handles, struct vm_info **vms,
-                        size_t *ret_n)
+                        const struct vm_handles *handles,
+                        struct vm_info **ret_vms, size_t *ret_n)
 {
+    struct vm_info *vms = calloc(handles->n + 1, sizeof(*vms));
+    if (!vms)
+        return err_set(call->err, -ENOMEM, "list of VMs: out of memory");
     size_t n = 0;
     for (size_t i = 0; i < handles->n; i++) {
-        int rc = describe_if_there(call, handles->vms[i], *vms + n);
-        if (rc < 0)
+        int rc = describe_if_there(call, handles->vms[i], &vms[n]);
+        if (rc < 0) {
+            free(vms);
             return rc;
+        }
         if (rc == 0)
             n++;
     }
+    *ret_vms = vms;
     *ret_n = n;
     return 0;
 }
@@ -109,14 +114,7 @@ int virt_vm_list(void *ctx, struct vm_info **ret_vms, size_t *ret_n,
     rc = vm_handles_get(&call, &handles);
     if (rc < 0)
         return rc;
-    _cleanup_free_ struct vm_info *vms = calloc(handles.n + 1, sizeof(*vms));
-    if (!vms)
-        return err_set(err, -ENOMEM, "list of VMs: out of memory");
-    rc = describe_all(&call, &handles, &vms, ret_n);
-    if (rc < 0)
-        return rc;
-    *ret_vms = TAKE(vms);
-    return 0;
+    return describe_all(&call, &handles, ret_vms, ret_n);
 }
 
 int virt_vm_find(void *ctx, const char *name_or_uuid, struct vm_info *ret_vm,
@@ -170,6 +168,12 @@ static int disks_of(const struct call *call, bool active, const char *xml,
         return err_set(call->err, -ENOMEM, "out of memory");
     for (size_t i = 0; i < n; i++)
         disks[i] = complete(call, active, &found[i]);
+    /* What could not be asked was left out; a lost connection is not a disk
+     * of unknown size. */
+    if (virConnectIsAlive(call->conn) == 0) {
+        free(disks);
+        return connection_away(call->virt, "connection lost", call->err);
+    }
     *ret_disks = disks;
     *ret_n = n;
     return 0;
@@ -189,17 +193,10 @@ int virt_vm_disks(void *ctx, const char *vm, struct vm_disk **ret_disks,
         rc = call_xml(&call, 0, &xml);
     if (rc < 0)
         return rc;
-    _cleanup_free_ struct vm_disk *disks = NULL;
-    size_t n = 0;
-    if (disks_of(&call, active, xml, &disks, &n) < 0)
-        return err_wrap(err, "disks of VM %s", virDomainGetName(call.vm));
-    /* What could not be asked there was left out; a lost connection is not a
-     * disk of unknown size. */
-    if (virConnectIsAlive(call.conn) == 0)
-        return connection_away(ctx, "connection lost", err);
-    *ret_disks = TAKE(disks);
-    *ret_n = n;
-    return 0;
+    rc = disks_of(&call, active, xml, ret_disks, ret_n);
+    if (rc < 0)
+        (void)err_wrap(err, "disks of VM %s", virDomainGetName(call.vm));
+    return rc;
 }
 
 static bool is_in_state(const struct call *call, int wanted)
