@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Private to lease/: its context and the operations of its two files.
+ */
+#ifndef DRAY_LEASE_LEASE_H
+#define DRAY_LEASE_LEASE_H
+
+#include <dray/lease.h>
+
+struct leases {
+    char *sanlock; /* the command */
+    char *host_name;
+    unsigned io_timeout_s;
+    bool require_watchdog;
+};
+
+/* Contracts: ports/lease.h. */
+int lockspace_format(void *ctx, const struct lease_place *lockspace,
+                     struct err *err);
+int lockspace_join(void *ctx, const struct lease_place *lockspace,
+                   unsigned host_id, struct err *err);
+int lockspace_leave(void *ctx, const struct lease_place *lockspace,
+                    unsigned host_id, struct err *err);
+
+int resource_format(void *ctx, const struct lease_place *place,
+                    struct err *err);
+int resource_acquire(void *ctx, const struct lease_place *place,
+                     int64_t deadline_ms, struct lease_held **ret_held,
+                     struct err *err);
+int resource_release(void *ctx, struct lease_held *held, struct err *err);
+int resource_owner(void *ctx, const struct lease_place *place,
+                   struct lease_owner *ret_owner, struct err *err);
+
+#endif

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Leases: format, acquire, release, and who holds one.
+ *
+ * Each held lease has a registered connection of its own: sanlock takes one
+ * command at a time per connection, and closing it is what frees the lease
+ * should the release fail. Never more than one lease per release: the daemon's
+ * stack has room for eight and no check.
+ *
+ * Acquiring never waits inside the daemon for a suspect owner's death
+ * (OWNER_NOWAIT): that takes minutes, and eight such waits are all its workers.
+ */
+#include "client.h"
+#include "lease.h"
+
+#include <dray/base/util.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sanlock_admin.h>
+#include <sanlock_resource.h>
+#include <sanlock_rv.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+enum {
+    RETRY_MIN_MS = 20,
+    RETRY_MAX_MS = 200,
+};
+
+struct lease_held {
+    int fd; /* the registered connection */
+    struct sanlock_resource resource;
+};
+
+static int fail(struct err *err, enum err_code code, int rv,
+                const struct sanlock_resource *resource)
+{
+    (void)sanlock_fail(err, code, rv, resource->disk.path, resource->disk.path);
+    return err_wrap(err, "lease %s", resource->head.name);
+}
+
+int resource_format(void *ctx, const struct lease_place *place, struct err *err)
+{
+    struct sanlock_resource resource;
+
+    (void)ctx;
+    int rc = sanlock_resource_init(&resource, place, err);
+    if (rc < 0)
+        return err_default_code(err, ERR_LOCK_INIT);
+    rc = sanlock_write_resource(&resource.head, 0, 0, 0);
+    if (rc < 0) {
+        (void)fail(err, ERR_LOCK_INIT, rc, &resource);
+        return err_wrap(err, "format");
+    }
+    return 0;
+}
+
+static void held_free(struct lease_held *held)
+{
+    if (!held)
+        return;
+    if (held->fd >= 0)
+        (void)close(held->fd); /* a socket */
+    free(held);
+}
+
+static void held_freep(struct lease_held **held)
+{
+    held_free(*held);
+}
+
+static int held_new(const struct lease_place *place,
+                    struct lease_held **ret_held, struct err *err)
+{
+    _cleanup_(held_freep) struct lease_held *held = calloc(1, sizeof(*held));
+    if (!held)
+        return err_set(err, -ENOMEM, "lease: out of memory");
+    held->fd = -1;
+    int rc = sanlock_resource_init(&held->resource, place, err);
+    if (rc < 0)
+        return err_default_code(err, ERR_ACQUIRE_LOCK);
+    held->fd = sanlock_register();
+    if (held->fd < 0)
+        return fail(err, ERR_ACQUIRE_LOCK, held->fd, &held->resource);
+    /* A program that inherits it would hold the lease after us. Until here
+     * exec/ closes it in its children. */
+    if (fcntl(held->fd, F_SETFD, FD_CLOEXEC) < 0)
+        return err_set(err, -errno, "lease: FD_CLOEXEC: %m");
+    *ret_held = TAKE(held);
+    return 0;
+}
+
+/* Waits a random while, so that those who want the same lease do not meet again
+ * and again. False when the deadline leaves no time for another try. */
+static bool wait_for_retry(int64_t deadline_ms)
+{
+    uint32_t random = 0;
+    int64_t left_ms = deadline_ms - time_now_ms();
+
+    if (left_ms <= 0)
+        return false;
+    (void)getrandom(&random, sizeof(random), GRND_NONBLOCK); /* 0 is as good */
+    int64_t ms = RETRY_MIN_MS + random % (RETRY_MAX_MS - RETRY_MIN_MS + 1);
+    if (ms > left_ms)
+        ms = left_ms;
+    const struct timespec t = { 0, ms * 1000000 };
+    (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL); /* shorter is fine */
+    return true;
+}
+
+int resource_acquire(void *ctx, const struct lease_place *place,
+                     int64_t deadline_ms, struct lease_held **ret_held,
+                     struct err *err)
+{
+    _cleanup_(held_freep) struct lease_held *held = NULL;
+
+    (void)ctx;
+    int rc = held_new(place, &held, err);
+    if (!held)
+        return rc;
+    struct sanlk_resource *wanted[] = { &held->resource.head };
+    do {
+        rc = sanlock_acquire(held->fd, -1, SANLK_ACQUIRE_OWNER_NOWAIT, 1,
+                             wanted, NULL);
+    } while (sanlock_answer(rc) == SANLOCK_BUSY && wait_for_retry(deadline_ms));
+    switch (sanlock_answer(rc)) {
+    case SANLOCK_DONE:
+        *ret_held = TAKE(held);
+        return 0;
+    case SANLOCK_BUSY:
+        return LEASE_BUSY;
+    case SANLOCK_NONE:
+        return LEASE_NONE;
+    default:
+        (void)fail(err, ERR_ACQUIRE_LOCK, rc, &held->resource);
+        return err_wrap(err, "acquire");
+    }
+}
+
+int resource_release(void *ctx, struct lease_held *held, struct err *err)
+{
+    struct sanlk_resource *all[] = { &held->resource.head };
+
+    (void)ctx;
+    int rc = sanlock_release(held->fd, -1, 0, 1, all);
+    if (rc < 0) {
+        (void)fail(err, ERR_RELEASE_LOCK, rc, &held->resource);
+        rc = err_wrap(err, "release");
+    }
+    held_free(held); /* in any case: the daemon then releases it itself */
+    return rc;
+}
+
+/* Would the owner keep others out? When in doubt: yes. Only a host that joined
+ * knows how the others are. */
+static bool is_alive(const char *lockspace, const struct sanlk_host *owner)
+{
+    struct sanlk_host *hosts = NULL;
+    int count = 0;
+    bool alive = true;
+
+    if (sanlock_get_hosts(lockspace, owner->host_id, &hosts, &count, 0) < 0)
+        return true;
+    for (int i = 0; i < count; i++) {
+        uint32_t state = hosts[i].flags & SANLK_HOST_MASK;
+        if (hosts[i].host_id == owner->host_id)
+            alive = state != SANLK_HOST_FREE && state != SANLK_HOST_DEAD &&
+                    hosts[i].generation <= owner->generation;
+    }
+    free(hosts);
+    return alive;
+}
+
+int resource_owner(void *ctx, const struct lease_place *place,
+                   struct lease_owner *ret_owner, struct err *err)
+{
+    struct sanlock_resource resource;
+    struct sanlk_host *owners = NULL;
+    int count = 0;
+
+    (void)ctx;
+    int rc = sanlock_resource_init(&resource, place, err);
+    if (rc < 0)
+        return err_default_code(err, ERR_STORAGE);
+    rc = sanlock_read_resource_owners(&resource.head, 0, &owners, &count);
+    if (sanlock_answer(rc) == SANLOCK_NONE)
+        return LEASE_NONE;
+    if (rc < 0) {
+        (void)fail(err, ERR_STORAGE, rc, &resource);
+        return err_wrap(err, "read the owner");
+    }
+    struct lease_owner owner = { .version = resource.head.lver };
+    for (int i = 0; i < count && owner.host_id == 0; i++) {
+        if (is_alive(place->lockspace, &owners[i]))
+            owner.host_id = owners[i].host_id;
+    }
+    free(owners);
+    *ret_owner = owner;
+    return 0;
+}
