@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The virt room by hand, for test_virt.py: reads one request per line on
+ * standard input, an operation of ports/hypervisor.h and its arguments, with
+ * tabs between; writes one line of JSON for each. usage: virt-check [URI]
+ */
+#include <dray/virt.h>
+#include <errno.h>
+#include <json-c/json.h>
+#include <stdatomic.h>
+#include <string.h>
+
+enum {
+    ARGS_MAX = 8,
+    LINE_SIZE = 16384
+};
+
+struct check {
+    struct hypervisor_port port;
+    char *args[ARGS_MAX]; /* args[0] is the operation; never NULL */
+    struct json_object *out;
+    struct err err;
+};
+
+static atomic_uint vm_hints, reconnect_hints;
+
+static void on_hint(void *arg, const char *vm)
+{
+    (void)arg;
+    atomic_fetch_add(vm ? &vm_hints : &reconnect_hints, 1);
+}
+
+static uint64_t number(const char *s)
+{
+    uint64_t value = 0;
+    return str_to_u64(s, &value) == 0 ? value : 0;
+}
+
+static void add_string(struct json_object *object, const char *name,
+                       const char *value)
+{
+    json_object_object_add(object, name, json_object_new_string(value));
+}
+
+static void add_bool(struct json_object *object, const char *name, bool value)
+{
+    json_object_object_add(object, name, json_object_new_boolean(value));
+}
+
+static void add_u64(struct json_object *object, const char *name,
+                    uint64_t value)
+{
+    json_object_object_add(object, name, json_object_new_uint64(value));
+}
+
+static struct json_object *vm_to_json(const struct vm_info *vm)
+{
+    struct json_object *object = json_object_new_object();
+    add_string(object, "uuid", vm->uuid);
+    add_string(object, "name", vm->name);
+    add_string(object, "state", vm_state_name(vm->state));
+    add_bool(object, "persistent", vm->persistent);
+    return object;
+}
+
+static struct json_object *disk_to_json(const struct vm_disk *disk)
+{
+    struct json_object *object = json_object_new_object();
+    add_string(object, "target", disk->target);
+    add_string(object, "device", disk->device);
+    add_string(object, "type", disk->type);
+    add_string(object, "path", disk->path);
+    add_string(object, "format", disk->format);
+    add_string(object, "serial", disk->serial);
+    add_string(object, "alias", disk->alias);
+    add_bool(object, "read_only", disk->read_only);
+    add_bool(object, "shareable", disk->shareable);
+    add_bool(object, "transient", disk->transient);
+    add_u64(object, "chain_n", disk->chain_n);
+    add_u64(object, "capacity", disk->capacity);
+    add_bool(object, "job", disk->job);
+    add_bool(object, "mirror", disk->mirror.present);
+    add_bool(object, "ready", disk->mirror.ready);
+    add_string(object, "mirror_path", disk->mirror.path);
+    return object;
+}
+
+static int list(struct check *c)
+{
+    struct vm_info *vms = NULL;
+    size_t n = 0;
+    int rc = c->port.ops->vm_list(c->port.ctx, &vms, &n, &c->err);
+    if (rc < 0)
+        return rc;
+    struct json_object *array = json_object_new_array();
+    for (size_t i = 0; i < n; i++)
+        json_object_array_add(array, vm_to_json(&vms[i]));
+    json_object_object_add(c->out, "vms", array);
+    free(vms);
+    return 0;
+}
+
+static int find(struct check *c)
+{
+    struct vm_info vm;
+    int rc = c->port.ops->vm_find(c->port.ctx, c->args[1], &vm, &c->err);
+    if (rc == 0)
+        json_object_object_add(c->out, "vm", vm_to_json(&vm));
+    return rc;
+}
+
+static int disks(struct check *c)
+{
+    struct vm_disk *found = NULL;
+    size_t n = 0;
+    int rc =
+        c->port.ops->vm_disks(c->port.ctx, c->args[1], &found, &n, &c->err);
+    if (rc < 0)
+        return rc;
+    struct json_object *object = json_object_new_object();
+    for (size_t i = 0; i < n; i++)
+        json_object_object_add(object, found[i].target,
+                               disk_to_json(&found[i]));
+    json_object_object_add(c->out, "disks", object);
+    free(found);
+    return 0;
+}
+
+static int suspend(struct check *c)
+{
+    return c->port.ops->vm_suspend(c->port.ctx, c->args[1], &c->err);
+}
+
+static int resume(struct check *c)
+{
+    return c->port.ops->vm_resume(c->port.ctx, c->args[1], &c->err);
+}
+
+static int user(struct check *c)
+{
+    struct vm_info vm;
+    int rc = c->port.ops->path_user(c->port.ctx, c->args[1], &vm, &c->err);
+    if (rc == 0)
+        add_string(c->out, "user", vm.name);
+    return rc;
+}
+
+/* start VM TARGET PATH FORMAT SHALLOW LIMIT BUFFER */
+static int start(struct check *c)
+{
+    struct vm_mirror_spec spec = {
+        .format = c->args[4],
+        .shallow = str_equal(c->args[5], "1"),
+        .bytes_per_s = number(c->args[6]),
+        .buffer_bytes = number(c->args[7]),
+    };
+    (void)str_copy(spec.vm, sizeof(spec.vm), c->args[1]);
+    (void)str_copy(spec.target, sizeof(spec.target), c->args[2]);
+    (void)str_copy(spec.path, sizeof(spec.path), c->args[3]);
+    return c->port.ops->mirror_start(c->port.ctx, &spec, &c->err);
+}
+
+static int info(struct check *c)
+{
+    struct vm_mirror_info found;
+    int rc = c->port.ops->mirror_info(c->port.ctx, c->args[1], c->args[2],
+                                      &found, &c->err);
+    if (rc < 0)
+        return rc;
+    add_bool(c->out, "job", found.job);
+    add_bool(c->out, "ready", found.ready);
+    add_u64(c->out, "done", found.done);
+    add_u64(c->out, "total", found.total);
+    add_string(c->out, "disk_path", found.disk_path);
+    add_string(c->out, "mirror_path", found.mirror_path);
+    return 0;
+}
+
+static int limit(struct check *c)
+{
+    return c->port.ops->mirror_limit(c->port.ctx, c->args[1], c->args[2],
+                                     number(c->args[3]), &c->err);
+}
+
+static int end(struct check *c)
+{
+    return c->port.ops->mirror_abort(c->port.ctx, c->args[1], c->args[2],
+                                     &c->err);
+}
+
+static int pivot(struct check *c)
+{
+    return c->port.ops->mirror_pivot(c->port.ctx, c->args[1], c->args[2],
+                                     &c->err);
+}
+
+static int failure(struct check *c)
+{
+    char text[256];
+    c->port.ops->mirror_failure(c->port.ctx, c->args[1], c->args[2], text,
+                                sizeof(text));
+    add_string(c->out, "reason", text);
+    return 0;
+}
+
+static int truth(struct check *c)
+{
+    struct vm_disk_truth found;
+    int rc = c->port.ops->disk_truth(c->port.ctx, c->args[1], c->args[2],
+                                     &found, &c->err);
+    if (rc < 0)
+        return rc;
+    add_string(c->out, "xml", found.xml_path);
+    add_string(c->out, "qemu", found.qemu_path);
+    add_string(c->out, "persistent", found.persistent_path);
+    return 0;
+}
+
+static int persist(struct check *c)
+{
+    return c->port.ops->disk_set_persistent(c->port.ctx, c->args[1], c->args[2],
+                                            c->args[3], c->args[4], &c->err);
+}
+
+static int connected(struct check *c)
+{
+    return c->port.ops->connected(c->port.ctx);
+}
+
+static int hints(struct check *c)
+{
+    add_u64(c->out, "vm", atomic_exchange(&vm_hints, 0));
+    add_u64(c->out, "reconnect", atomic_exchange(&reconnect_hints, 0));
+    return 0;
+}
+
+static const struct {
+    const char *name;
+    int (*run)(struct check *check);
+} operations[] = {
+    {"vm_list",              list     },
+    { "vm_find",             find     },
+    { "vm_disks",            disks    },
+    { "vm_suspend",          suspend  },
+    { "vm_resume",           resume   },
+    { "path_user",           user     },
+    { "mirror_start",        start    },
+    { "mirror_info",         info     },
+    { "mirror_limit",        limit    },
+    { "mirror_abort",        end      },
+    { "mirror_pivot",        pivot    },
+    { "mirror_failure",      failure  },
+    { "disk_truth",          truth    },
+    { "disk_set_persistent", persist  },
+    { "connected",           connected},
+    { "hints",               hints    },
+};
+
+static int run(struct check *check)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(operations); i++) {
+        if (str_equal(operations[i].name, check->args[0]))
+            return operations[i].run(check);
+    }
+    return err_set(&check->err, -EINVAL, "no operation %s", check->args[0]);
+}
+
+static void answer(struct hypervisor_port port, char *line)
+{
+    struct check check = {
+        .port = port,
+        .out = json_object_new_object(),
+        .err = ERR_INIT,
+    };
+    static char empty[] = "";
+    line[strcspn(line, "\n")] = '\0';
+    for (size_t i = 0; i < ARGS_MAX; i++)
+        check.args[i] = line ? strsep(&line, "\t") : empty;
+    int rc = run(&check);
+    json_object_object_add(check.out, "rc", json_object_new_int(rc));
+    json_object_object_add(
+        check.out, "code",
+        json_object_new_int(rc < 0 ? (int)check.err.code : 0));
+    add_string(check.out, "message", check.err.message);
+    add_string(check.out, "next", check.err.next);
+    puts(json_object_to_json_string(check.out));
+    (void)fflush(stdout); /* the reader would notice */
+    json_object_put(check.out);
+}
+
+int main(int argc, char **argv)
+{
+    struct virt *virt = NULL;
+    struct err err = ERR_INIT;
+    if (virt_new(argc > 1 ? argv[1] : "qemu:///system", &virt, &err) < 0) {
+        (void)fprintf(stderr, "%s\n", err.message);
+        return 1;
+    }
+    struct hypervisor_port port = virt_port(virt);
+    port.ops->set_hint(port.ctx, on_hint, NULL);
+    static char line[LINE_SIZE];
+    while (fgets(line, sizeof(line), stdin))
+        answer(port, line);
+    virt_free(virt);
+    return 0;
+}
