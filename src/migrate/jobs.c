@@ -300,7 +300,7 @@ void migrate_jobs_free(struct migrate_jobs *jobs)
 static int adopt(struct migrate_jobs *jobs, const struct job *record,
                  struct err *err)
 {
-    struct entry *entry;
+    struct entry *entry = NULL;
     int rc = add(jobs, record, &entry, err);
 
     if (rc || !entry->migration)
@@ -383,7 +383,7 @@ int migrate_jobs_start(struct migrate_jobs *jobs, const struct job *job,
 int migrate_jobs_get(struct migrate_jobs *jobs, const char *id,
                      const struct job **ret_job, struct err *err)
 {
-    struct entry *entry;
+    struct entry *entry = NULL;
     int rc = find_or_say(jobs, id, &entry, err);
 
     if (rc == 0)
@@ -404,7 +404,7 @@ const struct job *migrate_jobs_at(const struct migrate_jobs *jobs, size_t i)
 static int find_active(const struct migrate_jobs *jobs, const char *id,
                        struct entry **ret_entry, struct err *err)
 {
-    struct entry *entry;
+    struct entry *entry = NULL;
     int rc = find_or_say(jobs, id, &entry, err);
 
     if (rc)
@@ -419,7 +419,7 @@ static int find_active(const struct migrate_jobs *jobs, const char *id,
 int migrate_jobs_cancel(struct migrate_jobs *jobs, const char *id,
                         struct err *err)
 {
-    struct entry *entry;
+    struct entry *entry = NULL;
     int rc = find_active(jobs, id, &entry, err);
 
     if (rc)
@@ -440,7 +440,7 @@ int migrate_jobs_cancel(struct migrate_jobs *jobs, const char *id,
 int migrate_jobs_limit(struct migrate_jobs *jobs, const char *id,
                        uint64_t bytes_per_s, struct err *err)
 {
-    struct entry *entry;
+    struct entry *entry = NULL;
     int rc = find_active(jobs, id, &entry, err);
 
     if (rc)

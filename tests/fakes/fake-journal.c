@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A journal for one job.
+ */
+#include "fake-world.h"
+
+#include <errno.h>
+
+static int journal_put(void *ctx, const struct job *job, struct err *err)
+{
+    struct fake_world *world = ctx;
+    int rc = world_enter(world, "journal put", err);
+
+    if (rc)
+        return rc;
+    if (world->journal_fails)
+        return world_leave(world, err_set(err, -ENOSPC, "journal: full"), err);
+    world->record = *job;
+    world->has_record = true;
+    return world_leave(world, 0, err);
+}
+
+static int journal_remove(void *ctx, const char *job_id, struct err *err)
+{
+    struct fake_world *world = ctx;
+    int rc = world_enter(world, "journal remove", err);
+
+    (void)job_id;
+    if (rc)
+        return rc;
+    world->has_record = false;
+    return world_leave(world, 0, err);
+}
+
+struct journal_port fake_journal(struct fake_world *world)
+{
+    static const struct journal_ops ops = {
+        .put = journal_put,
+        .remove = journal_remove,
+    };
+
+    return (struct journal_port){ .ctx = world, .ops = &ops };
+}
