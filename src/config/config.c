@@ -103,23 +103,22 @@ static int read_text(const char *path, char *text, size_t size, size_t *ret_len,
 
 int config_load(const char *path, struct config *ret_config, struct err *err)
 {
-    _cleanup_free_ char *text = malloc(FILE_MAX + 1);
-    _cleanup_free_ struct config *config = malloc(sizeof(*config));
+    /* 84 KiB on the stack: this is the main thread's, before all others. */
+    char text[FILE_MAX + 1];
+    struct config config;
     size_t len = 0;
-    if (!text || !config)
-        return err_set(err, -ENOMEM, "read %s: out of memory", path);
-    int rc = read_text(path, text, FILE_MAX + 1, &len, err);
+    int rc = read_text(path, text, sizeof(text), &len, err);
     if (rc < 0)
         return rc;
-    config_defaults(config);
-    rc = config_parse(text, len, path, config, err);
+    config_defaults(&config);
+    rc = config_parse(text, len, path, &config, err);
     if (rc < 0)
         return rc;
-    if (!config->host_name[0])
+    if (!config.host_name[0])
         return err_set(err, -EINVAL,
                        "%s: this host has no /etc/machine-id: give it a name "
                        "in section [host]",
                        path);
-    *ret_config = *config;
+    *ret_config = config;
     return 0;
 }

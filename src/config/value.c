@@ -13,8 +13,9 @@
 
 enum {
     BYTES_PER_KIB = 1024,
-    /* An entry with all the members of a large directory's group. */
-    ENTRY_SIZE = 512 * 1024,
+    /* An entry with all the members of a large group; with more: an error
+     * (ERANGE) that a number instead of the name avoids. */
+    ENTRY_SIZE = 64 * 1024,
 };
 
 int value_set_text(const char *text, const struct value_bounds *bounds,
@@ -133,12 +134,10 @@ int value_set_bool(const char *text, const struct value_bounds *bounds,
 
 static int find_user(const char *name, uid_t *ret_uid)
 {
-    _cleanup_free_ char *buffer = malloc(ENTRY_SIZE);
-    if (!buffer)
-        return -ENOMEM;
+    char buffer[ENTRY_SIZE];
     struct passwd entry;
     struct passwd *found = NULL;
-    int rc = getpwnam_r(name, &entry, buffer, ENTRY_SIZE, &found);
+    int rc = getpwnam_r(name, &entry, buffer, sizeof(buffer), &found);
     if (!found)
         return rc ? -rc : -ENOENT;
     *ret_uid = found->pw_uid;
@@ -147,12 +146,10 @@ static int find_user(const char *name, uid_t *ret_uid)
 
 int value_find_group(const char *name, gid_t *ret_gid)
 {
-    _cleanup_free_ char *buffer = malloc(ENTRY_SIZE);
-    if (!buffer)
-        return -ENOMEM;
+    char buffer[ENTRY_SIZE];
     struct group entry;
     struct group *found = NULL;
-    int rc = getgrnam_r(name, &entry, buffer, ENTRY_SIZE, &found);
+    int rc = getgrnam_r(name, &entry, buffer, sizeof(buffer), &found);
     if (!found)
         return rc ? -rc : -ENOENT;
     *ret_gid = found->gr_gid;

@@ -54,6 +54,14 @@ void sample_job(struct job *ret_job)
     };
 }
 
+char *exact_copy(const char *text, size_t len)
+{
+    char *copy = malloc(len ? len : 1);
+    assert_non_null(copy);
+    memcpy(copy, text, len);
+    return copy;
+}
+
 static void assert_moves_equal(const struct job_disk_move *a,
                                const struct job_disk_move *b)
 {

@@ -9,6 +9,8 @@
 
 #define SAMPLE_ID "11111111-1111-4111-8111-111111111111"
 
+/* On the heap in its length, so that reading behind it shows. */
+char *exact_copy(const char *text, size_t len);
 void sample_job(struct job *ret_job);
 void assert_jobs_equal(const struct job *a, const struct job *b);
 

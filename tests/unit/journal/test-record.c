@@ -83,10 +83,7 @@ static void refuses_a_record_cut_off_anywhere(void **state)
     _cleanup_free_ char *text = encode(&job);
     size_t whole = strlen(text) - 1; /* without the newline */
     for (size_t len = 0; len < whole; len++) {
-        /* On the heap in its length, so that reading behind it shows. */
-        _cleanup_free_ char *part = malloc(len ? len : 1);
-        assert_non_null(part);
-        memcpy(part, text, len);
+        _cleanup_free_ char *part = exact_copy(text, len);
         assert_int_equal(record_decode(part, len, &again, NULL), -EBADMSG);
     }
     assert_int_equal(record_decode(text, whole, &again, NULL), 0);
