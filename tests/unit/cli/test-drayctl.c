@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Whole runs of drayctl against a scripted daemon: what it asks, prints, and
+ * exits with. The program, domains and volumes.
+ */
+#include "../../../src/cli/cli.h"
+#include "server.h"
+#include <dray/base/util.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* --- the program --- */
+
+static void wrong_usage_is_exit_2_and_asks_nothing(void **state)
+{
+    (void)state;
+    const char *const *const wrong[] = {
+        NOTHING,
+        WORDS("nonsense"),
+        WORDS("--nonsense"),
+        WORDS("disk"),
+        WORDS("disk", "nonsense"),
+        WORDS("disk", "migrate", "vm", "vda"),
+        WORDS("disk", "migrate", "vm", "vda", "a", "b"),
+        WORDS("disk", "migrate", "vm", "vda", "a", "--limit", "fast"),
+        WORDS("disk", "migrate", "vm", "vda", "a", "--limit"),
+        WORDS("disk", "migrate", "vm", "vda", "a", "--format", "vmdk"),
+        WORDS("disk", "migrate", "vm", "vda", "a", "--job-id", "x"),
+        WORDS("volume", "create", "a", "lots"),
+        WORDS("volume", "create", "a", "1G", "--parent", VOL),
+        WORDS("volume", "create", "a", "1G", "--format", "vmdk"),
+        WORDS("domain", "create", "a", "/tmp", "--type", "iscsi"),
+        WORDS("domain", "create", "a", "/tmp", "--max-hosts", "many"),
+        WORDS("job", "limit", JOB, "-1"),
+        WORDS("job", "info"),
+        WORDS("rpc", "X.y", "1"),
+        WORDS("rpc", "X.y", "{"),
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+        const struct run *run = run_drayctl(NOTHING, wrong[i]);
+        assert_int_equal(run->exit, CLI_USAGE);
+        assert_string_equal(run->asked, "");
+        assert_string_equal(run->out, "");
+        assert_one_line(run->err);
+    }
+}
+
+static void help_is_for_every_command(void **state)
+{
+    (void)state;
+    const struct run *run = run_drayctl(NOTHING, WORDS("--help"));
+    assert_int_equal(run->exit, CLI_OK);
+    assert_has(run->out, "disk migrate VM DISK DOMAIN");
+    assert_has(run->out, "rpc METHOD [JSON]");
+    assert_has(run_drayctl(NOTHING, WORDS("job", "--help"))->out,
+               "job limit JOB MiB/s");
+    run = run_drayctl(NOTHING, WORDS("disk", "migrate", "--help"));
+    assert_int_equal(run->exit, CLI_OK);
+    assert_has(run->out, "--keep-source  does not delete");
+    assert_has(run_drayctl(NOTHING, WORDS("--version"))->out, "drayctl ");
+}
+
+static void no_daemon_is_exit_3_and_says_how_to_start_it(void **state)
+{
+    (void)state;
+    const struct run *run =
+        run_drayctl(NOTHING, WORDS("--socket", "/nonexistent/s", "vm", "list"));
+    assert_int_equal(run->exit, CLI_UNREACHABLE);
+    assert_one_line(run->err);
+    assert_has(run->err, "/nonexistent/s");
+    assert_has(run->err, "systemctl start drayd");
+}
+
+static void a_lost_connection_is_exit_3(void **state)
+{
+    (void)state;
+    const struct run *run = run_drayctl(WORDS("hang up"), WORDS("vm", "list"));
+    assert_int_equal(run->exit, CLI_UNREACHABLE);
+    assert_one_line(run->err);
+}
+
+static void an_error_is_one_line_with_the_next_step(void **state)
+{
+    (void)state;
+    const struct run *run = run_drayctl(
+        WORDS(
+            "!{\"code\":358,\"message\":\"domain x: not known\","
+            "\"data\":{\"cause\":\"c\",\"phase\":null,\"next\":\"join it\"}}"),
+        WORDS("domain", "info", SD));
+    assert_int_equal(run->exit, CLI_FAILED);
+    assert_string_equal(run->err, "drayctl: domain x: not known; join it\n");
+    assert_string_equal(run->out, "");
+}
+
+/* --- domains --- */
+
+static void domain_create_creates_and_joins(void **state)
+{
+    (void)state;
+    const struct run *run = run_drayctl(
+        WORDS("true", "\"" SD "\""),
+        WORDS("domain", "create", "fast", "/tmp/../tmp", "--max-hosts", "16"));
+    assert_int_equal(run->exit, CLI_OK);
+    assert_string_equal(run->out, SD "\n");
+    assert_int_equal(count_lines(run->asked), 2);
+    char *join = strchr(run->asked, '\n') + 1;
+    assert_has(run->asked, "StorageDomain.create {\"storagedomainID\":\"");
+    assert_has(run->asked, "\"typeArgs\":\"/tmp\",\"name\":\"fast\","
+                           "\"domainType\":6,\"maxHosts\":16}");
+    assert_has(join, "StorageDomain.join {\"storagedomainID\":\"");
+    /* the UUID it made is the one it joins */
+    const char *made = strstr(run->asked, "ID\":\"") + 5;
+    assert_memory_equal(made, strstr(join, "ID\":\"") + 5, 36);
+}
+
+static void domain_join_takes_path_name_or_uuid(void **state)
+{
+    (void)state;
+    const struct run *run =
+        run_drayctl(WORDS("\"" SD "\""), WORDS("domain", "join", "/tmp/."));
+    assert_string_equal(run->asked,
+                        "StorageDomain.join {\"typeArgs\":\"/tmp\"}\n");
+    run =
+        run_drayctl(WORDS(DOMAINS, "\"" SD "\""), WORDS("domain", "join", "a"));
+    assert_has(run->asked,
+               "StorageDomain.join {\"storagedomainID\":\"" SD "\"}\n");
+    run = run_drayctl(WORDS("\"" SD "\""), WORDS("domain", "join", SD));
+    assert_int_equal(count_lines(run->asked), 1);
+    run = run_drayctl(NOTHING, WORDS("domain", "join", "/nonexistent/x"));
+    assert_int_equal(run->exit, CLI_FAILED);
+    assert_one_line(run->err);
+}
+
+static void names_must_be_known_and_unique(void **state)
+{
+    (void)state;
+    const struct run *run =
+        run_drayctl(WORDS(DOMAINS), WORDS("domain", "leave", "nobody"));
+    assert_int_equal(run->exit, CLI_FAILED);
+    assert_has(run->err, "domain nobody: there is none; see drayctl domain "
+                         "list");
+    run = run_drayctl(WORDS(DOMAINS), WORDS("domain", "leave", "twice"));
+    assert_int_equal(run->exit, CLI_FAILED);
+    assert_has(run->err, "domain twice: 2 match; use the UUID");
+}
+
+static void domain_list_is_a_table(void **state)
+{
+    (void)state;
+    const struct run *run =
+        run_drayctl(WORDS(DOMAINS), WORDS("domain", "list"));
+    assert_int_equal(run->exit, CLI_OK);
+    assert_int_equal(count_lines(run->out), 4);
+    assert_has(run->out, "NAME");
+    assert_has(run->out, "POSIXFS");
+    assert_has(run->out, "not mounted");
+}
+
+static void domain_info_shows_stats_too(void **state)
+{
+    (void)state;
+    const struct run *run =
+        run_drayctl(WORDS(DOMAINS, "{\"uuid\":\"" SD "\",\"pool\":[\"p\"]}",
+                          "{\"disktotal\":\"10737418240\",\"diskfree\":\"1\"}"),
+                    WORDS("domain", "info", "a"));
+    assert_int_equal(run->exit, CLI_OK);
+    assert_has(run->out, "10737418240 (10 GiB)");
+    assert_has(run->out, "pool");
+    run = run_drayctl(
+        WORDS("{\"uuid\":\"x\"}", "!{\"code\":1,\"message\":\"not joined\"}"),
+        WORDS("--json", "domain", "info", SD));
+    assert_int_equal(run->exit, CLI_OK); /* info without stats */
+    assert_string_equal(run->err, "");
+}
+
+static void json_prints_the_answer_wherever_it_stands(void **state)
+{
+    (void)state;
+    const struct run *run =
+        run_drayctl(WORDS("[1]"), WORDS("--json", "domain", "list"));
+    assert_string_equal(run->out, "[\n  1\n]\n");
+    run = run_drayctl(WORDS("[1]"), WORDS("domain", "list", "--json"));
+    assert_string_equal(run->out, "[\n  1\n]\n");
+}
+
+static void control_characters_do_not_reach_the_terminal(void **state)
+{
+    (void)state;
+    const struct run *run =
+        run_drayctl(WORDS("[{\"uuid\":\"u\",\"name\":\"\\u001b[31mred\","
+                          "\"type\":\"POSIXFS\"}]"),
+                    WORDS("domain", "list"));
+    assert_null(strchr(run->out, '\033'));
+    assert_has(run->out, "red");
+}
+
+/* --- volumes --- */
+
+static void volume_create_prints_the_path(void **state)
+{
+    (void)state;
+    const struct run *run =
+        run_drayctl(WORDS("true", "{\"path\":\"/run/p\"}"),
+                    WORDS("--json", "volume", "create", SD, "1G", "--image",
+                          IMG, "--parent", VOL, "--description", "d"));
+    assert_int_equal(run->exit, CLI_OK);
+    assert_has(run->asked, "Volume.create {\"storagedomainID\":\"" SD
+                           "\",\"imageID\":\"" IMG "\",\"volumeID\":\"");
+    assert_has(run->asked, "\"size\":\"1073741824\",\"volFormat\":\"COW\","
+                           "\"preallocate\":\"SPARSE\",\"diskType\":\"DATA\","
+                           "\"desc\":\"d\",\"srcImgUUID\":\"" IMG
+                           "\",\"srcVolUUID\":\"" VOL "\"}");
+    assert_has(run->asked, "Image.prepare {\"storagedomainID\":\"" SD);
+    assert_has(run->out, "\"image\": \"" IMG "\"");
+    assert_has(run->out, "\"path\": \"/run/p\"");
+}
+
+static void a_new_volume_is_raw_and_has_no_parent(void **state)
+{
+    (void)state;
+    const struct run *run =
+        run_drayctl(WORDS("true", "{\"path\":\"/run/p\"}"),
+                    WORDS("volume", "create", SD, "1G", "--preallocated"));
+    assert_has(run->asked, "\"volFormat\":\"RAW\",\"preallocate\":"
+                           "\"PREALLOCATED\"");
+    assert_has(run->asked, "\"srcVolUUID\":\"" UUID_BLANK "\"");
+    assert_has(run->out, "/run/p");
+}
+
+static void volume_list_looks_at_each_volume(void **state)
+{
+    (void)state;
+    const struct run *run = run_drayctl(
+        WORDS("[\"" IMG "\"]", "[\"" VOL "\"]",
+              "{\"uuid\":\"" VOL "\",\"image\":\"" IMG
+              "\",\"format\":\"RAW\",\"type\":\"SPARSE\",\"voltype\":\"LEAF\","
+              "\"capacity\":\"2147483648\",\"truesize\":\"4096\","
+              "\"parent\":\"" UUID_BLANK "\",\"description\":\"text\"}"),
+        WORDS("volume", "list", SD));
+    assert_int_equal(run->exit, CLI_OK);
+    assert_string_equal(
+        run->asked, "StorageDomain.getImages {\"storagedomainID\":\"" SD "\"}\n"
+                    "StorageDomain.getVolumes {\"storagedomainID\":\"" SD
+                    "\",\"imageID\":\"" IMG "\"}\n"
+                    "Volume.getInfo {\"storagedomainID\":\"" SD
+                    "\",\"imageID\":\"" IMG "\",\"volumeID\":\"" VOL "\"}\n");
+    assert_has(run->out, "2.0 GiB");
+    assert_has(run->out, "4.0 KiB");
+    assert_null(strstr(run->out, UUID_BLANK));
+}
+
+static void volume_delete_without_volume_deletes_the_image(void **state)
+{
+    (void)state;
+    const struct run *run =
+        run_drayctl(WORDS("true"), WORDS("volume", "delete", SD, IMG));
+    assert_has(run->asked, "Image.delete {\"storagedomainID\":\"" SD
+                           "\",\"imageID\":\"" IMG "\",\"postZero\":false,"
+                           "\"force\":false}");
+    assert_has(run->out, "deleted image " IMG " with all its volumes");
+    run = run_drayctl(WORDS("true"), WORDS("volume", "delete", SD, IMG, VOL));
+    assert_has(run->asked, "Volume.delete {");
+    assert_has(run->asked, "\"volumeID\":\"" VOL "\"");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(wrong_usage_is_exit_2_and_asks_nothing),
+        cmocka_unit_test(help_is_for_every_command),
+        cmocka_unit_test(no_daemon_is_exit_3_and_says_how_to_start_it),
+        cmocka_unit_test(a_lost_connection_is_exit_3),
+        cmocka_unit_test(an_error_is_one_line_with_the_next_step),
+        cmocka_unit_test(domain_create_creates_and_joins),
+        cmocka_unit_test(domain_join_takes_path_name_or_uuid),
+        cmocka_unit_test(names_must_be_known_and_unique),
+        cmocka_unit_test(domain_list_is_a_table),
+        cmocka_unit_test(domain_info_shows_stats_too),
+        cmocka_unit_test(json_prints_the_answer_wherever_it_stands),
+        cmocka_unit_test(control_characters_do_not_reach_the_terminal),
+        cmocka_unit_test(volume_create_prints_the_path),
+        cmocka_unit_test(a_new_volume_is_raw_and_has_no_parent),
+        cmocka_unit_test(volume_list_looks_at_each_volume),
+        cmocka_unit_test(volume_delete_without_volume_deletes_the_image),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
