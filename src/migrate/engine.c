@@ -71,7 +71,7 @@ enum job_outcome migration_again(struct migration *m, int64_t wait_ms)
     return JOB_AGAIN;
 }
 
-static bool libvirt_is_away(const struct migration *m, const struct err *err)
+bool migration_libvirt_is_away(const struct migration *m, const struct err *err)
 {
     return (err->rc == -ENOTCONN && err->code == ERR_NOT_RESPONDING) ||
            PORT(&m->ports, hypervisor, connected) != 0;
@@ -83,7 +83,7 @@ enum job_outcome migration_trouble(struct migration *m, const struct err *err,
     int64_t now_ms = migration_now_ms(m);
 
     m->troubled = true;
-    if (libvirt_is_away(m, err)) {
+    if (migration_libvirt_is_away(m, err)) {
         m->trouble_ms = -1;
         return migration_again(m,
                                m->job.suspended ? 10 * POLL_STILL_MS : AWAY_MS);

@@ -67,26 +67,35 @@ int guest_resume(struct migration *m, struct err *err)
     return 0;
 }
 
-enum job_outcome guest_hold(struct migration *m, enum vm_state state)
+/* The record first, so that a crash after the suspend finds it. */
+static bool record_intent(struct migration *m)
 {
+    if (m->job.suspended)
+        return true; /* a suspend whose answer got lost is tried again */
+    m->job.suspended = true;
+    if (migration_record(m))
+        return true;
+    m->job.suspended = false;
+    return false;
+}
+
+enum job_outcome guest_hold(struct migration *m)
+{
+    bool ours = m->job.suspended; /* if it is paused by now */
+    bool paused = false;
     struct err err = ERR_INIT;
 
-    if (state == VM_PAUSED) {
-        /* By somebody else, or by a suspend of ours whose answer got lost. */
-        m->still = true;
-        if (m->held_us < 0)
-            m->held_us = now_us(m);
-        return JOB_OK;
-    }
-    if (!m->job.suspended) {
-        m->job.suspended = true;
-        if (!migration_record(m)) {
-            m->job.suspended = false;
-            return migration_again(m, POLL_MS);
-        }
+    if (!record_intent(m))
+        return migration_again(m, POLL_MS);
+    if (is_paused(m, &paused, &err))
+        return migration_doubt(m, &err, QUERY_PATIENCE_MS);
+    if (m->held_us < 0)
         m->held_us = now_us(m);
-    }
-    if (PORT(&m->ports, hypervisor, vm_suspend, m->job.move.vm, &err)) {
+    if (paused && !ours) { /* by somebody else: leave it so */
+        m->job.suspended = false;
+        m->durable = migration_record(m);
+    } else if (!paused &&
+               PORT(&m->ports, hypervisor, vm_suspend, m->job.move.vm, &err)) {
         (void)err_wrap(&err, "suspend the VM for the pivot");
         return migration_doubt(m, &err, 0);
     }

@@ -69,6 +69,8 @@ enum job_outcome migration_trouble(struct migration *m, const struct err *err,
 /* The same, and the error becomes the job's when patience is over. */
 enum job_outcome migration_doubt(struct migration *m, const struct err *err,
                                  int64_t patience_ms);
+bool migration_libvirt_is_away(const struct migration *m,
+                               const struct err *err);
 /* A storage call failed before the pivot: undo, unless we just started and the
  * storage may still be on its way. */
 enum job_outcome migration_storage_failed(struct migration *m,
@@ -120,7 +122,7 @@ int migration_leaf_settled(const struct migration *m, struct err *err);
 /* Resumes the VM if we suspended it; measures the pause. */
 int guest_resume(struct migration *m, struct err *err);
 /* Suspends it; the intent is durable before. */
-enum job_outcome guest_hold(struct migration *m, enum vm_state state);
+enum job_outcome guest_hold(struct migration *m);
 bool guest_held_too_long(const struct migration *m);
 
 /* --- mirror.c, sync.c --- */

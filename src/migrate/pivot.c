@@ -152,6 +152,11 @@ static enum job_outcome pivot_goes_on(struct migration *m)
         return JOB_OK; /* the look that follows decides */
     if (guest_held_too_long(m))
         return held_too_long(m);
+    if (m->pivot_error.rc && info.ready &&
+        migration_libvirt_is_away(m, &m->pivot_error)) {
+        m->pivot_asked = false; /* it never heard of it: ask again */
+        return migration_again(m, POLL_STILL_MS);
+    }
     if (m->pivot_error.rc &&
         PORT(&m->ports, clock, now_us) - m->held_us > REFUSED_MS * 1000)
         return refused(m);
@@ -176,7 +181,7 @@ static enum job_outcome on_source(struct migration *m,
     if (!m->still) {
         outcome = get_ready(m);
         if (outcome == JOB_OK)
-            outcome = guest_hold(m, sight->state);
+            outcome = guest_hold(m);
         if (outcome != JOB_OK)
             return outcome;
     }

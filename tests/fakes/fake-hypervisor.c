@@ -102,6 +102,8 @@ static int hv_suspend(void *ctx, const char *vm, struct err *err)
     world_needs_state(world, "suspend", JOB_PIVOTING, JOB_PIVOTING);
     if (!world->record.suspended)
         world_break(world, "suspend without a record of it");
+    /* Two suspends are one: nobody can tell them apart any more. */
+    world->paused_by_other = false;
     world->paused = true;
     return world_leave(world, 0, err);
 }

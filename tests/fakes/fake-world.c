@@ -309,6 +309,8 @@ int world_enter(struct fake_world *world, const char *call, struct err *err)
         return err_set(err, -EIO, "%s: the daemon is dead", call);
     world_pass(world, 1);
     world->calls++;
+    if (world->on_call)
+        world->on_call(world->on_call_arg);
     if (world->calls != world->fault_at)
         return 0;
     (void)str_copy(world->faulted_call, sizeof(world->faulted_call), call);

@@ -112,6 +112,10 @@ struct fake_world {
     enum job_state died_in;
     char faulted_call[32];
 
+    /* Called at the beginning of each call of a living daemon. */
+    void (*on_call)(void *arg);
+    void *on_call_arg;
+
     char violation[320]; /* the first rule that was broken; empty: none */
 };
 

@@ -44,6 +44,7 @@ void run_init(struct run *run, size_t layers)
     world_init(&run->world, layers);
     run->absence_ms = 1500;
     run->at_state = JOB_STATE_COUNT;
+    run->world.on_call_arg = run;
 }
 
 void run_start(struct run *run, const struct job *job)
@@ -130,7 +131,8 @@ void run_deinit(struct run *run)
 
 static enum side right_side(const struct run *run)
 {
-    if (run->world.alive)
+    /* One that libvirt forgot stands still: the record decides. */
+    if (run->world.alive && !run->world.forgotten)
         return run->world.qemu_at;
     return run->job.state == JOB_DONE ? DST : SRC;
 }

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What people may order while a job runs: cancel and limit, at any moment.
+ */
+#include "run.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void cancel_at_step(struct run *run, enum job_state state)
+{
+    if (run->steps != run->at_step)
+        return;
+    run->orders.cancel = true;
+    run->happened = true;
+    run->at_state = state;
+}
+
+/* Until the pivot is asked for a cancel brings everything back; afterwards it
+ * is too late, and nothing is harmed. */
+static void cancel_works_at_every_step(void **state)
+{
+    bool seen[JOB_STATE_COUNT] = { false };
+    struct run run;
+
+    (void)state;
+    for (unsigned n = 1;; n++) {
+        run_init(&run, 3);
+        run.at_step = n;
+        run.before_step = cancel_at_step;
+        run_all(&run, JOB_STATE_COUNT, "cancel");
+        if (!run.happened)
+            break;
+        seen[run.at_state] = true;
+        if (run.at_state < JOB_PIVOTING)
+            assert_int_equal(run.job.state, JOB_CANCELLED);
+        if (run.at_state > JOB_PIVOTING)
+            assert_int_equal(run.job.state, JOB_DONE);
+        assert_string_equal(
+            run.job.state == JOB_CANCELLED ? run.job.warning : "", "");
+    }
+    /* JOB_PIVOTED follows JOB_PIVOTING within a step. */
+    for (int i = 0; i <= JOB_RELEASING; i++)
+        assert_true(seen[i] || i == JOB_PIVOTED);
+}
+
+/* A guest that is suspended when the cancel comes is let go. */
+static void cancel_before_the_pivot_resumes_the_guest(void **state)
+{
+    struct run run;
+    struct job job;
+
+    (void)state;
+    run_init(&run, 1);
+    job = world_job(&run.world);
+    run_start(&run, &job);
+    while (migration_job(run.migration)->state != JOB_PIVOTING)
+        world_pass(&run.world, migration_step(run.migration, &run.orders));
+    run.world.mirror_per_ms = 0; /* it lags: the pivot has to wait */
+    run.world.writes_per_ms = 3;
+    world_pass(&run.world, 5);
+    world_pass(&run.world, migration_step(run.migration, &run.orders));
+    assert_true(run.world.paused);
+    run.orders.cancel = true;
+    run.world.mirror_per_ms = 4;
+    run_all(&run, JOB_STATE_COUNT, "cancel while suspended");
+}
+
+static void cancel_waits_for_libvirtd(void **state)
+{
+    struct run run;
+    struct job job;
+
+    (void)state;
+    run_init(&run, 3);
+    job = world_job(&run.world);
+    run_start(&run, &job);
+    while (migration_job(run.migration)->state != JOB_SYNCING)
+        world_pass(&run.world, migration_step(run.migration, &run.orders));
+    run.world.libvirt_back_us = run.world.now_us + 120 * 1000000LL;
+    run.orders.cancel = true;
+    run_all(&run, JOB_CANCELLED, "cancel while libvirtd is away");
+    assert_true(run.world.now_us >= run.world.libvirt_back_us);
+    assert_string_equal(run.job.warning, "");
+}
+
+static void limit_holds_mirror_and_copy(void **state)
+{
+    struct run run;
+    struct job job;
+
+    (void)state;
+    run_init(&run, 2);
+    job = world_job(&run.world);
+    job.limit = 8 << 20;
+    run.orders.limit = job.limit;
+    run_start(&run, &job);
+    while (migration_job(run.migration)->state != JOB_SYNCING)
+        world_pass(&run.world, migration_step(run.migration, &run.orders));
+    /* Beside a copy each has half, so that both together keep the limit. */
+    assert_in_range(run.world.mirror.limit, 1, 4 << 20 | 1);
+    for (int i = 0; i < 10; i++)
+        world_pass(&run.world, migration_step(run.migration, &run.orders));
+    assert_int_equal(migration_job(run.migration)->state, JOB_SYNCING);
+    run_all(&run, JOB_DONE, "limited");
+    /* 64 MiB at no more than 8 MiB/s. */
+    assert_true(run.world.now_us > 8 * 1000000LL);
+}
+
+static void limit_changes_reach_the_mirror(void **state)
+{
+    struct run run;
+    struct job job;
+
+    (void)state;
+    run_init(&run, 1);
+    run.world.writes_per_ms = 8; /* it will not converge */
+    job = world_job(&run.world);
+    run_start(&run, &job);
+    while (migration_job(run.migration)->state != JOB_CONVERGING)
+        world_pass(&run.world, migration_step(run.migration, &run.orders));
+    assert_int_equal(run.world.mirror.limit, 0);
+    run.orders.limit = 5 << 20;
+    (void)migration_step(run.migration, &run.orders);
+    assert_int_equal(run.world.mirror.limit, 5 << 20);
+    assert_int_equal(run.world.record.limit, 5 << 20);
+    run.orders.limit = 0;
+    (void)migration_step(run.migration, &run.orders);
+    assert_int_equal(run.world.mirror.limit, 0);
+    run.world.writes_per_ms = 1;
+    run_all(&run, JOB_DONE, "limit changed");
+}
+
+/* A new life applies the recorded limit: the last one may have died before. */
+static void limit_survives_a_restart(void **state)
+{
+    struct run run;
+    struct job job;
+
+    (void)state;
+    run_init(&run, 1);
+    run.world.writes_per_ms = 8;
+    job = world_job(&run.world);
+    run_start(&run, &job);
+    while (migration_job(run.migration)->state != JOB_CONVERGING)
+        world_pass(&run.world, migration_step(run.migration, &run.orders));
+    migration_free(run.migration);
+    job = run.world.record;
+    job.limit = 3 << 20;
+    run.orders.limit = job.limit;
+    run_start(&run, &job);
+    (void)migration_step(run.migration, &run.orders);
+    assert_int_equal(run.world.mirror.limit, 3 << 20);
+    run.world.writes_per_ms = 1;
+    run_all(&run, JOB_DONE, "limit restored");
+}
+
+static void the_pivot_does_not_wait_for_the_limit(void **state)
+{
+    struct run run;
+    struct job job;
+
+    (void)state;
+    run_init(&run, 1);
+    job = world_job(&run.world);
+    job.limit = 2 << 20;
+    run.orders.limit = job.limit;
+    run_start(&run, &job);
+    while (migration_job(run.migration)->state != JOB_PIVOTING)
+        world_pass(&run.world, migration_step(run.migration, &run.orders));
+    (void)migration_step(run.migration, &run.orders);
+    assert_int_equal(run.world.mirror.limit, 0);
+    run_all(&run, JOB_DONE, "limited pivot");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(cancel_works_at_every_step),
+        cmocka_unit_test(cancel_before_the_pivot_resumes_the_guest),
+        cmocka_unit_test(cancel_waits_for_libvirtd),
+        cmocka_unit_test(limit_holds_mirror_and_copy),
+        cmocka_unit_test(limit_changes_reach_the_mirror),
+        cmocka_unit_test(limit_survives_a_restart),
+        cmocka_unit_test(the_pivot_does_not_wait_for_the_limit),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
