@@ -8,11 +8,19 @@
 #include <dray/base/util.h>
 #include <string.h>
 
+/* In both states the mirror runs; what differs matters only to drayd. */
+static const char *phase_of(const char *state)
+{
+    if (str_equal(state, "syncing") || str_equal(state, "converging"))
+        return "mirroring";
+    return state;
+}
+
 static struct progress read_progress(struct json_object *job)
 {
     struct json_object *progress = json_member(job, "progress");
     return (struct progress){
-        .phase = json_text(job, "state"),
+        .phase = phase_of(json_text(job, "state")),
         .done = json_u64(progress, "done"),
         .total = json_u64(progress, "total"),
         .rate = json_u64(progress, "rate"),

@@ -103,7 +103,7 @@ static void migrate_shows_phases_and_the_end(void **state)
                "Job.info {\"jobID\":\"" JOB "\"}\n");
     assert_string_equal(run->err, "");
     assert_int_equal(count_lines(run->out), 3); /* one per phase, the end */
-    assert_has(run->out, "preparing\nsyncing");
+    assert_has(run->out, "preparing\nmirroring");
     assert_has(run->out, "50 %  1.0/2.0 GiB  100 MiB/s  ETA 10 s\n");
     assert_has(run->out,
                "moved 2.0 GiB in 14 s, guest paused 12 ms, source deleted\n");
