@@ -22,6 +22,14 @@ int lockspace_join(void *ctx, const struct lease_place *lockspace,
 int lockspace_leave(void *ctx, const struct lease_place *lockspace,
                     unsigned host_id, struct err *err);
 
+/* Reads whose name stands beside the host id on the disk. Only for messages:
+ * empty when it cannot be read. */
+enum {
+    LOCKSPACE_NAME_SIZE = 49
+}; /* sanlock's 48 bytes and a NUL */
+void lockspace_slot_name(const struct lease_place *lockspace, unsigned host_id,
+                         char ret_name[LOCKSPACE_NAME_SIZE]);
+
 int resource_format(void *ctx, const struct lease_place *place,
                     struct err *err);
 int resource_acquire(void *ctx, const struct lease_place *place,

@@ -22,7 +22,7 @@
 #include <time.h>
 
 enum {
-    SLOT_NAME_OFFSET = 0x60, /* the host's name in its slot of the ids file */
+    SLOT_NAME_OFFSET = 0x68, /* the host's name in its slot of the ids file */
     DIRECT_IO_SIZE = 4096,   /* a multiple of every sector size */
     LEAVING_STEP_MS = 200,
     LEAVING_SPARE_S = 10,
@@ -46,10 +46,8 @@ int lockspace_format(void *ctx, const struct lease_place *lockspace,
     return 0;
 }
 
-/* Reads who has the host id. Only for a message: empty when it cannot be
- * read. */
-static void read_slot_name(const struct lease_place *lockspace,
-                           unsigned host_id, char ret_name[SANLK_NAME_LEN + 1])
+void lockspace_slot_name(const struct lease_place *lockspace, unsigned host_id,
+                         char ret_name[LOCKSPACE_NAME_SIZE])
 {
     uint64_t slot = (uint64_t)(host_id - 1) * lockspace->block_size;
     uint64_t begin = slot / DIRECT_IO_SIZE * DIRECT_IO_SIZE;
@@ -63,7 +61,7 @@ static void read_slot_name(const struct lease_place *lockspace,
         pread(fd, data, DIRECT_IO_SIZE, (off_t)begin) != DIRECT_IO_SIZE)
         return;
     memcpy(ret_name, data + (slot - begin) + SLOT_NAME_OFFSET, SANLK_NAME_LEN);
-    ret_name[SANLK_NAME_LEN] = '\0';
+    ret_name[LOCKSPACE_NAME_SIZE - 1] = '\0';
     if (!str_is_utf8(ret_name, strlen(ret_name)))
         ret_name[0] = '\0';
 }
@@ -72,9 +70,9 @@ static int fail_busy_id(const struct leases *leases,
                         const struct lease_place *lockspace, unsigned host_id,
                         struct err *err)
 {
-    char name[SANLK_NAME_LEN + 1];
+    char name[LOCKSPACE_NAME_SIZE];
 
-    read_slot_name(lockspace, host_id, name);
+    lockspace_slot_name(lockspace, host_id, name);
     (void)err_set_code(err, ERR_ACQUIRE_HOST_ID,
                        "lockspace %s: host id %u is in use by another host"
                        "%s%s",

@@ -184,6 +184,9 @@ int resource_owner(void *ctx, const struct lease_place *place,
     if (rc < 0)
         return err_default_code(err, ERR_STORAGE);
     rc = sanlock_read_resource_owners(&resource.head, 0, &owners, &count);
+    /* It does not say what it found instead of the lease; this does. */
+    if (rc == -EINVAL)
+        rc = sanlock_read_resource(&resource.head, 0);
     if (sanlock_answer(rc) == SANLOCK_NONE)
         return LEASE_NONE;
     if (rc < 0) {

@@ -161,8 +161,8 @@ static void write_record(const struct disk *disk, struct record *r,
                          uint64_t seq)
 {
     fill(r, disk, seq);
-    while (pwrite(disk->fd, r, BLOCK,
-                  disk->start + (off_t)r->block * BLOCK) != BLOCK) {
+    while (pwrite(disk->fd, r, BLOCK, disk->start + (off_t)r->block * BLOCK) !=
+           BLOCK) {
         say("ERROR %s %llu write: %s", disk->name, (unsigned long long)seq,
             strerror(errno));
         usleep(100000);
@@ -210,7 +210,7 @@ static void verify(const struct disk *disk, struct record *r)
 static int wait_command(int fd, int64_t until_us)
 {
     int64_t left_us = until_us - now_us();
-    struct pollfd p = {.fd = fd, .events = POLLIN};
+    struct pollfd p = { .fd = fd, .events = POLLIN };
     char c;
 
     if (poll(&p, 1, left_us > 0 ? (int)(left_us / 1000) : 0) <= 0)
@@ -321,7 +321,7 @@ static int open_buttons(struct pollfd polls[])
         snprintf(path, sizeof(path), "/dev/input/event%d", i);
         fd = open(path, O_RDONLY | O_CLOEXEC);
         if (fd >= 0)
-            polls[count++] = (struct pollfd){.fd = fd, .events = POLLIN};
+            polls[count++] = (struct pollfd){ .fd = fd, .events = POLLIN };
     }
     return count;
 }
@@ -348,7 +348,8 @@ static int next_command(struct pollfd polls[], int count)
 static void serve(const int fds[], int count)
 {
     struct pollfd polls[1 + BUTTONS_MAX] = {
-        {.fd = STDIN_FILENO, .events = POLLIN}};
+        {.fd = STDIN_FILENO, .events = POLLIN}
+    };
     int poll_count = 1 + open_buttons(polls + 1);
     int command = 0;
 
@@ -357,7 +358,7 @@ static void serve(const int fds[], int count)
         if (command != 'q' && command != 'v')
             continue;
         for (int i = 0; i < count; i++)
-            (void)send(fds[i], &(char){(char)command}, 1, MSG_NOSIGNAL);
+            (void)send(fds[i], &(char){ (char)command }, 1, MSG_NOSIGNAL);
     }
     while (wait(NULL) > 0)
         continue;
