@@ -83,20 +83,28 @@ static enum frame_result keep(struct frame *frame, const char *bytes, size_t n,
 }
 
 /* Members of all objects in the tree. Depth is bounded by the scanner. */
+static size_t count_members(struct json_object *value);
+
+static size_t count_in_object(struct json_object *object)
+{
+    struct json_object_iterator i = json_object_iter_begin(object);
+    struct json_object_iterator end = json_object_iter_end(object);
+    size_t n = 0;
+    for (; !json_object_iter_equal(&i, &end); json_object_iter_next(&i))
+        n += 1 + count_members(json_object_iter_peek_value(&i));
+    return n;
+}
+
 static size_t count_members(struct json_object *value)
 {
     size_t n = 0;
-    if (json_object_is_type(value, json_type_object)) {
-        json_object_object_foreach(value, key, member)
-        {
-            (void)key;
-            n += 1 + count_members(member);
-        }
-    } else if (json_object_is_type(value, json_type_array)) {
-        size_t length = json_object_array_length(value);
-        for (size_t i = 0; i < length; i++)
-            n += count_members(json_object_array_get_idx(value, i));
-    }
+    if (json_object_is_type(value, json_type_object))
+        return count_in_object(value);
+    if (!json_object_is_type(value, json_type_array))
+        return 0;
+    size_t length = json_object_array_length(value);
+    for (size_t i = 0; i < length; i++)
+        n += count_members(json_object_array_get_idx(value, i));
     return n;
 }
 

@@ -8,6 +8,7 @@
 #include <dray/base/util.h>
 #include <dray/rpc/server.h>
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -56,9 +57,9 @@ static int check_free(const char *path, struct err *err)
 
 static int make_parent(const char *path, struct err *err)
 {
-    _cleanup_free_ char *dir = strdup(path);
-    if (!dir)
-        return err_set(err, -ENOMEM, "no memory for a path");
+    char dir[PATH_MAX];
+    if (!str_copy(dir, sizeof(dir), path))
+        return err_set(err, -ENAMETOOLONG, "%s: too long", path);
     char *slash = strrchr(dir, '/');
     if (!slash || slash == dir)
         return 0;

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The way of a request: found in the table, allowed, ready, its params valid;
+ * only then its functions run, blocking ones on a worker.
+ */
+#include "params.h"
+#include "verb.h"
+
+#include <dray/work.h>
+#include <errno.h>
+#include <json-c/json.h>
+
+static void call_free(struct api_call *call)
+{
+    list_remove(&call->link);
+    params_free(call->params);
+    json_object_put(call->result);
+    json_object_put(call->extra);
+    free(call->state);
+    free(call);
+}
+
+void call_finish(struct api_call *call)
+{
+    if (call->rc == 0)
+        rpc_reply(call->rpc, TAKE(call->result));
+    else
+        rpc_fail(call->rpc, &call->err,
+                 call->phase ? call->phase : call->verb->name,
+                 TAKE(call->extra));
+    call_free(call);
+}
+
+static void run_work(void *arg)
+{
+    struct api_call *call = arg;
+    call->rc = call->verb->work(call, &call->err);
+}
+
+static void work_done(void *arg)
+{
+    struct api_call *call = arg;
+    if (call->rc == 0 && call->verb->after)
+        call->rc = call->verb->after(call, &call->err);
+    call_finish(call);
+}
+
+/* Requests that may wait for the same thing: a hung domain, or libvirtd, must
+ * not take every worker. */
+static const char *work_key(const struct api_call *call)
+{
+    const char *sd = params_text_if_any(call->params, "storagedomainID");
+    if (!sd)
+        sd = params_text_if_any(call->params, "domain");
+    if (!sd)
+        sd = params_text_if_any(call->params, "typeArgs");
+    return sd ? sd : "hypervisor";
+}
+
+/* True: others will finish it. */
+static bool hand_over(struct api_call *call)
+{
+    const struct verb *verb = call->verb;
+
+    call->rc = verb->before ? verb->before(call, &call->err) : 0;
+    if (call->rc == VERB_LATER) {
+        call->rc = 0;
+        return true;
+    }
+    if (call->rc == VERB_ANSWERED) {
+        call->rc = 0;
+        return false;
+    }
+    if (call->rc == 0 && verb->work) {
+        call->rc = work_submit(call->api->work, work_key(call), run_work,
+                               work_done, call);
+        if (call->rc == 0)
+            return true;
+        (void)err_set(&call->err, call->rc, "no memory for the request");
+    }
+    return false;
+}
+
+static int refuse_method(const char *method, struct err *err)
+{
+    char shown[SHOWN_SIZE];
+    int r = err_set_code(err, ERR_METHOD, "there is no method \"%s\"",
+                         check_shown(method, shown));
+    (void)err_next(err, "rpc.discover lists all methods");
+    return r;
+}
+
+/* Who may call, and when. */
+static int check_allowed(const struct api *api, const struct verb *verb,
+                         const struct rpc_call *rpc, struct err *err)
+{
+    const struct rpc_conn *conn = rpc_call_conn(rpc);
+    if (!conn || rpc_conn_role(conn) < verb->role) {
+        int r = err_set_code(err, ERR_ACCESS,
+                             "this user may look, but not call %s", verb->name);
+        (void)err_next(err, "use root, or a member of the group in drayd.conf "
+                            "(full_group)");
+        return r;
+    }
+    if (!api->jobs && !verb->early) {
+        int r = err_set_code(err, ERR_RECOVERING,
+                             "drayd is starting and looks after its jobs");
+        (void)err_next(err, "try again in a second");
+        return r;
+    }
+    return 0;
+}
+
+static struct api_call *call_new(struct api *api, struct rpc_call *rpc,
+                                 const struct verb *verb, struct params *params)
+{
+    struct api_call *call = calloc(1, sizeof(*call));
+    if (!call)
+        return NULL;
+    *call = (struct api_call){
+        .api = api, .rpc = rpc, .verb = verb, .params = params, .err = ERR_INIT
+    };
+    list_append(&api->calls, &call->link);
+    return call;
+}
+
+static void on_request(void *arg, struct rpc_call *rpc, const char *method,
+                       struct json_object *json)
+{
+    struct api *api = arg;
+    struct err err = ERR_INIT;
+    struct params *params = NULL;
+    const char *phase = "dispatch";
+    const struct verb *verb = verb_find(method);
+
+    int r = verb ? check_allowed(api, verb, rpc, &err)
+                 : refuse_method(method, &err);
+    if (r == 0) {
+        phase = "params";
+        r = params_read(verb, json, &params, &err);
+    }
+    struct api_call *call = r == 0 ? call_new(api, rpc, verb, params) : NULL;
+    if (call) {
+        if (!hand_over(call))
+            call_finish(call);
+        return;
+    }
+    if (r == 0)
+        (void)err_set(&err, -ENOMEM, "no memory for the request");
+    params_free(params);
+    rpc_fail(rpc, &err, phase, NULL);
+}
+
+static void on_closed(void *arg, struct rpc_conn *conn)
+{
+    struct api *api = arg;
+    wait_closed(api, conn);
+    events_closed(api, conn);
+}
+
+int api_new(struct work *work, const struct migrate_ports *ports,
+            const struct api_options *options, struct api **ret_api,
+            struct err *err)
+{
+    struct api *api = calloc(1, sizeof(*api));
+    if (!api)
+        return err_set(err, -ENOMEM, "no memory for the API");
+    api->work = work;
+    api->ports = ports;
+    api->options = *options;
+    list_init(&api->calls);
+    list_init(&api->waits);
+    list_init(&api->subscribers);
+    list_init(&api->meters);
+    *ret_api = api;
+    return 0;
+}
+
+void api_free(struct api *api)
+{
+    if (!api)
+        return;
+    wait_drop_all(api);
+    events_drop_all(api);
+    list_for_each_safe (item, next, &api->calls) {
+        struct api_call *call = container_of(item, struct api_call, link);
+        call->rc = err_set(&call->err, -ECANCELED, "drayd is stopping");
+        call_finish(call);
+    }
+    free(api);
+}
+
+struct rpc_handler api_handler(struct api *api)
+{
+    return (struct rpc_handler){ api, on_request, on_closed };
+}
+
+void api_set_ready(struct api *api, struct migrate_jobs *jobs)
+{
+    api->jobs = jobs;
+}
+
+void api_job_changed(void *arg, const struct job *job, bool state_changed)
+{
+    struct api *api = arg;
+    if (job_is_terminal(job->state))
+        wait_job_changed(api, job);
+    events_job_changed(api, job, state_changed);
+}

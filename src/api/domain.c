@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * StorageDomain.*: named and shaped as VDSM's, plus join, leave and list, which
+ * stand for what an oVirt pool does there.
+ */
+#include "params.h"
+#include "put.h"
+#include "shape.h"
+#include "verb.h"
+
+#include <errno.h>
+#include <json-c/json.h>
+
+enum {
+    DOMAIN_CLASS_DATA = 1
+};
+
+static int done(struct api_call *call, struct json_object *result,
+                struct err *err)
+{
+    call->result = result;
+    return result ? 0 : err_set(err, -ENOMEM, "no memory for the answer");
+}
+
+static const char *sd_of(const struct api_call *call)
+{
+    return params_text(call->params, "storagedomainID");
+}
+
+/* Valid numbers for VDSM that we have nothing for. */
+static int check_kind(const struct api_call *call, struct err *err)
+{
+    uint64_t type = params_number(call->params, "domainType");
+    uint64_t block_size = params_number(call->params, "blockSize");
+
+    if (type != DOMAIN_TYPE_NFS && type != DOMAIN_TYPE_LOCALFS &&
+        type != DOMAIN_TYPE_POSIXFS) {
+        (void)err_set_code(err, ERR_DOMAIN_TYPE,
+                           "domainType %d is not supported", (int)type);
+        return err_next(err, "use 1 (NFS), 4 (LOCALFS) or 6 (POSIXFS)");
+    }
+    if (params_number(call->params, "domainClass") != DOMAIN_CLASS_DATA) {
+        (void)err_set_code(err, ERR_DOMAIN_CLASS,
+                           "only domains of class 1 (Data) can be made");
+        return err_next(err, "leave domainClass out");
+    }
+    if (block_size != 512 && block_size != 4096) {
+        (void)err_set_code(err, ERR_PARAMS, "blockSize: must be 512 or 4096");
+        return err_next(err, "leave it out for 512");
+    }
+    return 0;
+}
+
+int verb_domain_create(struct api_call *call, struct err *err)
+{
+    struct domain_create spec = {
+        .type = (unsigned)params_number(call->params, "domainType"),
+        .class_name = "Data",
+        .block_size = (unsigned)params_number(call->params, "blockSize"),
+        .max_hosts = (unsigned)params_number(call->params, "maxHosts"),
+    };
+    int r = check_kind(call, err);
+    if (r < 0)
+        return r;
+    (void)str_copy(spec.sd, sizeof(spec.sd), sd_of(call));
+    (void)str_copy(spec.name, sizeof(spec.name),
+                   params_text(call->params, "name"));
+    (void)str_copy(spec.path, sizeof(spec.path),
+                   params_text(call->params, "typeArgs"));
+    r = API_PORT(call, storage, domain_create, &spec, err);
+    return r < 0 ? err_default_code(err, ERR_DOMAIN_CREATE) : 0;
+}
+
+int verb_domain_join(struct api_call *call, struct err *err)
+{
+    const char *path = params_text(call->params, "typeArgs");
+    char sd[UUID_SIZE];
+
+    if (!sd_of(call) && !path)
+        return err_set_code(err, ERR_PARAMS,
+                            "storagedomainID or typeArgs must be given");
+    int r = API_PORT(call, storage, domain_join, sd_of(call), path, sd, err);
+    if (r < 0)
+        return err_default_code(err, ERR_DOMAIN_ACTION);
+    return done(call, put_new_text(sd), err);
+}
+
+/* A job has volumes of this domain open. */
+static bool uses_domain(const struct job *job, const char *sd)
+{
+    return !job_is_terminal(job->state) &&
+           (str_equal(job->move.src_sd, sd) || str_equal(job->move.dst_sd, sd));
+}
+
+int verb_domain_leave_before(struct api_call *call, struct err *err)
+{
+    const struct migrate_jobs *jobs = call->api->jobs;
+    for (size_t i = 0; i < migrate_jobs_count(jobs); i++) {
+        const struct job *job = migrate_jobs_at(jobs, i);
+        if (!uses_domain(job, sd_of(call)))
+            continue;
+        (void)err_set_code(err, ERR_RELEASE_HOST_ID,
+                           "job %s moves a disk of domain %s", job->id,
+                           sd_of(call));
+        return err_next(err, "wait for it (drayctl job watch %s) or cancel it",
+                        job->id);
+    }
+    return 0;
+}
+
+int verb_domain_leave(struct api_call *call, struct err *err)
+{
+    int r = API_PORT(call, storage, domain_leave, sd_of(call), err);
+    return r < 0 ? err_default_code(err, ERR_DOMAIN_ACTION) : 0;
+}
+
+int verb_domain_list(struct api_call *call, struct err *err)
+{
+    _cleanup_free_ struct domain_info *infos = NULL;
+    size_t n = 0;
+    int r = API_PORT(call, storage, domain_list, &infos, &n, err);
+    if (r < 0)
+        return r;
+    struct json_object *array = json_object_new_array();
+    bool ok = array;
+    for (size_t i = 0; ok && i < n; i++)
+        ok = put_item(array, shape_domain_item(&infos[i]));
+    return done(call, put_end(array, ok), err);
+}
+
+int verb_domain_get_info(struct api_call *call, struct err *err)
+{
+    struct domain_info info;
+    int r = API_PORT(call, storage, domain_info, sd_of(call), &info, err);
+    return r < 0 ? r : done(call, shape_domain(&info), err);
+}
+
+int verb_domain_get_stats(struct api_call *call, struct err *err)
+{
+    struct domain_stats stats;
+    int r = API_PORT(call, storage, domain_stats, sd_of(call), &stats, err);
+    return r < 0 ? r : done(call, shape_domain_stats(&stats), err);
+}
+
+int verb_domain_get_images(struct api_call *call, struct err *err)
+{
+    struct uuid_list list = { 0 };
+    int r = API_PORT(call, storage, domain_images, sd_of(call), &list, err);
+    if (r == 0)
+        r = done(call, shape_uuids(&list), err);
+    uuid_list_deinit(&list);
+    return r;
+}
+
+int verb_domain_get_volumes(struct api_call *call, struct err *err)
+{
+    const char *img = params_text(call->params, "imageID");
+    struct uuid_list list = { 0 };
+    int r =
+        API_PORT(call, storage, domain_volumes, sd_of(call), img, &list, err);
+    if (r == 0)
+        r = done(call, shape_uuids(&list), err);
+    uuid_list_deinit(&list);
+    return r;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Job.*: looking at jobs and steering them. Job.wait is in wait.c.
+ */
+#include "params.h"
+#include "put.h"
+#include "shape.h"
+#include "verb.h"
+
+#include <errno.h>
+#include <json-c/json.h>
+
+static int done(struct api_call *call, struct json_object *result,
+                struct err *err)
+{
+    call->result = result;
+    return result ? VERB_ANSWERED
+                  : err_set(err, -ENOMEM, "no memory for the answer");
+}
+
+int verb_job_list(struct api_call *call, struct err *err)
+{
+    const struct migrate_jobs *jobs = call->api->jobs;
+    struct json_object *array = json_object_new_array();
+    bool ok = array;
+    for (size_t i = 0; ok && i < migrate_jobs_count(jobs); i++)
+        ok = put_item(array, shape_job(migrate_jobs_at(jobs, i)));
+    return done(call, put_end(array, ok), err);
+}
+
+int verb_job_info(struct api_call *call, struct err *err)
+{
+    const struct job *job = NULL;
+    int r = migrate_jobs_get(call->api->jobs,
+                             params_text(call->params, "jobID"), &job, err);
+    return r < 0 ? r : done(call, shape_job(job), err);
+}
+
+int verb_job_cancel(struct api_call *call, struct err *err)
+{
+    const char *id = params_text(call->params, "jobID");
+    int r = migrate_jobs_cancel(call->api->jobs, id, err);
+    return r < 0 ? r : verb_job_info(call, err);
+}
+
+int verb_job_limit(struct api_call *call, struct err *err)
+{
+    const char *id = params_text(call->params, "jobID");
+    int r = migrate_jobs_limit(call->api->jobs, id,
+                               params_number(call->params, "limit"), err);
+    return r < 0 ? r : verb_job_info(call, err);
+}

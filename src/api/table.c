@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Every verb: its name, who may call it, what it takes and gives, what runs it.
+ * Dispatch, validation, roles and rpc.discover read this and nothing else.
+ *
+ * The order of parameters is VDSM's, because they may be sent as an array.
+ * Parameters that VDSM needs and we do not are taken and ignored.
+ */
+#include "verb.h"
+
+#define SIZE_BYTES_MAX  UINT64_C(0x7ffffffffffff000)
+#define RATE_MAX        UINT64_C(0x7fffffffffffffff)
+#define DESCRIPTION_MAX (VOLUME_DESCRIPTION_SIZE - 1)
+
+static const char *const formats[] = { "RAW", "COW", NULL };
+static const char *const allocations[] = { "SPARSE", "PREALLOCATED", NULL };
+static const char *const job_types[] = { "storage", "v2v", NULL };
+static const char *const disk_types[] = { "DATA", "ISOF", "MEMD", "MEMM",
+                                          "OVFS", "HEVD", "HESD", "HEMD",
+                                          "HECI", "SCRD", "1",    "2",
+                                          NULL };
+
+/* --- parameters that several verbs have -------------------------------- */
+
+/* clang-format 14 crashes on tables like these. */
+/* clang-format off */
+
+#define P(param, kind, what, ...) \
+    { .name = (param), .type = PARAM_##kind, .text = (what), ##__VA_ARGS__ }
+#define OPTIONAL .optional = true
+#define NULLABLE .nullable = true
+#define FLAG(param, value, what) \
+    P(param, BOOL, what, OPTIONAL, .preset = (value))
+
+#define POOL \
+    P("storagepoolID", UUID, "Taken for VDSM's sake, ignored.", \
+      OPTIONAL, NULLABLE, .blank = true)
+#define DOMAIN  P("storagedomainID", UUID, "The storage domain.")
+#define IMAGE   P("imageID", UUID, "The image: one virtual disk.")
+#define VOLUME  P("volumeID", UUID, "The volume: one layer of the image.")
+#define VM      P("vmID", NAME, "The VM's UUID or name.")
+#define JOB     P("jobID", UUID, "The job.")
+#define JOB_IDS P("job_ids", UUIDS, "The jobs.")
+#define FORCE   FLAG("force", "false", "Taken for VDSM's sake, ignored.")
+#define POST_ZERO \
+    FLAG("postZero", "false", "Zero before deleting; file domains refuse it.")
+#define DISCARD \
+    FLAG("discard", "false", "Discard before deleting; file domains refuse it.")
+
+/* --- parameters -------------------------------------------------------- */
+
+static const struct param_spec get_jobs_params[] = {
+    P("job_type", WORD,
+      "Only jobs of this type.", OPTIONAL, NULLABLE, .words = job_types),
+    P("job_ids", UUIDS,
+      "Only these jobs; unknown ones are left out.", OPTIONAL),
+};
+
+static const struct param_spec job_ids_params[] = { JOB_IDS };
+
+static const struct param_spec domain_create_params[] = {
+    DOMAIN,
+    P("domainType", UINT,
+      "1 NFS, 4 LOCALFS, 6 POSIXFS.", .min = 1, .max = 7),
+    P("typeArgs", PATH,
+      "The directory (or mounted export) that will hold it."),
+    P("name", NEW_NAME,
+      "What people call it: letters, digits, _ . + -"),
+    P("domainClass", UINT,
+      "1 Data.", OPTIONAL, .preset = "1", .min = 1, .max = 3),
+    P("version", UINT,
+      "Format version.",
+      OPTIONAL, NULLABLE, .preset = "5", .min = 5, .max = 5),
+    P("blockSize", UINT,
+      "Sector size of the storage: 512 or 4096.",
+      OPTIONAL, .preset = "512", .min = 512, .max = 4096),
+    P("maxHosts", UINT,
+      "How many hosts may use it at once; decides the lease areas' size.",
+      OPTIONAL, .preset = "2000", .min = 1, .max = 2000),
+};
+
+static const struct param_spec domain_join_params[] = {
+    P("storagedomainID", UUID,
+      "The storage domain; may be left out when the directory holds one.",
+      OPTIONAL, NULLABLE),
+    P("typeArgs", PATH,
+      "Its directory; may be left out for a domain that is known.",
+      OPTIONAL, NULLABLE),
+};
+
+static const struct param_spec domain_params[] = { DOMAIN };
+
+static const struct param_spec domain_volumes_params[] = {
+    DOMAIN, POOL,
+    P("imageID", UUID,
+      "Only this image's volumes.", OPTIONAL, NULLABLE),
+};
+
+static const struct param_spec image_prepare_params[] = {
+    POOL, DOMAIN, IMAGE, VOLUME,
+    FLAG("allowIllegal", "false", "Prepare volumes marked ILLEGAL too."),
+};
+
+static const struct param_spec image_teardown_params[] = {
+    POOL, DOMAIN, IMAGE,
+    P("volumeID", UUID,
+      "Taken for VDSM's sake, ignored.", OPTIONAL, NULLABLE),
+};
+
+static const struct param_spec image_delete_params[] = {
+    IMAGE, POOL, DOMAIN, POST_ZERO, FORCE, DISCARD,
+};
+
+static const struct param_spec volume_create_params[] = {
+    VOLUME, POOL, DOMAIN, IMAGE,
+    P("size", SIZE,
+      "Virtual size in bytes, rounded up to 4096.",
+      .min = 1, .max = SIZE_BYTES_MAX),
+    P("volFormat", WORD,
+      "COW is qcow2.", .words = formats),
+    P("preallocate", WORD,
+      "PREALLOCATED takes its space now.", .words = allocations),
+    P("diskType", WORD,
+      "What the disk is for.",
+      OPTIONAL, .preset = "DATA", .words = disk_types),
+    P("desc", TEXT,
+      "Description, kept with the volume.",
+      OPTIONAL, .preset = "", .max = DESCRIPTION_MAX),
+    P("srcImgUUID", UUID,
+      "Image of the parent.", OPTIONAL, .blank = true, .preset = UUID_BLANK),
+    P("srcVolUUID", UUID,
+      "Parent; all zeros: none.",
+      OPTIONAL, .blank = true, .preset = UUID_BLANK),
+    P("initialSize", SIZE,
+      "Bytes to allocate at first; a file needs none.",
+      OPTIONAL, NULLABLE, .max = SIZE_BYTES_MAX),
+    FLAG("addBitmaps", "false", "Refused when true."),
+    FLAG("legal", "true", "false: marked ILLEGAL until its data is there."),
+    P("sequence", UINT,
+      "Ordinal in the chain.", OPTIONAL, .preset = "0", .max = UINT32_MAX),
+    P("bitmap", UUID,
+      "Refused when given.", OPTIONAL, NULLABLE),
+};
+
+static const struct param_spec volume_delete_params[] = {
+    VOLUME, POOL, DOMAIN, IMAGE, POST_ZERO, FORCE, DISCARD,
+};
+
+static const struct param_spec volume_params[] = { VOLUME, POOL, DOMAIN,
+                                                   IMAGE };
+
+static const struct param_spec vm_params[] = { VM };
+
+#define MOVE \
+    VM, \
+    P("disk", DISK, "Target (vda), image UUID, or source path."), \
+    P("domain", NAME, "Name or UUID of the domain to move to."), \
+    P("format", WORD, \
+      "Format of the lowest layer there; left out: as it is.", \
+      OPTIONAL, NULLABLE, .words = formats), \
+    FLAG("keepSource", "false", "Do not delete the source afterwards."), \
+    P("limit", UINT, "Bytes per second; 0: no limit.", \
+      OPTIONAL, .preset = "0", .max = RATE_MAX)
+
+static const struct param_spec disk_plan_params[] = { MOVE };
+
+static const struct param_spec disk_migrate_params[] = {
+    MOVE,
+    P("jobID", UUID,
+      "The job's id; the same request under the same id is the same job. "
+      "Left out: one is made.", OPTIONAL, NULLABLE),
+};
+
+static const struct param_spec job_params[] = { JOB };
+
+static const struct param_spec job_wait_params[] = {
+    JOB,
+    P("timeout", UINT,
+      "Seconds to wait at most.", OPTIONAL, .preset = "60", .max = 3600),
+};
+
+static const struct param_spec job_limit_params[] = {
+    JOB,
+    P("limit", UINT,
+      "Bytes per second; 0: no limit.", .max = RATE_MAX),
+};
+
+/* --- verbs ------------------------------------------------------------- */
+
+#define PARAMS(list) \
+    .params = (list), .n_params = ARRAY_SIZE(list)
+#define READ         .role = RPC_ROLE_READ
+#define FULL         .role = RPC_ROLE_FULL
+#define GIVES(type, what) .result_type = (type), .result = (what)
+#define GIVES_TRUE   GIVES("boolean", "true")
+#define GIVES_JOB    GIVES("object", "The job, as Job.info gives it.")
+
+const struct verb verb_table[] = {
+    { .name = "Host.ping",
+      .summary = "Is drayd there?",
+      READ,
+      .early = true,
+      GIVES_TRUE,
+      .before = verb_host_ping },
+    { .name = "Host.getCapabilities",
+      .summary = "What this drayd is and can do.",
+      READ,
+      GIVES("object", "Version, host, formats, strategies, limits."),
+      .before = verb_host_capabilities },
+    { .name = "Host.getJobs",
+      .summary = "Jobs, as VDSM gives them.",
+      READ,
+      PARAMS(get_jobs_params),
+      GIVES("object", "Job id -> {id, status, description, job_type, progress, "
+                      "error?}."),
+      .before = verb_host_get_jobs },
+    { .name = "Host.abortJobs",
+      .summary = "Cancels jobs; each answers for itself.",
+      FULL,
+      PARAMS(job_ids_params),
+      GIVES("object", "Job id -> {ok: true} or {error}."),
+      .before = verb_host_abort_jobs },
+    { .name = "Host.deleteJobs",
+      .summary = "Forgets jobs that have ended; each answers for itself.",
+      FULL,
+      PARAMS(job_ids_params),
+      GIVES("object", "Job id -> {ok: true} or {error}."),
+      .before = verb_host_delete_jobs },
+    { .name = "StorageDomain.create",
+      .summary = "Makes a storage domain in a directory.",
+      FULL,
+      PARAMS(domain_create_params),
+      GIVES_TRUE,
+      .work = verb_domain_create },
+    { .name = "StorageDomain.join",
+      .summary = "Uses a storage domain on this host, now and after restarts.",
+      FULL,
+      PARAMS(domain_join_params),
+      GIVES("string", "The domain's UUID."),
+      .work = verb_domain_join },
+    { .name = "StorageDomain.leave",
+      .summary = "Uses a storage domain no longer; its data stays.",
+      FULL,
+      PARAMS(domain_params),
+      GIVES_TRUE,
+      .before = verb_domain_leave_before,
+      .work = verb_domain_leave },
+    { .name = "StorageDomain.list",
+      .summary = "Storage domains this host knows.",
+      READ,
+      GIVES("array", "{uuid, name, type, path, status, readOnly, hostId, "
+                     "problem?} of each."),
+      .work = verb_domain_list },
+    { .name = "StorageDomain.getInfo",
+      .summary = "A storage domain's metadata.",
+      READ,
+      PARAMS(domain_params),
+      GIVES("object", "VDSM's members, and path, status, readOnly, hostId."),
+      .work = verb_domain_get_info },
+    { .name = "StorageDomain.getStats",
+      .summary = "A storage domain's space.",
+      READ,
+      PARAMS(domain_params),
+      GIVES("object", "disktotal and diskfree in bytes, as strings."),
+      .work = verb_domain_get_stats },
+    { .name = "StorageDomain.getImages",
+      .summary = "Images in a storage domain.",
+      READ,
+      PARAMS(domain_params),
+      GIVES("array", "UUIDs."),
+      .work = verb_domain_get_images },
+    { .name = "StorageDomain.getVolumes",
+      .summary = "Volumes in a storage domain, or of one image.",
+      READ,
+      PARAMS(domain_volumes_params),
+      GIVES("array", "UUIDs."),
+      .work = verb_domain_get_volumes },
+    { .name = "Image.prepare",
+      .summary = "Makes an image ready for a VM.",
+      FULL,
+      PARAMS(image_prepare_params),
+      GIVES("object", "{path} of the leaf."),
+      .work = verb_image_prepare },
+    { .name = "Image.teardown",
+      .summary = "Undoes Image.prepare.",
+      FULL,
+      PARAMS(image_teardown_params),
+      GIVES_TRUE,
+      .work = verb_image_teardown },
+    { .name = "Image.delete",
+      .summary = "Deletes an image with all its volumes.",
+      FULL,
+      .changes_image = true,
+      PARAMS(image_delete_params),
+      GIVES_TRUE,
+      .before = guard_image_before,
+      .work = verb_image_delete },
+    { .name = "Volume.create",
+      .summary = "Makes a volume; done when answered.",
+      FULL,
+      .changes_image = true,
+      PARAMS(volume_create_params),
+      GIVES("string", "The volume's UUID (VDSM: a task's)."),
+      .before = guard_image_before,
+      .work = verb_volume_create },
+    { .name = "Volume.delete",
+      .summary = "Deletes a volume that has no children.",
+      FULL,
+      .changes_image = true,
+      PARAMS(volume_delete_params),
+      GIVES_TRUE,
+      .before = guard_image_before,
+      .work = verb_volume_delete },
+    { .name = "Volume.getInfo",
+      .summary = "A volume's metadata, sizes and lease.",
+      READ,
+      PARAMS(volume_params),
+      GIVES("object", "VDSM's VolumeInfo, and path."),
+      .work = verb_volume_get_info },
+    { .name = "Volume.getSize",
+      .summary = "A volume's sizes.",
+      READ,
+      PARAMS(volume_params),
+      GIVES("object", "{truesize, apparentsize} in bytes, as strings."),
+      .work = verb_volume_get_size },
+    { .name = "VM.list",
+      .summary = "VMs of this host.",
+      READ,
+      GIVES("array", "{vmId, vmName, status, persistent} of each."),
+      .work = verb_vm_list },
+    { .name = "VM.getDisks",
+      .summary = "A VM's disks and where they are.",
+      READ,
+      PARAMS(vm_params),
+      GIVES("array", "{name, path, format, capacity, serial, alias, chain, "
+                     "domainID?, imageID?, volumeID?, mirror?, ...} of each."),
+      .work = verb_vm_get_disks },
+    { .name = "Disk.plan",
+      .summary = "What moving a running VM's disk would take, and all that "
+                 "speaks against it.",
+      READ,
+      PARAMS(disk_plan_params),
+      GIVES("object", "{possible, strategy, obstacles, bytes, expectedSeconds, "
+                      "source, destination, chain, ...}."),
+      .before = verb_disk_plan_before,
+      .work = verb_disk_plan },
+    { .name = "Disk.migrate",
+      .summary = "Moves a running VM's disk to another domain.",
+      FULL,
+      PARAMS(disk_migrate_params),
+      GIVES_JOB,
+      .before = verb_disk_migrate_before,
+      .work = verb_disk_migrate,
+      .after = verb_disk_migrate_after },
+    { .name = "Job.list",
+      .summary = "All jobs, running and ended.",
+      READ,
+      GIVES("array", "Jobs, as Job.info gives them."),
+      .before = verb_job_list },
+    { .name = "Job.info",
+      .summary = "A job: state, progress, error.",
+      READ,
+      PARAMS(job_params),
+      GIVES("object", "{id, kind, state, status, vm, disk, source, destination, "
+                      "progress, limit, error?, warning?, created, modified, "
+                      "ended?}."),
+      .before = verb_job_info },
+    { .name = "Job.wait",
+      .summary = "Answers when the job has ended, or after the timeout.",
+      READ,
+      PARAMS(job_wait_params),
+      GIVES_JOB,
+      .before = verb_job_wait },
+    { .name = "Job.cancel",
+      .summary = "Cancels a job: the disk stays where it was.",
+      FULL,
+      PARAMS(job_params),
+      GIVES_JOB,
+      .before = verb_job_cancel },
+    { .name = "Job.limit",
+      .summary = "Changes a running job's speed limit.",
+      FULL,
+      PARAMS(job_limit_params),
+      GIVES_JOB,
+      .before = verb_job_limit },
+    { .name = "Events.subscribe",
+      .summary = "Sends notifications about jobs on this connection.",
+      READ,
+      GIVES("object", "{subscribed: true}; then |jobs|status|ID and "
+                      "|jobs|progress|ID with the job as params."),
+      .before = verb_events_subscribe },
+    { .name = "rpc.discover",
+      .summary = "This table, as an OpenRPC document.",
+      READ,
+      .early = true,
+      GIVES("object", "OpenRPC."),
+      .before = verb_discover },
+};
+
+/* clang-format on */
+
+const size_t verb_table_n = ARRAY_SIZE(verb_table);
+
+const struct verb *verb_find(const char *name)
+{
+    for (size_t i = 0; i < verb_table_n; i++)
+        if (str_equal(verb_table[i].name, name))
+            return &verb_table[i];
+    return NULL;
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Inside the room: what the verb table says about a verb, and one call of it.
+ *
+ * A call passes through up to three functions: before (owner loop: jobs,
+ * events), work (a worker: ports), after (owner loop again). Each returns 0 to
+ * go on, or a negative errno with *err filled, which is the answer then.
+ */
+#ifndef DRAY_API_VERB_H
+#define DRAY_API_VERB_H
+
+#include <dray/api.h>
+#include <dray/base/list.h>
+#include <dray/base/util.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct api_call;
+struct json_object;
+struct params;
+
+enum param_type {
+    PARAM_UUID,     /* 36 characters, lower case */
+    PARAM_UUIDS,    /* array of them */
+    PARAM_NAME,     /* of a VM or domain, or its UUID: found, never made */
+    PARAM_NEW_NAME, /* for a domain that is made */
+    PARAM_DISK,     /* target, image UUID, or source path */
+    PARAM_TEXT,     /* one line */
+    PARAM_PATH,     /* absolute, without ".." */
+    PARAM_SIZE,     /* bytes: decimal digits in a string, or a number */
+    PARAM_UINT,
+    PARAM_BOOL,
+    PARAM_WORD, /* one of param_spec.words */
+};
+
+struct param_spec {
+    const char *name;
+    enum param_type type;
+    const char *text;
+    bool optional;
+    const char *preset; /* value when absent, as text; NULL: stays absent */
+    bool nullable;      /* null is the same as absent */
+    bool blank;         /* the all-zero UUID is a value too */
+    uint64_t min, max;  /* of numbers and sizes */
+    const char *const *words;
+};
+
+/* Outcomes of verb.before. */
+enum {
+    VERB_ANSWERED = 1, /* call->result is the answer */
+    VERB_LATER = 2,    /* somebody will call call_finish() */
+};
+
+struct verb {
+    const char *name;
+    const char *summary;
+    enum rpc_role role;      /* least role that may call it; never NONE */
+    bool early;              /* answers before api_set_ready() too */
+    bool changes_image;      /* excludes, and is excluded by, jobs on imageID */
+    const char *result_type; /* JSON's word */
+    const char *result;
+    const struct param_spec *params;
+    size_t n_params;
+    int (*before)(struct api_call *call, struct err *err);
+    int (*work)(struct api_call *call, struct err *err);
+    int (*after)(struct api_call *call, struct err *err);
+};
+
+struct api_call {
+    struct list link; /* in api->calls */
+    struct api *api;
+    struct rpc_call *rpc;
+    const struct verb *verb;
+    struct params *params;
+    /* What the functions leave. */
+    void *state; /* for the next one; freed with free() */
+    int rc;
+    struct json_object *result; /* NULL: true */
+    struct json_object *extra;  /* more members of error.data */
+    const char *phase;          /* of the error; NULL: the verb's name */
+    struct err err;
+};
+
+/* Owner loop only, but for ports and options, which never change. */
+struct api {
+    struct work *work;
+    const struct migrate_ports *ports;
+    struct api_options options;
+    struct migrate_jobs *jobs; /* NULL: not ready */
+    struct list calls;
+    struct list waits;       /* wait.c */
+    struct list subscribers; /* events.c */
+    struct list meters;      /* events.c */
+};
+
+/* Answers and frees. */
+void call_finish(struct api_call *call);
+
+#define API_PORT(call, name, op, ...)                                          \
+    ((call)->api->ports->name.ops->op((call)->api->ports->name.ctx,            \
+                                      __VA_ARGS__))
+
+/* table.c */
+extern const struct verb verb_table[];
+extern const size_t verb_table_n;
+const struct verb *verb_find(const char *name);
+
+/* discover.c */
+int verb_discover(struct api_call *call, struct err *err);
+/* host.c */
+int verb_host_ping(struct api_call *call, struct err *err);
+int verb_host_capabilities(struct api_call *call, struct err *err);
+int verb_host_get_jobs(struct api_call *call, struct err *err);
+int verb_host_abort_jobs(struct api_call *call, struct err *err);
+int verb_host_delete_jobs(struct api_call *call, struct err *err);
+/* domain.c */
+int verb_domain_create(struct api_call *call, struct err *err);
+int verb_domain_join(struct api_call *call, struct err *err);
+int verb_domain_leave_before(struct api_call *call, struct err *err);
+int verb_domain_leave(struct api_call *call, struct err *err);
+int verb_domain_list(struct api_call *call, struct err *err);
+int verb_domain_get_info(struct api_call *call, struct err *err);
+int verb_domain_get_stats(struct api_call *call, struct err *err);
+int verb_domain_get_images(struct api_call *call, struct err *err);
+int verb_domain_get_volumes(struct api_call *call, struct err *err);
+/* image.c */
+int verb_image_prepare(struct api_call *call, struct err *err);
+int verb_image_teardown(struct api_call *call, struct err *err);
+int verb_image_delete(struct api_call *call, struct err *err);
+/* volume.c */
+int verb_volume_create(struct api_call *call, struct err *err);
+int verb_volume_delete(struct api_call *call, struct err *err);
+int verb_volume_get_info(struct api_call *call, struct err *err);
+int verb_volume_get_size(struct api_call *call, struct err *err);
+/* vm.c */
+int verb_vm_list(struct api_call *call, struct err *err);
+int verb_vm_get_disks(struct api_call *call, struct err *err);
+/* disk.c */
+int verb_disk_plan_before(struct api_call *call, struct err *err);
+int verb_disk_plan(struct api_call *call, struct err *err);
+int verb_disk_migrate_before(struct api_call *call, struct err *err);
+int verb_disk_migrate(struct api_call *call, struct err *err);
+int verb_disk_migrate_after(struct api_call *call, struct err *err);
+/* job.c */
+int verb_job_list(struct api_call *call, struct err *err);
+int verb_job_info(struct api_call *call, struct err *err);
+int verb_job_cancel(struct api_call *call, struct err *err);
+int verb_job_limit(struct api_call *call, struct err *err);
+/* wait.c */
+int verb_job_wait(struct api_call *call, struct err *err);
+void wait_job_changed(struct api *api, const struct job *job);
+void wait_closed(struct api *api, const struct rpc_conn *conn);
+void wait_drop_all(struct api *api);
+/* events.c */
+int verb_events_subscribe(struct api_call *call, struct err *err);
+void events_job_changed(struct api *api, const struct job *job,
+                        bool state_changed);
+void events_closed(struct api *api, const struct rpc_conn *conn);
+void events_drop_all(struct api *api);
+/* guard.c: what keeps a structural change away from data in use */
+int guard_image_before(struct api_call *call, struct err *err);
+int guard_unused(struct api_call *call, const char *vol, struct err *err);
+/* A call that changes image @img right now, NULL if none. Owner loop. */
+const struct api_call *guard_changing(const struct api *api, const char *img);
+
+#endif
