@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <cmocka.h>
@@ -224,8 +225,8 @@ static void limits_time_and_memory(void **state)
     assert_in_range(result.status, 128 + 1, 128 + 64);
     exec_result_deinit(&result);
     struct exec_options mem = { .max_mem = 268435456 };
-    assert_int_equal(run_with("ulimit -v; ulimit -c", &mem), 0);
-    assert_string_equal(result.out, "262144\n0\n");
+    assert_int_equal(run_with("ulimit -v", &mem), 0);
+    assert_string_equal(result.out, "262144\n");
     exec_result_deinit(&result);
 }
 
@@ -259,17 +260,42 @@ static void makes_a_failure_an_error(void **state)
     exec_result_deinit(&result);
 }
 
-static void works_when_our_stdin_is_closed(void **state)
+/* Our pipes get the numbers 0, 1 and 2 then. Nothing is reported meanwhile. */
+static void works_when_our_standard_streams_are_closed(void **state)
 {
     (void)state;
-    int saved = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
-    assert_true(saved >= 0);
-    close(STDIN_FILENO);
-    int rc = run_with("cat; echo fine", NULL);
-    dup2(saved, STDIN_FILENO);
-    close(saved);
+    int saved[3];
+    for (int fd = 0; fd < 3; fd++) {
+        saved[fd] = fcntl(fd, F_DUPFD_CLOEXEC, 10);
+        close(fd);
+    }
+    int rc = run_with("cat && echo fine && echo well >&2", NULL);
+    for (int fd = 0; fd < 3; fd++) {
+        dup2(saved[fd], fd);
+        close(saved[fd]);
+    }
     assert_int_equal(rc, 0);
     assert_string_equal(result.out, "fine\n");
+    assert_string_equal(result.err, "well");
+    exec_result_deinit(&result);
+}
+
+static void leaves_no_core(void **state)
+{
+    (void)state;
+    struct rlimit before;
+    assert_int_equal(getrlimit(RLIMIT_CORE, &before), 0);
+    struct rlimit some = { .rlim_cur = 4096, .rlim_max = before.rlim_max };
+    if (before.rlim_max < some.rlim_cur)
+        some.rlim_max = some.rlim_cur; /* root may */
+    if (setrlimit(RLIMIT_CORE, &some) < 0) {
+        print_message("no limit to lower: cores are off for good\n");
+        return;
+    }
+    int rc = run_with("ulimit -c", NULL);
+    assert_int_equal(setrlimit(RLIMIT_CORE, &before), 0);
+    assert_int_equal(rc, 0);
+    assert_string_equal(result.out, "0\n");
     exec_result_deinit(&result);
 }
 
@@ -313,7 +339,8 @@ int main(void)
         cmocka_unit_test(limits_time_and_memory),
         cmocka_unit_test(names_a_program_it_cannot_run),
         cmocka_unit_test(makes_a_failure_an_error),
-        cmocka_unit_test(works_when_our_stdin_is_closed),
+        cmocka_unit_test(works_when_our_standard_streams_are_closed),
+        cmocka_unit_test(leaves_no_core),
         cmocka_unit_test(leaves_no_descriptor_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
