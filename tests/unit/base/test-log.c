@@ -104,6 +104,18 @@ static void says_the_errno_and_leaves_it(void **state)
     assert_int_equal(after, ENOENT);
 }
 
+static void leaves_errno_when_nobody_listens(void **state)
+{
+    (void)state;
+    log_setup(LOG_LEVEL_INFO, false);
+    close(STDERR_FILENO);
+    errno = ENOENT;
+    log_info("a");
+    int after = errno;
+    (void)give_back();
+    assert_int_equal(after, ENOENT);
+}
+
 #define CATCHING(test) cmocka_unit_test_setup(test, catch_stderr)
 
 int main(void)
@@ -115,6 +127,7 @@ int main(void)
         CATCHING(escapes_what_is_not_text),
         CATCHING(bounds_its_lines),
         CATCHING(says_the_errno_and_leaves_it),
+        CATCHING(leaves_errno_when_nobody_listens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
