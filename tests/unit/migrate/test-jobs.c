@@ -1,0 +1,511 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The job table on a real loop with real workers; the outside is the fake
+ * world, hurried so that a job takes some tenths of a second.
+ */
+#include "../../fakes/fake-world.h"
+
+#include <dray/base/log.h>
+#include <dray/work.h>
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <systemd/sd-event.h>
+
+#include <cmocka.h>
+
+enum {
+    PATIENCE_MS = 20000
+};
+
+static const char other_uuid[] = "77777777-7777-4777-8777-777777777777";
+
+struct fixture {
+    struct fake_world world;
+    sd_event *loop;
+    struct work *work;
+    struct migrate_jobs *jobs;
+    unsigned changes; /* changed() calls */
+    unsigned state_changes;
+    bool done; /* a job ended */
+};
+
+static void on_change(void *arg, const struct job *job, bool state_changed)
+{
+    struct fixture *fixture = arg;
+
+    fixture->changes++;
+    fixture->state_changes += state_changed;
+    if (job_is_terminal(job->state))
+        fixture->done = true;
+}
+
+static void start_with(struct fixture *fixture, unsigned threads)
+{
+    struct err err = ERR_INIT;
+
+    memset(fixture, 0, sizeof(*fixture));
+    log_setup((enum log_level)0, false);
+    world_init(&fixture->world, 1);
+    fixture->world.mirror_per_ms = 1000;
+    assert_int_equal(sd_event_new(&fixture->loop), 0);
+    assert_int_equal(work_new(fixture->loop, threads, &fixture->work, &err), 0);
+}
+
+static void open_table(struct fixture *fixture)
+{
+    struct err err = ERR_INIT;
+
+    assert_int_equal(migrate_jobs_new(fixture->work, &fixture->world.ports,
+                                      on_change, fixture, &fixture->jobs, &err),
+                     0);
+}
+
+static void start(struct fixture *fixture)
+{
+    start_with(fixture, 4);
+    open_table(fixture);
+}
+
+static void stop(struct fixture *fixture)
+{
+    work_free(fixture->work);
+    migrate_jobs_free(fixture->jobs);
+    sd_event_unref(fixture->loop);
+    world_deinit(&fixture->world);
+    assert_string_equal(fixture->world.violation, "");
+}
+
+/* Runs the loop until *@flag, at most PATIENCE_MS. */
+static void run_until(struct fixture *fixture, const bool *flag)
+{
+    int64_t deadline_ms = time_now_ms() + PATIENCE_MS;
+
+    while (!*flag && time_now_ms() < deadline_ms)
+        assert_true(sd_event_run(fixture->loop, 50000) >= 0);
+    assert_true(*flag);
+}
+
+/* Until the job's copy is in @state or beyond. */
+static void run_until_state(struct fixture *fixture, const struct job *job,
+                            enum job_state state)
+{
+    int64_t deadline_ms = time_now_ms() + PATIENCE_MS;
+
+    while (job->state < state && time_now_ms() < deadline_ms)
+        assert_true(sd_event_run(fixture->loop, 50000) >= 0);
+    assert_true(job->state >= state);
+}
+
+static const struct job *start_job(struct fixture *fixture,
+                                   const struct job *wish)
+{
+    const struct job *job = NULL;
+    struct err err = ERR_INIT;
+
+    assert_int_equal(migrate_jobs_start(fixture->jobs, wish, &job, &err), 0);
+    return job;
+}
+
+static enum err_code start_error(struct fixture *fixture,
+                                 const struct job *wish)
+{
+    const struct job *job = NULL;
+    struct err err = ERR_INIT;
+
+    assert_true(migrate_jobs_start(fixture->jobs, wish, &job, &err) < 0);
+    assert_null(job);
+    return err.code;
+}
+
+static void runs_a_job_to_its_end(void **state)
+{
+    struct fixture f;
+    const struct job *job;
+    struct err err = ERR_INIT;
+
+    (void)state;
+    start(&f);
+    const struct job wish = world_job(&f.world);
+
+    assert_string_equal(start_job(&f, &wish)->id, wish.id);
+    run_until(&f, &f.done);
+    assert_int_equal(migrate_jobs_count(f.jobs), 1);
+    assert_int_equal(migrate_jobs_get(f.jobs, wish.id, &job, &err), 0);
+    assert_ptr_equal(migrate_jobs_at(f.jobs, 0), job);
+    assert_null(migrate_jobs_at(f.jobs, 1));
+    assert_int_equal(job->state, JOB_DONE);
+    assert_true(f.changes >= f.state_changes && f.state_changes >= 5);
+    assert_null(migrate_jobs_of_image(f.jobs, wish.move.img));
+    stop(&f);
+}
+
+static void the_same_request_is_the_same_job(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    start(&f);
+    struct job wish = world_job(&f.world);
+    const struct job *job = start_job(&f, &wish);
+
+    assert_ptr_equal(start_job(&f, &wish), job);
+    assert_int_equal(migrate_jobs_count(f.jobs), 1);
+    wish.move.keep_source = true;
+    assert_int_equal(start_error(&f, &wish), ERR_JOB_EXISTS);
+    wish.move.keep_source = false;
+    run_until(&f, &f.done);
+    assert_ptr_equal(start_job(&f, &wish), job); /* ended: still the same */
+    assert_int_equal(job->state, JOB_DONE);
+    stop(&f);
+}
+
+static void a_disk_or_image_has_one_job(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    start(&f);
+    const struct job first = world_job(&f.world);
+    struct job other = first;
+
+    (void)start_job(&f, &first);
+    assert_string_equal(migrate_jobs_of_image(f.jobs, first.move.img)->id,
+                        first.id);
+    other.id[0] = '7';
+    assert_int_equal(start_error(&f, &other), ERR_DISK_BUSY);
+    (void)str_copy(other.move.img, UUID_SIZE, other_uuid);
+    assert_int_equal(start_error(&f, &other), ERR_DISK_BUSY); /* the disk */
+    other = first;
+    other.id[0] = '7';
+    (void)str_copy(other.move.vm, UUID_SIZE, other_uuid);
+    assert_int_equal(start_error(&f, &other), ERR_DISK_BUSY); /* the image */
+    assert_int_equal(migrate_jobs_count(f.jobs), 1);
+    stop(&f);
+}
+
+static void unknown_jobs_are_said_to_be(void **state)
+{
+    struct fixture f;
+    const struct job *job;
+    struct err err[4] = { ERR_INIT, ERR_INIT, ERR_INIT, ERR_INIT };
+
+    (void)state;
+    start(&f);
+    assert_true(migrate_jobs_get(f.jobs, other_uuid, &job, &err[0]) < 0);
+    assert_true(migrate_jobs_cancel(f.jobs, other_uuid, &err[1]) < 0);
+    assert_true(migrate_jobs_limit(f.jobs, other_uuid, 1, &err[2]) < 0);
+    assert_true(migrate_jobs_delete(f.jobs, other_uuid, &err[3]) < 0);
+    for (size_t i = 0; i < ARRAY_SIZE(err); i++)
+        assert_int_equal(err[i].code, ERR_NO_JOB);
+    stop(&f);
+}
+
+static void cancel_brings_the_disk_back(void **state)
+{
+    struct fixture f;
+    struct err err = ERR_INIT;
+
+    (void)state;
+    start(&f);
+    f.world.mirror_per_ms = 0; /* never ready */
+    const struct job wish = world_job(&f.world);
+    const struct job *job = start_job(&f, &wish);
+
+    run_until_state(&f, job, JOB_CONVERGING);
+    assert_int_equal(migrate_jobs_delete(f.jobs, job->id, &err), -EBUSY);
+    assert_int_equal(err.code, ERR_JOB_NOT_DONE);
+    err_clear(&err);
+    assert_int_equal(migrate_jobs_cancel(f.jobs, job->id, &err), 0);
+    assert_int_equal(migrate_jobs_cancel(f.jobs, job->id, &err), 0);
+    run_until(&f, &f.done);
+    assert_int_equal(job->state, JOB_CANCELLED);
+    assert_false(world_image_exists(&f.world, DST));
+    assert_true(migrate_jobs_cancel(f.jobs, job->id, &err) < 0);
+    assert_int_equal(err.code, ERR_JOB_NOT_ACTIVE);
+    err_clear(&err);
+    assert_true(migrate_jobs_limit(f.jobs, job->id, 1, &err) < 0);
+    assert_int_equal(err.code, ERR_JOB_NOT_ACTIVE);
+    stop(&f);
+}
+
+/* libvirtd is away, the job looks again in half a second; a limit, a cancel
+ * and a hint each make it look now. */
+static void orders_and_hints_wake_a_waiting_job(void **state)
+{
+    struct fixture f;
+    struct err err = ERR_INIT;
+
+    (void)state;
+    start(&f);
+    f.world.libvirt_back_us = INT64_MAX;
+    const struct job wish = world_job(&f.world);
+    const struct job *job = start_job(&f, &wish);
+
+    run_until_state(&f, job, JOB_STARTING);
+    for (int i = 0; i < 3; i++) {
+        int64_t fastest_ms = PATIENCE_MS;
+
+        for (int attempt = 0; attempt < 5; attempt++) {
+            unsigned calls;
+            int64_t begin_ms;
+
+            (void)sd_event_run(f.loop, 600000); /* it waits now */
+            while (sd_event_run(f.loop, 20000) > 0)
+                ;
+            calls = f.world.calls;
+            begin_ms = time_now_ms();
+            if (i == 0)
+                migrate_jobs_hint(f.jobs, attempt % 2 ? NULL : job->move.vm);
+            else if (i == 1)
+                (void)migrate_jobs_limit(f.jobs, job->id, 1 + (uint64_t)attempt,
+                                         &err);
+            else
+                (void)migrate_jobs_cancel(f.jobs, job->id, &err);
+            (void)sd_event_run(f.loop, 5000000);
+            assert_true(f.world.calls > calls);
+            if (time_now_ms() - begin_ms < fastest_ms)
+                fastest_ms = time_now_ms() - begin_ms;
+        }
+        assert_in_range(fastest_ms, 0, 200);
+    }
+    stop(&f);
+}
+
+static void a_hint_for_another_vm_wakes_nobody(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    start(&f);
+    f.world.libvirt_back_us = INT64_MAX;
+    const struct job wish = world_job(&f.world);
+    const struct job *job = start_job(&f, &wish);
+
+    run_until_state(&f, job, JOB_STARTING);
+    (void)sd_event_run(f.loop, 600000);
+    while (sd_event_run(f.loop, 20000) > 0)
+        ;
+    unsigned calls = f.world.calls;
+
+    migrate_jobs_hint(f.jobs, other_uuid);
+    (void)sd_event_run(f.loop, 50000);
+    assert_int_equal(f.world.calls, calls);
+    stop(&f);
+}
+
+static void forgets_a_deleted_job(void **state)
+{
+    struct fixture f;
+    struct err err = ERR_INIT;
+    int64_t deadline_ms = time_now_ms() + PATIENCE_MS;
+
+    (void)state;
+    start(&f);
+    const struct job wish = world_job(&f.world);
+
+    (void)start_job(&f, &wish);
+    run_until(&f, &f.done);
+    assert_true(f.world.has_record);
+    assert_int_equal(migrate_jobs_delete(f.jobs, wish.id, &err), 0);
+    assert_int_equal(migrate_jobs_count(f.jobs), 0);
+    while (f.world.has_record && time_now_ms() < deadline_ms)
+        (void)sd_event_run(f.loop, 50000);
+    assert_false(f.world.has_record);
+    stop(&f);
+}
+
+/* --- adopting ---------------------------------------------------------- */
+
+static void goes_on_with_an_adopted_job(void **state)
+{
+    struct fixture f;
+    struct err err = ERR_INIT;
+
+    (void)state;
+    start(&f);
+    struct job record = world_job(&f.world);
+
+    record.state = JOB_PREPARING;
+    f.world.record = record;
+    f.world.has_record = true;
+    assert_int_equal(migrate_jobs_adopt(f.jobs, &record, 1, &err), 0);
+    run_until(&f, &f.done);
+    assert_int_equal(migrate_jobs_at(f.jobs, 0)->state, JOB_DONE);
+    stop(&f);
+}
+
+static void cancel_is_refused_once_pivoted(void **state)
+{
+    struct fixture f;
+    struct err err = ERR_INIT;
+
+    (void)state;
+    start(&f);
+    f.world.libvirt_back_us = INT64_MAX; /* it cannot go on */
+    struct job record = world_job(&f.world);
+
+    record.state = JOB_PIVOTED;
+    assert_int_equal(migrate_jobs_adopt(f.jobs, &record, 1, &err), 0);
+    assert_true(migrate_jobs_cancel(f.jobs, record.id, &err) < 0);
+    assert_int_equal(err.code, ERR_UNSUPPORTED);
+    stop(&f);
+}
+
+struct asked {
+    char vms[4][UUID_SIZE];
+    size_t n;
+    bool all;
+};
+
+static int note_vm(void *ctx, const char *vm, struct vm_info *ret_vm,
+                   struct err *err)
+{
+    struct asked *asked = ctx;
+
+    (void)ret_vm;
+    if (asked->n < ARRAY_SIZE(asked->vms))
+        (void)str_copy(asked->vms[asked->n++], UUID_SIZE, vm);
+    return err_set(err, -EIO, "not now");
+}
+
+static int note_resume(void *ctx, const char *vm, struct err *err)
+{
+    (void)ctx;
+    (void)vm;
+    return err_set(err, -EIO, "not now");
+}
+
+static int always_connected(void *ctx)
+{
+    (void)ctx;
+    return 0;
+}
+
+static void suspended_guests_come_first(void **state)
+{
+    static const struct hypervisor_ops ops = { .vm_find = note_vm,
+                                               .vm_resume = note_resume,
+                                               .connected = always_connected };
+    struct asked asked = { .n = 0 };
+    struct fixture f;
+    struct err err = ERR_INIT;
+
+    (void)state;
+    start_with(&f, 1); /* one worker: what is first stays first */
+    f.world.ports.hypervisor =
+        (struct hypervisor_port){ .ctx = &asked, .ops = &ops };
+    open_table(&f);
+    struct job records[2] = { world_job(&f.world), world_job(&f.world) };
+
+    records[0].state = records[1].state = JOB_ABORTING;
+    (void)str_copy(records[1].id, UUID_SIZE, other_uuid);
+    (void)str_copy(records[1].move.vm, UUID_SIZE, other_uuid);
+    records[1].suspended = true;
+    records[0].created_ms = 1;
+    records[1].created_ms = 2;
+    assert_int_equal(migrate_jobs_adopt(f.jobs, records, 2, &err), 0);
+    for (int i = 0; i < 100 && asked.n < 3; i++)
+        (void)sd_event_run(f.loop, 50000);
+    assert_string_equal(asked.vms[0], other_uuid);
+    /* The list is by age all the same. */
+    assert_string_equal(migrate_jobs_at(f.jobs, 0)->id, records[0].id);
+    assert_string_equal(migrate_jobs_at(f.jobs, 1)->id, records[1].id);
+    stop(&f);
+}
+
+static struct job ended_job(const struct fixture *fixture, unsigned i,
+                            int64_t ended_ms)
+{
+    struct job job = world_job(&fixture->world);
+
+    job.state = JOB_DONE;
+    job.created_ms = i;
+    job.ended_ms = ended_ms;
+    (void)str_format(job.id, UUID_SIZE, "%08u-0000-4000-8000-000000000000", i);
+    return job;
+}
+
+static void keeps_a_thousand_ended_jobs(void **state)
+{
+    struct fixture f;
+    const struct job *job;
+    struct err err = ERR_INIT;
+
+    (void)state;
+    start(&f);
+    for (unsigned i = 0; i < 1003; i++) {
+        const struct job record = ended_job(&f, i, f.world.now_us / 1000);
+
+        assert_int_equal(migrate_jobs_adopt(f.jobs, &record, 1, &err), 0);
+    }
+    assert_int_equal(migrate_jobs_count(f.jobs), 1000);
+    assert_int_equal(migrate_jobs_at(f.jobs, 0)->created_ms, 3);
+    assert_int_equal(migrate_jobs_get(f.jobs,
+                                      "00001002-0000-4000-8000-000000000000",
+                                      &job, &err),
+                     0);
+    assert_int_equal(f.changes, 0);
+    stop(&f);
+}
+
+static void forgets_ended_jobs_after_a_day(void **state)
+{
+    const int64_t day_ms = 24LL * 3600 * 1000;
+    struct fixture f;
+    struct err err = ERR_INIT;
+
+    (void)state;
+    start(&f);
+    f.world.now_us = 10 * day_ms * 1000;
+    const struct job old = ended_job(&f, 1, 9 * day_ms - 1);
+    const struct job fresh = ended_job(&f, 2, 9 * day_ms + 60000);
+
+    assert_int_equal(migrate_jobs_adopt(f.jobs, &old, 1, &err), 0);
+    assert_int_equal(migrate_jobs_adopt(f.jobs, &fresh, 1, &err), 0);
+    assert_int_equal(migrate_jobs_count(f.jobs), 1);
+    assert_int_equal(migrate_jobs_at(f.jobs, 0)->created_ms, 2);
+    stop(&f);
+}
+
+static void a_stop_leaves_the_mirror_alone(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    start(&f);
+    f.world.mirror_per_ms = 0;
+    const struct job wish = world_job(&f.world);
+    const struct job *job = start_job(&f, &wish);
+
+    run_until_state(&f, job, JOB_CONVERGING);
+    stop(&f);
+    assert_true(f.world.mirror.active);
+    assert_int_equal(f.world.record.state, JOB_CONVERGING);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(runs_a_job_to_its_end),
+        cmocka_unit_test(the_same_request_is_the_same_job),
+        cmocka_unit_test(a_disk_or_image_has_one_job),
+        cmocka_unit_test(unknown_jobs_are_said_to_be),
+        cmocka_unit_test(cancel_brings_the_disk_back),
+        cmocka_unit_test(orders_and_hints_wake_a_waiting_job),
+        cmocka_unit_test(a_hint_for_another_vm_wakes_nobody),
+        cmocka_unit_test(forgets_a_deleted_job),
+        cmocka_unit_test(goes_on_with_an_adopted_job),
+        cmocka_unit_test(cancel_is_refused_once_pivoted),
+        cmocka_unit_test(suspended_guests_come_first),
+        cmocka_unit_test(keeps_a_thousand_ended_jobs),
+        cmocka_unit_test(forgets_ended_jobs_after_a_day),
+        cmocka_unit_test(a_stop_leaves_the_mirror_alone),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
