@@ -63,14 +63,15 @@ static void a_longer_key_is_another_key(void **state)
 
 static void other_text_is_an_error(void **state)
 {
-    const char *const texts[] = { "",
-                                  "\n",
-                                  "daemon",
-                                  "daemon \n",
-                                  "usage: sanlock\n",
-                                  "daemon h\n    use_watchdog=1",
-                                  "daemon h\n    our_host_name=h\n    "
-                                  "use_watchdog=" };
+    const char *const texts[] = {
+        "",
+        "\n",
+        "daemon",
+        "daemon \n",
+        "usage: sanlock\n",
+        "daemon h\n    use_watchdog=1",
+        "daemon h\n    our_host_name=h\n    use_watchdog=",
+    };
     struct leases_status status;
 
     (void)state;
