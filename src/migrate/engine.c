@@ -39,6 +39,12 @@ static const act_fn acts[JOB_STATE_COUNT] = {
 
 /* --- outcomes ---------------------------------------------------------- */
 
+static void format_text(char *dst, size_t size, const char *format,
+                        va_list args)
+{
+    (void)vsnprintf(dst, size, format, args); /* cut off is fine for people */
+}
+
 enum job_outcome migration_fail(struct migration *m, const struct err *err)
 {
     if (m->job.error.rc == 0) {
@@ -57,7 +63,7 @@ enum job_outcome migration_fail_text(struct migration *m, enum err_code code,
     va_list args;
 
     va_start(args, format);
-    (void)vsnprintf(text, sizeof(text), format, args);
+    format_text(text, sizeof(text), format, args);
     va_end(args);
     (void)err_set_code(&err, code, "%s", text);
     (void)err_next(&err, "the disk is unchanged on the source; start the "
@@ -85,8 +91,7 @@ enum job_outcome migration_trouble(struct migration *m, const struct err *err,
     m->troubled = true;
     if (migration_libvirt_is_away(m, err)) {
         m->trouble_ms = -1;
-        return migration_again(m,
-                               m->job.suspended ? 10 * POLL_STILL_MS : AWAY_MS);
+        return migration_again(m, m->job.suspended ? HELD_RETRY_MS : AWAY_MS);
     }
     if (m->trouble_ms < 0)
         m->trouble_ms = now_ms;
@@ -96,7 +101,7 @@ enum job_outcome migration_trouble(struct migration *m, const struct err *err,
     if (lasted_ms >= patience_ms)
         return JOB_FAIL;
     if (m->job.suspended)
-        return migration_again(m, 10 * POLL_STILL_MS);
+        return migration_again(m, HELD_RETRY_MS);
     return migration_again(m, lasted_ms < 4000 ? POLL_MS + lasted_ms / 4
                                                : RECORD_RETRY_MS);
 }
@@ -122,7 +127,7 @@ void migration_warn(struct migration *m, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    (void)vsnprintf(text, sizeof(text), format, args);
+    format_text(text, sizeof(text), format, args);
     va_end(args);
     if (strstr(m->job.warning, text))
         return;
@@ -268,7 +273,7 @@ static int64_t without_record(struct migration *m)
                       VOLUME_LEGAL, &err);
 
         if (rc && !guest_held_too_long(m))
-            return 10 * POLL_STILL_MS;
+            return HELD_RETRY_MS;
         if (rc)
             migration_warn(m, "the VM was resumed before the end of the pivot "
                               "could be recorded");
@@ -277,7 +282,7 @@ static int64_t without_record(struct migration *m)
     if (guest_resume(m, &err))
         log_warning("job=%s vm=%s resume: %s", m->job.id, m->job.move.vm,
                     err.message);
-    return m->job.suspended ? 10 * POLL_STILL_MS : RECORD_RETRY_MS;
+    return m->job.suspended ? HELD_RETRY_MS : RECORD_RETRY_MS;
 }
 
 /* --- the step ---------------------------------------------------------- */

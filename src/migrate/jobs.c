@@ -90,8 +90,8 @@ static void insert(struct migrate_jobs *jobs, struct entry *entry)
     jobs->n++;
 }
 
-static int add(struct migrate_jobs *jobs, const struct job *job,
-               struct entry **ret_entry, struct err *err)
+/* NULL: out of memory. */
+static struct entry *add(struct migrate_jobs *jobs, const struct job *job)
 {
     struct entry *entry = calloc(1, sizeof(*entry));
 
@@ -99,15 +99,19 @@ static int add(struct migrate_jobs *jobs, const struct job *job,
         (!job_is_terminal(job->state) &&
          migration_new(&jobs->ports, job, &entry->migration))) {
         free(entry);
-        return err_set(err, -ENOMEM, "job %s: out of memory", job->id);
+        return NULL;
     }
     entry->jobs = jobs;
     entry->job = *job;
     entry->orders.cancel = job->cancel_requested;
     entry->orders.limit = job->limit;
     insert(jobs, entry);
-    *ret_entry = entry;
-    return 0;
+    return entry;
+}
+
+static int no_memory(const struct job *job, struct err *err)
+{
+    return err_set(err, -ENOMEM, "job %s: out of memory", job->id);
 }
 
 static struct entry *find(const struct migrate_jobs *jobs, const char *id)
@@ -119,15 +123,9 @@ static struct entry *find(const struct migrate_jobs *jobs, const char *id)
     return NULL;
 }
 
-static int find_or_say(const struct migrate_jobs *jobs, const char *id,
-                       struct entry **ret_entry, struct err *err)
+static int no_such_job(const char *id, struct err *err)
 {
-    struct entry *entry = find(jobs, id);
-
-    if (!entry)
-        return err_set_code(err, ERR_NO_JOB, "no job has the id %s", id);
-    *ret_entry = entry;
-    return 0;
+    return err_set_code(err, ERR_NO_JOB, "no job has the id %s", id);
 }
 
 /* --- forgetting -------------------------------------------------------- */
@@ -300,11 +298,12 @@ void migrate_jobs_free(struct migrate_jobs *jobs)
 static int adopt(struct migrate_jobs *jobs, const struct job *record,
                  struct err *err)
 {
-    struct entry *entry = NULL;
-    int rc = add(jobs, record, &entry, err);
+    struct entry *entry = add(jobs, record);
 
-    if (rc || !entry->migration)
-        return rc;
+    if (!entry)
+        return no_memory(record, err);
+    if (!entry->migration)
+        return 0;
     log_info("job=%s vm=%s taken over: it was %s", record->id, record->move.vm,
              job_state_name(record->state));
     submit(entry);
@@ -371,10 +370,11 @@ int migrate_jobs_start(struct migrate_jobs *jobs, const struct job *job,
         return 0;
     }
     rc = check_free(jobs, job, err);
-    if (rc == 0)
-        rc = add(jobs, job, &entry, err);
     if (rc)
         return rc;
+    entry = add(jobs, job);
+    if (!entry)
+        return no_memory(job, err);
     *ret_job = &entry->job;
     submit(entry);
     return 0;
@@ -383,12 +383,12 @@ int migrate_jobs_start(struct migrate_jobs *jobs, const struct job *job,
 int migrate_jobs_get(struct migrate_jobs *jobs, const char *id,
                      const struct job **ret_job, struct err *err)
 {
-    struct entry *entry = NULL;
-    int rc = find_or_say(jobs, id, &entry, err);
+    struct entry *entry = find(jobs, id);
 
-    if (rc == 0)
-        *ret_job = &entry->job;
-    return rc;
+    if (!entry)
+        return no_such_job(id, err);
+    *ret_job = &entry->job;
+    return 0;
 }
 
 size_t migrate_jobs_count(const struct migrate_jobs *jobs)
@@ -401,37 +401,34 @@ const struct job *migrate_jobs_at(const struct migrate_jobs *jobs, size_t i)
     return i < jobs->n ? &jobs->entries[i]->job : NULL;
 }
 
-static int find_active(const struct migrate_jobs *jobs, const char *id,
-                       struct entry **ret_entry, struct err *err)
+static int has_ended(const struct job *job, struct err *err)
 {
-    struct entry *entry = NULL;
-    int rc = find_or_say(jobs, id, &entry, err);
+    return err_set_code(err, ERR_JOB_NOT_ACTIVE, "job %s has ended: %s",
+                        job->id, job_state_name(job->state));
+}
 
-    if (rc)
-        return rc;
-    if (job_is_terminal(entry->job.state))
-        return err_set_code(err, ERR_JOB_NOT_ACTIVE, "job %s has ended: %s", id,
-                            job_state_name(entry->job.state));
-    *ret_entry = entry;
-    return 0;
+static int past_pivot(const struct job *job, struct err *err)
+{
+    int rc = err_set_code(err, ERR_UNSUPPORTED,
+                          "job %s is past the pivot: VM %s runs on the "
+                          "destination",
+                          job->id, job->move.vm_name);
+
+    (void)err_next(err, "wait for its end, then move the disk back");
+    return rc;
 }
 
 int migrate_jobs_cancel(struct migrate_jobs *jobs, const char *id,
                         struct err *err)
 {
-    struct entry *entry = NULL;
-    int rc = find_active(jobs, id, &entry, err);
+    struct entry *entry = find(jobs, id);
 
-    if (rc)
-        return rc;
-    if (!job_can_cancel(entry->job.state)) {
-        rc = err_set_code(err, ERR_UNSUPPORTED,
-                          "job %s is past the pivot: VM %s runs on the "
-                          "destination",
-                          id, entry->job.move.vm_name);
-        (void)err_next(err, "wait for its end, then move the disk back");
-        return rc;
-    }
+    if (!entry)
+        return no_such_job(id, err);
+    if (job_is_terminal(entry->job.state))
+        return has_ended(&entry->job, err);
+    if (!job_can_cancel(entry->job.state))
+        return past_pivot(&entry->job, err);
     entry->orders.cancel = true;
     wake(entry);
     return 0;
@@ -440,11 +437,12 @@ int migrate_jobs_cancel(struct migrate_jobs *jobs, const char *id,
 int migrate_jobs_limit(struct migrate_jobs *jobs, const char *id,
                        uint64_t bytes_per_s, struct err *err)
 {
-    struct entry *entry = NULL;
-    int rc = find_active(jobs, id, &entry, err);
+    struct entry *entry = find(jobs, id);
 
-    if (rc)
-        return rc;
+    if (!entry)
+        return no_such_job(id, err);
+    if (job_is_terminal(entry->job.state))
+        return has_ended(&entry->job, err);
     entry->orders.limit = bytes_per_s;
     wake(entry);
     return 0;
@@ -463,7 +461,7 @@ int migrate_jobs_delete(struct migrate_jobs *jobs, const char *id,
         forget(jobs, i);
         return 0;
     }
-    return err_set_code(err, ERR_NO_JOB, "no job has the id %s", id);
+    return no_such_job(id, err);
 }
 
 const struct job *migrate_jobs_of_image(const struct migrate_jobs *jobs,

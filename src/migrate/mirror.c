@@ -50,7 +50,7 @@ enum job_outcome mirror_watch(struct migration *m,
     const struct job_disk_move *move = &m->job.move;
     struct err err = ERR_INIT;
     struct err look_err = ERR_INIT;
-    struct vm_mirror_info info;
+    struct vm_mirror_info info = { .job = false };
     struct sight sight;
 
     if (PORT(&m->ports, hypervisor, mirror_info, move->vm, move->target, &info,
@@ -119,7 +119,7 @@ enum job_outcome act_start(struct migration *m)
 {
     const struct job_disk_move *move = &m->job.move;
     struct err err = ERR_INIT;
-    struct vm_mirror_info info;
+    struct vm_mirror_info info = { .job = false };
     struct sight sight;
 
     if (migration_look(m, &sight, &err))
@@ -152,7 +152,7 @@ static enum job_outcome too_slow(struct migration *m,
 
 enum job_outcome act_converge(struct migration *m)
 {
-    struct vm_mirror_info info;
+    struct vm_mirror_info info = { .job = false };
     struct err ignored = ERR_INIT; /* only the progress is less exact */
     enum job_outcome outcome = mirror_watch(m, &info);
 

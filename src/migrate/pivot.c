@@ -15,7 +15,7 @@
 
 enum {
     READY_AGAIN_MS = 60000, /* how long a mirror may take to be ready again */
-    REFUSED_MS = 500,       /* a pivot whose call failed: nothing will come */
+    REFUSED_US = 500000,    /* a pivot whose call failed: nothing will come */
 };
 
 /* No qemu: see above. The one exception is a pivot that was found done while
@@ -89,7 +89,7 @@ static enum job_outcome check_layers(struct migration *m)
 static enum job_outcome get_ready(struct migration *m)
 {
     struct err ignored = ERR_INIT; /* then the rest takes longer */
-    struct vm_mirror_info info;
+    struct vm_mirror_info info = { .job = false };
     enum job_outcome outcome = mirror_watch(m, &info);
 
     if (outcome != JOB_OK)
@@ -113,7 +113,7 @@ static enum job_outcome get_ready(struct migration *m)
 static enum job_outcome ask_for_pivot(struct migration *m)
 {
     const struct job_disk_move *move = &m->job.move;
-    struct vm_mirror_info info;
+    struct vm_mirror_info info = { .job = false };
     enum job_outcome outcome = mirror_watch(m, &info);
 
     if (outcome != JOB_OK)
@@ -137,7 +137,7 @@ static enum job_outcome pivot_goes_on(struct migration *m)
     const struct job_disk_move *move = &m->job.move;
     struct err err = ERR_INIT;
     struct err ignored = ERR_INIT;
-    struct vm_mirror_info info;
+    struct vm_mirror_info info = { .job = false };
     struct sight sight;
 
     if (PORT(&m->ports, hypervisor, mirror_info, move->vm, move->target, &info,
@@ -158,7 +158,7 @@ static enum job_outcome pivot_goes_on(struct migration *m)
         return migration_again(m, POLL_STILL_MS);
     }
     if (m->pivot_error.rc &&
-        PORT(&m->ports, clock, now_us) - m->held_us > REFUSED_MS * 1000)
+        PORT(&m->ports, clock, now_us) - m->held_us > REFUSED_US)
         return refused(m);
     return migration_again(m, POLL_STILL_MS);
 }

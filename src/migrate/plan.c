@@ -25,6 +25,12 @@ struct question {
     struct domain_info target;
 };
 
+static void format_text(char *dst, size_t size, const char *format,
+                        va_list args)
+{
+    (void)vsnprintf(dst, size, format, args); /* cut off is fine for people */
+}
+
 /* Returns the obstacle for its hint, or a spare one when there are too many. */
 static struct err *obstacle(struct question *q, enum err_code code,
                             const char *format, ...)
@@ -48,7 +54,7 @@ static struct err *obstacle(struct question *q, enum err_code code,
     va_list args;
 
     va_start(args, format);
-    (void)vsnprintf(text, sizeof(text), format, args);
+    format_text(text, sizeof(text), format, args);
     va_end(args);
     (void)err_set_code(err, code, "%s", text);
     return err;

@@ -135,7 +135,7 @@ static enum job_outcome go_on_copying(struct migration *m,
 
 enum job_outcome act_sync(struct migration *m)
 {
-    struct vm_mirror_info mirror;
+    struct vm_mirror_info mirror = { .job = false };
     struct volume_info to;
     struct err err = ERR_INIT;
     enum job_outcome outcome = mirror_watch(m, &mirror);

@@ -40,7 +40,7 @@ static enum job_outcome end_mirror(struct migration *m)
 {
     const struct job_disk_move *move = &m->job.move;
     struct err err = ERR_INIT;
-    struct vm_mirror_info info;
+    struct vm_mirror_info info = { .job = false };
 
     if (PORT(&m->ports, hypervisor, mirror_info, move->vm, move->target, &info,
              &err))
@@ -116,7 +116,7 @@ static int mend_definition(struct migration *m, const struct sight *sight,
 static int prove_no_mirror(const struct migration *m, struct err *err)
 {
     const struct job_disk_move *move = &m->job.move;
-    struct vm_mirror_info info;
+    struct vm_mirror_info info = { .job = false };
     int rc = PORT(&m->ports, hypervisor, mirror_info, move->vm, move->target,
                   &info, err);
 
