@@ -25,8 +25,8 @@ struct question {
     struct domain_info target;
 };
 
-static void format_text(char *dst, size_t size, const char *format,
-                        va_list args)
+__attribute__((format(printf, 3, 0))) static void format_text(
+    char *dst, size_t size, const char *format, va_list args)
 {
     (void)vsnprintf(dst, size, format, args); /* cut off is fine for people */
 }
