@@ -23,7 +23,8 @@
 #include <string.h>
 
 enum {
-    RECORD_RETRY_MS = 1000
+    RECORD_RETRY_MS = 1000,
+    HELD_RETRY_MS = 20, /* while the guest is suspended */
 };
 
 typedef enum job_outcome (*act_fn)(struct migration *m);
