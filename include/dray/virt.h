@@ -11,7 +11,9 @@
 struct virt;
 
 /* Starts connecting to @uri; a libvirtd that is not there yet is no error.
- * One per process (libvirt's event loop is global). */
+ * One per process (libvirt's event loop is global). SIGPIPE must be ignored,
+ * or blocked in the threads that call us: libvirt writes to a libvirtd that has
+ * just died. */
 int virt_new(const char *uri, struct virt **ret_virt, struct err *err);
 void virt_free(struct virt *virt);
 struct hypervisor_port virt_port(struct virt *virt);

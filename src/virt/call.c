@@ -5,6 +5,7 @@
  * thread and any later call replaces it, so it is read first of all.
  */
 #include "call.h"
+#include "orphan.h"
 #include <errno.h>
 #include <libvirt/virterror.h>
 #include <stdarg.h>
@@ -36,8 +37,8 @@ static bool is_not_found(int number)
     return number == VIR_ERR_NO_DOMAIN || number == VIR_ERR_INVALID_ARG;
 }
 
-int call_begin_vm(struct call *call, struct virt *virt, const char *vm,
-                  struct err *err)
+int call_find_vm(struct call *call, struct virt *virt, const char *vm,
+                 struct err *err)
 {
     int rc = call_begin(call, virt, err);
     if (rc < 0)
@@ -51,6 +52,41 @@ int call_begin_vm(struct call *call, struct virt *virt, const char *vm,
         return call_fail(call, "VM %s", vm);
     rc = err_set_code(err, ERR_NO_VM, "no VM has the name or UUID %s", vm);
     (void)err_next(err, "see drayctl vm list");
+    return rc;
+}
+
+/* For a VM that libvirt takes for stopped, or does not know. */
+static int check_orphan(const char *uuid, struct err *err)
+{
+    pid_t pid = 0;
+    int rc = orphan_find(uuid, &pid);
+    if (rc < 0)
+        return err_set(err, rc, "/proc: %s", strerrordesc_np(-rc));
+    if (!pid)
+        return 0;
+    rc = err_set_code(err, ERR_NOT_RESPONDING,
+                      "VM %s: libvirt does not know that it runs (process %d)",
+                      uuid, (int)pid);
+    (void)err_next(err, "do not start it, its disks are in use; shut it down "
+                        "from within, or end the process");
+    return rc;
+}
+
+int call_begin_vm(struct call *call, struct virt *virt, const char *vm,
+                  struct err *err)
+{
+    struct err not_found = ERR_INIT;
+    int rc = call_find_vm(call, virt, vm, &not_found);
+    call->err = err;
+    if (rc == 0)
+        return 0;
+    if (not_found.code == ERR_NO_VM && uuid_is_valid(vm)) {
+        int orphan = check_orphan(vm, err);
+        if (orphan < 0)
+            return orphan;
+    }
+    if (err)
+        *err = not_found;
     return rc;
 }
 
@@ -121,7 +157,11 @@ int call_is_active(const struct call *call, bool *ret_active)
     if (rc < 0)
         return call_fail(call, "state of VM %s", virDomainGetName(call->vm));
     *ret_active = rc == 1;
-    return 0;
+    if (rc == 1)
+        return 0;
+    char uuid[UUID_SIZE];
+    call_uuid(call->vm, uuid);
+    return check_orphan(uuid, call->err);
 }
 
 int call_is_persistent(const struct call *call, bool *ret_persistent)

@@ -25,6 +25,10 @@ struct call {
 /* 0 or -ENOTCONN. */
 int call_begin(struct call *call, struct virt *virt, struct err *err);
 /* The same with a VM, by UUID, else by name. ERR_NO_VM. */
+int call_find_vm(struct call *call, struct virt *virt, const char *vm,
+                 struct err *err);
+/* The same, but ERR_NOT_RESPONDING for a VM that runs without libvirt knowing:
+ * for whoever would conclude something from ERR_NO_VM. */
 int call_begin_vm(struct call *call, struct virt *virt, const char *vm,
                   struct err *err);
 void call_end(struct call *call);
@@ -45,8 +49,9 @@ int call_xml(const struct call *call, unsigned flags, char **ret_text);
 int call_disk(const struct call *call, unsigned flags, const char *target,
               struct xml_disk *ret_disk);
 
-/* Whether it runs (also paused) or has a persistent definition. */
+/* Whether it runs (also paused). ERR_NOT_RESPONDING as above. */
 int call_is_active(const struct call *call, bool *ret_active);
+/* Whether it has a persistent definition. */
 int call_is_persistent(const struct call *call, bool *ret_persistent);
 
 /* virDomainGetUUIDString(), "" when it fails (it only reads memory). */

@@ -165,15 +165,20 @@ static int copy_job_if_any(const struct call *call, const char *target,
     if (runs >= 0)
         return runs;
     bool no_disk = call_error_number() == VIR_ERR_INVALID_ARG;
+    int rc = fail(call, ERR_REPLICA, "mirror", target);
+    if (rc == -ENOTCONN)
+        return rc;
     struct err err = ERR_INIT;
-    struct call mine = *call; /* borrows the references */
-    mine.err = &err;
-    int rc = fail(&mine, ERR_REPLICA, "mirror", target);
-    if (no_disk || virDomainIsActive(call->vm) == 0)
-        return 0;
-    if (call->err)
+    struct call again = *call; /* borrows the references */
+    again.err = &err;
+    bool active = false;
+    int asked = no_disk ? 0 : call_is_active(&again, &active);
+    if (asked == 0 && active)
+        return rc;
+    err_clear(call->err);
+    if (asked < 0 && call->err)
         *call->err = err;
-    return rc;
+    return asked;
 }
 
 int virt_mirror_info(void *ctx, const char *vm, const char *target,
@@ -234,10 +239,12 @@ int virt_mirror_abort(void *ctx, const char *vm, const char *target,
                             "mirror of disk %s of VM %s: its pivot is under "
                             "way",
                             target, vm);
-    virDomainBlockJobInfo job;
     /* Jobs of another kind are not ours to end. */
-    if (disk.phase == MIRROR_NONE && copy_job(&call, target, &job) != 1)
-        return 0;
+    virDomainBlockJobInfo job;
+    int runs =
+        disk.phase == MIRROR_NONE ? copy_job_if_any(&call, target, &job) : 1;
+    if (runs <= 0)
+        return runs;
     if (virDomainBlockJobAbort(call.vm, target,
                                VIR_DOMAIN_BLOCK_JOB_ABORT_ASYNC) == 0)
         return 0;

@@ -121,7 +121,7 @@ int virt_vm_find(void *ctx, const char *name_or_uuid, struct vm_info *ret_vm,
                  struct err *err)
 {
     _cleanup_call_ struct call call = { 0 };
-    int rc = call_begin_vm(&call, ctx, name_or_uuid, err);
+    int rc = call_find_vm(&call, ctx, name_or_uuid, err);
     if (rc < 0)
         return rc;
     return vm_describe(&call, call.vm, ret_vm);

@@ -152,6 +152,8 @@ class Machine:
 
 @pytest.fixture
 def virt(host):
+    if not host.libvirtd.running():
+        host.restart_libvirtd(kill=True)  # after a test that failed
     the_virt = Virt(host.new_log('virt-check'))
     wait_for('connected', the_virt.connected)
     yield the_virt
@@ -425,6 +427,9 @@ def test_a_hanging_libvirtd_does_not_hold_up_the_end(host, virt):
     host.libvirtd.process.send_signal(signal.SIGSTOP)
     try:
         other = Virt(host.new_log('virt-check'))
+        fds = pathlib.Path(f'/proc/{other.process.pid}/fd')
+        wait_for('it hangs in libvirt', lambda: any(
+            os.readlink(fd).startswith('socket:') for fd in fds.iterdir()), 5)
         assert not other.connected()
         assert refused(other.call, 'vm_list').rc == ENOTCONN
         assert other.close() == 0
@@ -448,6 +453,37 @@ def test_qemu_dies_during_a_mirror(virt, machine):
     assert refused(virt.call, 'vm_suspend', machine.uuid)
     state = virt.call('vm_find', machine.uuid)['vm']['state']
     assert state == 'shutoff'
+
+
+@pytest.mark.parametrize('persistent', [True, False],
+                         ids=['persistent', 'transient'])
+def test_a_vm_that_libvirt_forgot_is_not_taken_for_stopped(
+        host, virt, machine, persistent):
+    """As after a libvirtd that died in the last step of a pivot."""
+    if not persistent:
+        host.virsh('undefine', machine.name)
+    pid = machine.pid()
+    host.libvirtd.kill()
+    pathlib.Path('/run/libvirt/qemu', machine.name + '.xml').unlink()
+    host.restart_libvirtd(kill=True)
+    wait_for('connected again', virt.connected, 5, 0.01)
+    assert bool(host.virsh('list', '--all', '--name').stdout.split()) == \
+        persistent
+    for operation in ('disk_truth', 'mirror_info', 'mirror_abort',
+                      'vm_disks'):
+        unsure = refused(virt.call, operation, machine.uuid, 'vdb')
+        assert unsure.code == NONRESP and unsure.next
+        assert str(pid) in str(unsure)
+    os.kill(pid, signal.SIGKILL)
+    wait_for('its end', lambda: not os.path.exists(f'/proc/{pid}/exe'), 5,
+             0.01)
+    if persistent:
+        wait_for('its end', lambda: machine.truth('vdb') == ['', '', 'leaf'],
+                 5, 0.01)
+        assert not machine.info('vdb')['job']
+    else:
+        assert refused(virt.call, 'disk_truth', machine.uuid, 'vdb').code == \
+            NO_VM
 
 
 def test_who_uses_a_path(host, virt, machine):

@@ -7,6 +7,7 @@
 #include <dray/virt.h>
 #include <errno.h>
 #include <json-c/json.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -292,6 +293,7 @@ int main(int argc, char **argv)
 {
     struct virt *virt = NULL;
     struct err err = ERR_INIT;
+    (void)signal(SIGPIPE, SIG_IGN); /* cannot fail */
     if (virt_new(argc > 1 ? argv[1] : "qemu:///system", &virt, &err) < 0) {
         (void)fprintf(stderr, "%s\n", err.message);
         return 1;

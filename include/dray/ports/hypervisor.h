@@ -120,9 +120,13 @@ struct hypervisor_ops {
      * unknown. */
     void (*mirror_failure)(void *ctx, const char *vm, const char *target,
                            char *ret_text, size_t size);
+    /* A VM that is off has xml_path and qemu_path empty. One that runs although
+     * libvirt forgot it: ERR_NOT_RESPONDING, here and wherever "off" would be
+     * the answer; touch nothing then. */
     int (*disk_truth)(void *ctx, const char *vm, const char *target,
                       struct vm_disk_truth *ret_truth, struct err *err);
-    /* Makes the persistent definition name @path, @format for the disk. */
+    /* Makes the persistent definition name @path, @format for the disk; 0 when
+     * it does not have the disk, or the VM is not persistent. */
     int (*disk_set_persistent)(void *ctx, const char *vm, const char *target,
                                const char *path, const char *format,
                                struct err *err);
