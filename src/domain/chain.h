@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The layers of an image in order.
+ */
+#ifndef DRAY_DOMAIN_CHAIN_H
+#define DRAY_DOMAIN_CHAIN_H
+
+#include "image.h"
+
+/* @leaf NULL: the image's one leaf. Everything that image_chain() of the port
+ * promises is checked. */
+int domain_chain_build(const struct domain_view *view,
+                       const struct domain_image *image, const char *leaf,
+                       struct storage_chain *ret_chain, struct err *err);
+
+#endif

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Data files. qemu-img gets the file that we made, by its descriptor: a name
+ * could by then mean something else. Its parent is only written down (-u), so
+ * nothing of the parent is opened, and the size is ours.
+ */
+#include "data.h"
+#include <dray/base/file.h>
+#include <dray/exec.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+
+enum {
+    BLOCK = 4096,
+    ZEROS_SIZE = 1024 * 1024,
+    DATA_MODE = 0660,
+    TOOL_CPU_S = 30,
+    TOOL_MEMORY = 1024 * 1024 * 1024,
+};
+
+/* qemu finds out the alignment of direct I/O by reading, which tells nothing
+ * where nothing is allocated; so the first block always is. */
+static int write_first_block(int fd, uint64_t capacity)
+{
+    static const char zeros[BLOCK];
+    size_t size = capacity < BLOCK ? (size_t)capacity : BLOCK;
+    ssize_t n = pwrite(fd, zeros, size, 0);
+    if (n < 0)
+        return -errno;
+    return (size_t)n == size ? 0 : -ENOSPC;
+}
+
+static int write_zeros(int fd, uint64_t offset, uint64_t end)
+{
+    _cleanup_free_ char *zeros = calloc(1, ZEROS_SIZE);
+    if (!zeros)
+        return -ENOMEM;
+    if (lseek(fd, (off_t)offset, SEEK_SET) < 0)
+        return -errno;
+    while (offset < end) {
+        uint64_t rest = end - offset;
+        size_t size = rest < ZEROS_SIZE ? (size_t)rest : ZEROS_SIZE;
+        int rc = file_write_all(fd, zeros, size);
+        if (rc < 0)
+            return rc;
+        offset += size;
+    }
+    return 0;
+}
+
+/* Beyond what is in the file already. */
+static int preallocate(int fd, uint64_t offset, uint64_t end)
+{
+    if (offset >= end)
+        return 0;
+    if (fallocate(fd, 0, (off_t)offset, (off_t)(end - offset)) == 0)
+        return 0;
+    return errno == EOPNOTSUPP ? write_zeros(fd, offset, end) : -errno;
+}
+
+static int fill_raw(int fd, const struct domain_data *data)
+{
+    if (ftruncate(fd, (off_t)data->capacity) < 0)
+        return -errno;
+    int rc = write_first_block(fd, data->capacity);
+    if (rc == 0 && data->allocation == FORMAT_PREALLOCATED)
+        rc = preallocate(fd, 0, data->capacity);
+    return rc;
+}
+
+static const char *qemu_name(enum format_kind kind)
+{
+    return kind == FORMAT_COW ? "qcow2" : "raw";
+}
+
+static int run_qemu_img(const struct domains *domains, int fd,
+                        const struct domain_data *data, struct err *err)
+{
+    char path[64];
+    char size[24];
+    (void)str_format(path, sizeof(path), "/proc/%d/fd/%d", getpid(), fd);
+    (void)str_format(size, sizeof(size), "%" PRIu64, data->capacity);
+    const char *alone[] = {
+        domains->qemu_img, "create", "-q", "-f", "qcow2", "-o",
+        "compat=1.1",      path,     size, NULL
+    };
+    const char *child[] = { domains->qemu_img,
+                            "create",
+                            "-q",
+                            "-f",
+                            "qcow2",
+                            "-o",
+                            "compat=1.1",
+                            "-u",
+                            "-b",
+                            data->parent,
+                            "-F",
+                            qemu_name(data->parent_kind),
+                            path,
+                            size,
+                            NULL };
+    const struct exec_options options = { .max_cpu_s = TOOL_CPU_S,
+                                          .max_mem = TOOL_MEMORY };
+    struct exec_result result = { 0 };
+    int rc = exec_check(data->parent ? child : alone, &options, &result, err);
+    exec_result_deinit(&result);
+    if (rc < 0)
+        return err_wrap(err, "%s/%s", data->image->path, data->vol);
+    return 0;
+}
+
+static int preallocate_cow(int fd, const struct domain_data *data)
+{
+    struct stat st;
+    if (data->allocation != FORMAT_PREALLOCATED)
+        return 0;
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    uint64_t end = ((uint64_t)st.st_size + BLOCK - 1) / BLOCK * BLOCK;
+    return preallocate(fd, end, data->capacity);
+}
+
+static int fill(const struct domains *domains, int fd,
+                const struct domain_data *data, struct err *err)
+{
+    int rc = 0;
+    if (data->kind == FORMAT_COW) {
+        rc = run_qemu_img(domains, fd, data, err);
+        if (rc < 0)
+            return err_default_code(err, ERR_VOLUME_CREATE);
+        rc = preallocate_cow(fd, data);
+    } else {
+        rc = fill_raw(fd, data);
+    }
+    if (rc < 0) {
+        errno = -rc;
+        return domain_fail(err, ERR_VOLUME_CREATE, "write", data->image,
+                           data->vol);
+    }
+    return domain_file_sync(fd, data->image, data->vol, err);
+}
+
+int domain_data_make(const struct domains *domains,
+                     const struct domain_data *data, struct err *err)
+{
+    _cleanup_close_ int fd = -1;
+    int rc = domain_file_make(data->image, data->vol, DATA_MODE,
+                              &domains->owner, &fd, err);
+    return rc < 0 ? rc : fill(domains, fd, data, err);
+}
+
+int domain_data_reset(const struct domains *domains,
+                      const struct domain_data *data, struct err *err)
+{
+    _cleanup_close_ int fd = -1;
+    int rc = domain_file_open(data->image, data->vol, O_RDWR, &fd, err);
+    if (rc == DOMAIN_NONE)
+        return domain_data_make(domains, data, err);
+    if (rc < 0)
+        return rc;
+    if (ftruncate(fd, 0) < 0)
+        return domain_fail(err, ERR_VOLUME_ACCESS, "empty", data->image,
+                           data->vol);
+    return fill(domains, fd, data, err);
+}
+
+int domain_data_read_header(const struct domain_dir *image, const char *vol,
+                            struct format_qcow2 *ret_header, struct err *err)
+{
+    _cleanup_free_ char *head = malloc(FORMAT_QCOW2_HEAD_SIZE);
+    struct format_qcow2 header;
+    size_t size = 0;
+    if (!head)
+        return err_set(err, -ENOMEM, "%s/%s: out of memory", image->path, vol);
+    int rc = domain_file_read(image, vol, 0, head, FORMAT_QCOW2_HEAD_SIZE,
+                              &size, err);
+    if (rc == DOMAIN_NONE)
+        return err_set_code(err, ERR_VOLUME_ACCESS, "%s/%s is missing",
+                            image->path, vol);
+    if (rc < 0)
+        return rc;
+    rc = format_qcow2_parse(head, size, &header, err);
+    if (rc < 0)
+        return err_wrap(err, "%s/%s", image->path, vol);
+    *ret_header = header;
+    return 0;
+}

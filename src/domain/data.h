@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The data file of a volume: made, filled anew, looked at.
+ */
+#ifndef DRAY_DOMAIN_DATA_H
+#define DRAY_DOMAIN_DATA_H
+
+#include "domains.h"
+#include <dray/format.h>
+
+/* What a data file is made from. */
+struct domain_data {
+    const struct domain_dir *image;
+    const char *vol;
+    enum format_kind kind;
+    enum format_allocation allocation;
+    uint64_t capacity;
+    const char *parent; /* NULL: none */
+    enum format_kind parent_kind;
+};
+
+/* Makes the data file, which must not be there yet; durable but for its name.
+ * After a failure a part of it may be there. */
+int domain_data_make(const struct domains *domains,
+                     const struct domain_data *data, struct err *err);
+
+/* Empties the file and makes it again. */
+int domain_data_reset(const struct domains *domains,
+                      const struct domain_data *data, struct err *err);
+
+/* The checked header of a qcow2 volume. */
+int domain_data_read_header(const struct domain_dir *image, const char *vol,
+                            struct format_qcow2 *ret_header, struct err *err);
+
+#endif

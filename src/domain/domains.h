@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The state of this room: what the options said, and the domains this host
+ * knows. Everything but the list is constant after domains_new().
+ */
+#ifndef DRAY_DOMAIN_DOMAINS_H
+#define DRAY_DOMAIN_DOMAINS_H
+
+#include "dir.h"
+#include <dray/domain.h>
+#include <pthread.h>
+
+struct domains {
+    char state_path[PATH_MAX]; /* .../domains.json */
+    char run_dir[PATH_MAX];    /* .../storage */
+    char qemu_img[PATH_MAX];
+    struct domain_owner owner;
+    unsigned host_id;
+    struct lease_port leases;
+
+    /* Protects known and known_n; never held while something outside is
+     * touched, so that a dead storage does not hold those who ask for another
+     * domain. */
+    pthread_mutex_t lock;
+    struct domain_info *known;
+    size_t known_n;
+
+    /* Writers of state_path one after the other, so that the last state is the
+     * one that stays; taken before lock. Local disk only. */
+    pthread_mutex_t save_lock;
+};
+
+#endif

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Start and end of this room, and the table by which others call it.
+ */
+#include "known.h"
+#include "ops.h"
+#include <dray/base/file.h>
+#include <errno.h>
+
+static const struct storage_ops ops = {
+    .domain_create = domain_create,
+    .domain_join = domain_join,
+    .domain_leave = domain_leave,
+    .domain_list = domain_list,
+    .domain_find = domain_find,
+    .domain_info = domain_info,
+    .domain_stats = domain_stats,
+    .domain_images = domain_images,
+    .domain_volumes = domain_volumes,
+    .image_chain = domain_image_chain,
+    .image_prepare = domain_image_prepare,
+    .image_teardown = domain_image_teardown,
+    .image_delete = domain_image_delete,
+    .volume_create = domain_volume_create,
+    .volume_delete = domain_volume_delete,
+    .volume_info = domain_volume_info,
+    .volume_lease = domain_volume_lease,
+    .volume_set_legality = domain_volume_set_legality,
+    .volume_reset = domain_volume_reset,
+    .locate = domain_locate,
+};
+
+static int set_options(struct domains *domains,
+                       const struct domains_options *options, struct err *err)
+{
+    if (!str_format(domains->state_path, sizeof(domains->state_path),
+                    "%s/domains.json", options->state_dir) ||
+        !str_format(domains->run_dir, sizeof(domains->run_dir), "%s/storage",
+                    options->run_dir) ||
+        !str_copy(domains->qemu_img, sizeof(domains->qemu_img),
+                  options->qemu_img))
+        return err_set_code(err, ERR_VALUE,
+                            "state_dir, run_dir or qemu_img is too long");
+    domains->owner = (struct domain_owner){ .uid = options->owner_uid,
+                                            .gid = options->owner_gid };
+    domains->host_id = options->host_id;
+    return 0;
+}
+
+int domains_new(const struct domains_options *options,
+                const struct lease_port *leases, struct domains **ret_domains,
+                struct err *err)
+{
+    struct domains *domains = calloc(1, sizeof(*domains));
+    if (!domains)
+        return err_set(err, -ENOMEM, "domains: out of memory");
+    (void)pthread_mutex_init(&domains->lock, NULL);
+    (void)pthread_mutex_init(&domains->save_lock, NULL);
+    domains->leases = *leases;
+    int rc = set_options(domains, options, err);
+    if (rc == 0)
+        rc = domain_known_load(domains, err);
+    if (rc < 0) {
+        domains_free(domains);
+        return rc;
+    }
+    *ret_domains = domains;
+    return 0;
+}
+
+void domains_free(struct domains *domains)
+{
+    if (!domains)
+        return;
+    (void)pthread_mutex_destroy(&domains->lock);
+    (void)pthread_mutex_destroy(&domains->save_lock);
+    free(domains->known);
+    free(domains);
+}
+
+struct storage_port domains_port(struct domains *domains)
+{
+    return (struct storage_port){ .ctx = domains, .ops = &ops };
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Mends what a crash left in a domain.
+ */
+#ifndef DRAY_DOMAIN_SCAN_H
+#define DRAY_DOMAIN_SCAN_H
+
+#include "image.h"
+
+/* All images, under the domain's SDM lease. What cannot be read stays as it is
+ * and is an error only for who uses it. */
+int domain_scan(const struct domain_change *change, struct err *err);
+
+/* Finishes the removal of an image that is called @name (_remove_me_...). */
+int domain_scan_finish_removal(const struct domain_view *view, const char *name,
+                               struct err *err);
+
+/* Undoes or completes every volume of an image that was cut off. */
+int domain_scan_mend_records(const struct domain_dir *image, struct err *err);
+
+/* In an image without a leaf: the one volume that lost its child becomes it. */
+int domain_scan_fix_leaf(const struct domain_view *view,
+                         struct domain_image *image, struct err *err);
+
+/* Makes the lease of a volume; what is in VOL.lease is overwritten. */
+int domain_scan_make_lease(const struct domain_view *view,
+                           const struct domain_dir *image, const char *img,
+                           const char *vol, struct err *err);
+
+#endif

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The files beside a domain's metadata. A domain whose leases belong to
+ * another one would make two hosts believe that each is alone, so each is
+ * looked at before a domain is joined. Only reads.
+ */
+#include "layout.h"
+#include "metadata.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+enum {
+    DIRECT_ALIGNMENT = 4096
+};
+
+static int absent(const struct domain_dir *dir, const char *name,
+                  struct err *err)
+{
+    return err_set_code(err, ERR_METADATA_VALIDATION, "%s/%s is missing",
+                        dir->path, name);
+}
+
+/* Where to read to; size becomes what was there. */
+struct buffer {
+    void *data;
+    size_t size;
+};
+
+static int read_some(const struct domain_dir *dir, const char *name,
+                     off_t offset, struct buffer *buffer, struct err *err)
+{
+    int rc = domain_file_read(dir, name, offset, buffer->data, buffer->size,
+                              &buffer->size, err);
+    return rc == DOMAIN_NONE ? absent(dir, name, err) : rc;
+}
+
+/* The lease at @offset of @name must be @resource's (NULL: the lockspace's)
+ * in the lockspace of this domain. */
+static int check_lease(const struct domain_dir *dir, const char *name,
+                       off_t offset, const struct domain_info *info,
+                       const char *resource, struct err *err)
+{
+    char sector[FORMAT_LEADER_SIZE];
+    struct buffer buffer = { .data = sector, .size = sizeof(sector) };
+    struct format_leader leader;
+    int rc = read_some(dir, name, offset, &buffer, err);
+    if (rc < 0)
+        return rc;
+    rc = format_leader_parse(sector, buffer.size, &leader, err);
+    if (rc < 0)
+        return err_wrap(err, "%s/%s", dir->path, name);
+    if (leader.kind !=
+        (resource ? FORMAT_LEADER_RESOURCE : FORMAT_LEADER_LOCKSPACE))
+        return err_set_code(err, ERR_METADATA_VALIDATION,
+                            "%s/%s holds another kind of lease", dir->path,
+                            name);
+    if (!str_equal(leader.lockspace, info->sd))
+        return err_set_code(err, ERR_METADATA_VALIDATION,
+                            "%s/%s belongs to lockspace %s", dir->path, name,
+                            leader.lockspace);
+    if (resource && !str_equal(leader.resource, resource))
+        return err_set_code(err, ERR_METADATA_VALIDATION,
+                            "%s/%s holds lease %s instead of %s", dir->path,
+                            name, leader.resource, resource);
+    return 0;
+}
+
+static int check_index_header(const struct format_xleases *header,
+                              const struct domain_info *info, struct err *err)
+{
+    if (!str_equal(header->lockspace, info->sd))
+        return err_set_code(err, ERR_METADATA_VALIDATION,
+                            "the index belongs to domain %s",
+                            header->lockspace);
+    if (header->updating)
+        return err_set_code(err, ERR_METADATA_VALIDATION,
+                            "a change of the index was cut off");
+    return 0;
+}
+
+static int check_xleases(const struct domain_dir *dir,
+                         const struct domain_info *info, struct err *err)
+{
+    struct format_xleases header;
+    struct buffer buffer = { .data = malloc(FORMAT_XLEASES_SIZE),
+                             .size = FORMAT_XLEASES_SIZE };
+    _cleanup_free_ void *index = buffer.data;
+    if (!index)
+        return err_set(err, -ENOMEM, "%s/xleases: out of memory", dir->path);
+    int rc = read_some(dir, "xleases", info->alignment, &buffer, err);
+    if (rc < 0)
+        return rc;
+    rc = format_xleases_parse(index, buffer.size, &header, err);
+    if (rc == 0)
+        rc = check_index_header(&header, info, err);
+    return rc < 0 ? err_wrap(err, "%s/xleases", dir->path) : 0;
+}
+
+static int check_mailbox(const struct domain_dir *dir, const char *name,
+                         struct err *err)
+{
+    struct stat st;
+    int rc = domain_file_stat(dir, name, &st, err);
+    if (rc == DOMAIN_NONE)
+        return absent(dir, name, err);
+    if (rc == 0 && !S_ISREG(st.st_mode))
+        return err_set_code(err, ERR_METADATA_VALIDATION,
+                            "%s/%s is not a regular file", dir->path, name);
+    return rc;
+}
+
+/* 0: the storage takes blocks of this size; DOMAIN_NONE: it does not. */
+static int try_block(int fd, void *buffer, unsigned size)
+{
+    if (pread(fd, buffer, size, 0) >= 0)
+        return 0;
+    return errno == EINVAL ? DOMAIN_NONE : -errno;
+}
+
+static int probe(int fd, unsigned *ret_block_size)
+{
+    static const unsigned sizes[] = { 1, 512, 4096 };
+    void *buffer = NULL;
+    int rc = -posix_memalign(&buffer, DIRECT_ALIGNMENT, DIRECT_ALIGNMENT);
+    if (rc < 0)
+        return rc;
+    rc = DOMAIN_NONE;
+    for (size_t i = 0; rc == DOMAIN_NONE && i < ARRAY_SIZE(sizes); i++) {
+        rc = try_block(fd, buffer, sizes[i]);
+        if (rc == 0)
+            *ret_block_size = sizes[i];
+    }
+    free(buffer);
+    return rc == DOMAIN_NONE ? -EINVAL : rc;
+}
+
+int domain_metadata_probe_block_size(const struct domain_dir *root,
+                                     unsigned *ret_block_size, struct err *err)
+{
+    static const char name[] = DOMAIN_METADATA_DIR "/ids";
+    _cleanup_dir_ struct domain_dir dir = DOMAIN_DIR_INIT;
+    _cleanup_close_ int fd = -1;
+    int rc = domain_dir_open_below(root, DOMAIN_METADATA_DIR, &dir, err);
+    if (rc == 0)
+        rc = domain_file_open(&dir, "ids", O_RDONLY | O_DIRECT, &fd, err);
+    if (rc == DOMAIN_NONE)
+        return absent(root, name, err);
+    if (rc < 0)
+        return rc;
+    rc = probe(fd, ret_block_size);
+    if (rc < 0) {
+        errno = -rc;
+        return domain_fail(err, ERR_STORAGE, "read directly", root, name);
+    }
+    return 0;
+}
+
+static int check_block_size(const struct domain_dir *root,
+                            const struct domain_info *info, struct err *err)
+{
+    unsigned found = 0;
+    int rc = domain_metadata_probe_block_size(root, &found, err);
+    if (rc < 0)
+        return rc;
+    if (found != 1 && found != info->block_size)
+        return err_set_code(err, ERR_METADATA_VALIDATION,
+                            "%s: the domain's BLOCK_SIZE is %u, but the "
+                            "storage's is %u",
+                            root->path, info->block_size, found);
+    return 0;
+}
+
+static int check_metadata_dir(const struct domain_dir *dir,
+                              const struct domain_info *info, struct err *err)
+{
+    int rc = check_lease(dir, "ids", 0, info, NULL, err);
+    if (rc == 0)
+        rc = check_lease(dir, "leases", info->alignment, info, "SDM", err);
+    if (rc == 0)
+        rc = check_xleases(dir, info, err);
+    if (rc == 0)
+        rc = check_mailbox(dir, "inbox", err);
+    if (rc == 0)
+        rc = check_mailbox(dir, "outbox", err);
+    return rc;
+}
+
+int domain_metadata_check_files(const struct domain_dir *root,
+                                const struct domain_info *info, struct err *err)
+{
+    _cleanup_dir_ struct domain_dir images = DOMAIN_DIR_INIT;
+    _cleanup_dir_ struct domain_dir dir = DOMAIN_DIR_INIT;
+    int rc = domain_dir_open_below(root, DOMAIN_IMAGES_DIR, &images, err);
+    if (rc == DOMAIN_NONE)
+        return absent(root, DOMAIN_IMAGES_DIR, err);
+    if (rc == 0)
+        rc = domain_dir_open_below(root, DOMAIN_METADATA_DIR, &dir, err);
+    if (rc == DOMAIN_NONE)
+        return absent(root, DOMAIN_METADATA_DIR, err);
+    if (rc == 0)
+        rc = check_metadata_dir(&dir, info, err);
+    if (rc == 0)
+        rc = check_block_size(root, info, err);
+    return rc;
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * domains.json: {"domains": [{"sd", "name", "path", "type", "joined"}]}. It is
+ * ours alone, but somebody may have edited it; what does not parse stops the
+ * start rather than be forgotten at the next change.
+ */
+#include "known.h"
+#include <dray/base/file.h>
+#include <dray/base/lock.h>
+#include <errno.h>
+#include <json-c/json.h>
+#include <string.h>
+
+enum {
+    STATE_SIZE_MAX = 16 * 1024 * 1024,
+    STATE_MODE = 0600,
+};
+
+static void json_putp(struct json_object **object)
+{
+    json_object_put(*object);
+}
+
+#define _cleanup_json_ _cleanup_(json_putp)
+
+static int wrong(const struct domains *domains, const char *what,
+                 struct err *err)
+{
+    (void)err_set_code(err, ERR_METADATA_INVALID, "%s: %s", domains->state_path,
+                       what);
+    return err_next(err, "repair the file, or move it away and join the "
+                         "domains again");
+}
+
+static bool get_string(struct json_object *object, const char *key,
+                       char *ret_value, size_t size)
+{
+    struct json_object *value = NULL;
+    return json_object_object_get_ex(object, key, &value) &&
+           json_object_is_type(value, json_type_string) &&
+           str_copy(ret_value, size, json_object_get_string(value));
+}
+
+static bool get_type(struct json_object *object, unsigned *ret_type)
+{
+    struct json_object *value = NULL;
+    if (!json_object_object_get_ex(object, "type", &value) ||
+        !json_object_is_type(value, json_type_int))
+        return false;
+    int64_t type = json_object_get_int64(value);
+    if (type < 1 || type > 7)
+        return false;
+    *ret_type = (unsigned)type;
+    return true;
+}
+
+static bool get_joined(struct json_object *object, bool *ret_joined)
+{
+    struct json_object *value = NULL;
+    if (!json_object_object_get_ex(object, "joined", &value) ||
+        !json_object_is_type(value, json_type_boolean))
+        return false;
+    *ret_joined = json_object_get_boolean(value);
+    return true;
+}
+
+static int load_entry(struct domains *domains, struct json_object *object,
+                      struct err *err)
+{
+    struct domain_info info = { .version = 5 };
+    bool joined = false;
+    if (!get_string(object, "sd", info.sd, sizeof(info.sd)) ||
+        !uuid_is_valid(info.sd))
+        return wrong(domains, "a domain's \"sd\" is no UUID", err);
+    if (!get_string(object, "name", info.name, sizeof(info.name)) ||
+        !get_string(object, "path", info.path, sizeof(info.path)) ||
+        info.path[0] != '/')
+        return wrong(domains, "a domain has no \"name\" or \"path\"", err);
+    if (!get_type(object, &info.type) || !get_joined(object, &joined))
+        return wrong(domains, "a domain has no \"type\" or \"joined\"", err);
+    if (joined) {
+        info.status = DOMAIN_MISSING;
+        (void)str_copy(info.problem, sizeof(info.problem),
+                       "not yet joined again since the start");
+    }
+    return domain_known_add(domains, &info, err);
+}
+
+static int load_all(struct domains *domains, struct json_object *top,
+                    struct err *err)
+{
+    struct json_object *list = NULL;
+    if (!json_object_is_type(top, json_type_object) ||
+        !json_object_object_get_ex(top, "domains", &list) ||
+        !json_object_is_type(list, json_type_array))
+        return wrong(domains, "there is no list \"domains\"", err);
+    for (size_t i = 0; i < json_object_array_length(list); i++) {
+        int rc = load_entry(domains, json_object_array_get_idx(list, i), err);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+int domain_known_load(struct domains *domains, struct err *err)
+{
+    _cleanup_free_ char *text = NULL;
+    size_t size = 0;
+    if (access(domains->state_path, F_OK) < 0 && errno == ENOENT)
+        return 0;
+    int rc = file_read(domains->state_path, STATE_SIZE_MAX, &text, &size, err);
+    if (rc < 0)
+        return rc;
+    _cleanup_json_ struct json_object *top = json_tokener_parse(text);
+    if (!top)
+        return wrong(domains, "this is no JSON", err);
+    return load_all(domains, top, err);
+}
+
+/* Takes over @value; false when something could not be had. */
+static bool add(struct json_object *object, const char *key,
+                struct json_object *value)
+{
+    if (!value)
+        return false;
+    if (json_object_object_add(object, key, value) < 0) {
+        json_object_put(value);
+        return false;
+    }
+    return true;
+}
+
+static struct json_object *entry_to_json(const struct domain_info *info)
+{
+    _cleanup_json_ struct json_object *object = json_object_new_object();
+    bool joined = info->status != DOMAIN_LEFT;
+    if (!object || !add(object, "sd", json_object_new_string(info->sd)) ||
+        !add(object, "name", json_object_new_string(info->name)) ||
+        !add(object, "path", json_object_new_string(info->path)) ||
+        !add(object, "type", json_object_new_int((int32_t)info->type)) ||
+        !add(object, "joined", json_object_new_boolean(joined)))
+        return NULL;
+    return TAKE(object);
+}
+
+static struct json_object *list_to_json(const struct domain_info *infos,
+                                        size_t n)
+{
+    _cleanup_json_ struct json_object *list = json_object_new_array();
+    for (size_t i = 0; list && i < n; i++) {
+        struct json_object *entry = entry_to_json(&infos[i]);
+        if (!entry || json_object_array_add(list, entry) < 0) {
+            json_object_put(entry);
+            return NULL;
+        }
+    }
+    return TAKE(list);
+}
+
+int domain_known_save(struct domains *domains, struct err *err)
+{
+    SCOPED_LOCK(&domains->save_lock);
+    _cleanup_free_ struct domain_info *infos = NULL;
+    size_t n = 0;
+    int rc = domain_known_all(domains, &infos, &n, err);
+    if (rc < 0)
+        return rc;
+    _cleanup_json_ struct json_object *top = json_object_new_object();
+    const char *text = NULL;
+    if (top && add(top, "domains", list_to_json(infos, n)))
+        text = json_object_to_json_string_ext(top, JSON_C_TO_STRING_PRETTY);
+    if (!text)
+        return err_set(err, -ENOMEM, "%s: out of memory", domains->state_path);
+    return file_replace(domains->state_path, text, strlen(text), STATE_MODE,
+                        err);
+}

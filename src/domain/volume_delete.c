@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Removing a volume, in the reverse order of making one:
+ *
+ *   1 VOL.meta -> VOL.meta.new: from here on there is no such volume
+ *   2 the parent: INTERNAL -> LEAF
+ *   3 data, lease, VOL.meta.new
+ *   4 the image's directory, when that was its last volume
+ */
+#include "image.h"
+#include "ops.h"
+#include "record.h"
+#include "scan.h"
+#include "template.h"
+#include <string.h>
+
+static int check(const struct domain_image *image,
+                 const struct domain_layer *layer, struct err *err)
+{
+    if (layer->linked || layer->record.role == FORMAT_SHARED)
+        return err_set_code(err, ERR_VOLUME_SHARED,
+                            "volume %s is a template's: it goes with its image",
+                            layer->vol);
+    const struct domain_layer *child = domain_image_child(image, layer->vol);
+    if (child)
+        return err_set_code(err, ERR_VOLUME_CHILDREN,
+                            "volume %s is the parent of volume %s", layer->vol,
+                            child->vol);
+    return domain_record_check_unused(&image->dir, layer->vol, err);
+}
+
+/* @parent: of the volume, NULL when that is not known any more. */
+static int finish(const struct domain_view *view, struct domain_image *image,
+                  const char *vol, const char *parent, struct err *err)
+{
+    bool mended = false;
+    int rc = domain_image_reload(view, image, err);
+    if (rc == 0 && parent)
+        rc = domain_image_fix_role(view, image, parent, err);
+    if (rc == 0 && !parent)
+        rc = domain_scan_fix_leaf(view, image, err);
+    if (rc == 0)
+        rc = domain_record_mend(&image->dir, vol, &mended, err);
+    return rc < 0 ? rc : domain_image_remove_empty(view, image, err);
+}
+
+static int delete_volume(const struct domain_view *view,
+                         struct domain_image *image, const char *vol,
+                         struct err *err)
+{
+    struct domain_layer *layer = NULL;
+    char parent[UUID_SIZE];
+    int rc = domain_image_get(image, vol, &layer, err);
+    if (rc < 0) {
+        /* Cut off behind the last file, the directory is what is left. */
+        (void)domain_image_remove_empty(view, image, NULL);
+        return rc;
+    }
+    rc = check(image, layer, err);
+    if (rc == 0)
+        rc = domain_record_retract(&image->dir, vol, err);
+    if (rc < 0)
+        return rc;
+    (void)str_copy(parent, sizeof(parent), layer->record.parent);
+    return finish(view, image, vol, parent, err);
+}
+
+/* A removal that was cut off is completed; that is what was asked for. */
+int domain_volume_delete(void *ctx, const struct volume_id *id, struct err *err)
+{
+    _cleanup_change_ struct domain_change change = DOMAIN_CHANGE_INIT;
+    _cleanup_image_ struct domain_image image = DOMAIN_IMAGE_INIT;
+    bool mended = false;
+    int rc = domain_change_begin(ctx, id->sd, &change, err);
+    if (rc == 0)
+        rc = domain_image_require(&change.view, id->img, &image, err);
+    if (rc == 0)
+        rc = domain_record_mend(&image.dir, id->vol, &mended, err);
+    if (rc < 0)
+        return rc;
+    if (!mended)
+        return delete_volume(&change.view, &image, id->vol, err);
+    return finish(&change.view, &image, id->vol, NULL, err);
+}
