@@ -21,7 +21,9 @@ struct api_options {
     const char *host_name;
 };
 
-/* On the owner loop. Borrows all it is given until api_free(). */
+/* On the owner loop. Borrows all it is given until api_free(), which comes
+ * after rpc_server_free() and work_free(): workers have its requests until
+ * then. */
 int api_new(struct work *work, const struct migrate_ports *ports,
             const struct api_options *options, struct api **ret_api,
             struct err *err);

@@ -71,23 +71,22 @@ static bool hand_over(struct api_call *call)
         call->rc = 0;
         return false;
     }
-    if (call->rc == 0 && verb->work) {
-        call->rc = work_submit(call->api->work, work_key(call), run_work,
-                               work_done, call);
-        if (call->rc == 0)
-            return true;
-        (void)err_set(&call->err, call->rc, "no memory for the request");
-    }
-    return false;
+    if (call->rc < 0 || !verb->work)
+        return false;
+    /* From here on the call is the worker's. */
+    int r =
+        work_submit(call->api->work, work_key(call), run_work, work_done, call);
+    if (r < 0)
+        call->rc = err_set(&call->err, r, "no memory for the request");
+    return r == 0;
 }
 
 static int refuse_method(const char *method, struct err *err)
 {
     char shown[SHOWN_SIZE];
-    int r = err_set_code(err, ERR_METHOD, "there is no method \"%s\"",
-                         check_shown(method, shown));
-    (void)err_next(err, "rpc.discover lists all methods");
-    return r;
+    (void)err_set_code(err, ERR_METHOD, "there is no method \"%s\"",
+                       check_shown(method, shown));
+    return err_next(err, "rpc.discover lists all methods");
 }
 
 /* Who may call, and when. */
@@ -124,31 +123,39 @@ static struct api_call *call_new(struct api *api, struct rpc_call *rpc,
     return call;
 }
 
+/* 0: the call runs, and will be answered. */
+static int begin(struct api *api, struct rpc_call *rpc, const struct verb *verb,
+                 struct json_object *json, struct err *err)
+{
+    struct params *params = NULL;
+    int r = params_read(verb, json, &params, err);
+    if (r < 0)
+        return r;
+    struct api_call *call = call_new(api, rpc, verb, params);
+    if (!call) {
+        params_free(params);
+        return err_set(err, -ENOMEM, "no memory for the request");
+    }
+    if (!hand_over(call))
+        call_finish(call);
+    return 0;
+}
+
 static void on_request(void *arg, struct rpc_call *rpc, const char *method,
                        struct json_object *json)
 {
     struct api *api = arg;
     struct err err = ERR_INIT;
-    struct params *params = NULL;
-    const char *phase = "dispatch";
     const struct verb *verb = verb_find(method);
 
-    int r = verb ? check_allowed(api, verb, rpc, &err)
-                 : refuse_method(method, &err);
-    if (r == 0) {
-        phase = "params";
-        r = params_read(verb, json, &params, &err);
+    if (!verb) {
+        (void)refuse_method(method, &err);
+        rpc_fail(rpc, &err, "dispatch", NULL);
+    } else if (check_allowed(api, verb, rpc, &err) < 0) {
+        rpc_fail(rpc, &err, "access", NULL);
+    } else if (begin(api, rpc, verb, json, &err) < 0) {
+        rpc_fail(rpc, &err, "params", NULL);
     }
-    struct api_call *call = r == 0 ? call_new(api, rpc, verb, params) : NULL;
-    if (call) {
-        if (!hand_over(call))
-            call_finish(call);
-        return;
-    }
-    if (r == 0)
-        (void)err_set(&err, -ENOMEM, "no memory for the request");
-    params_free(params);
-    rpc_fail(rpc, &err, phase, NULL);
 }
 
 static void on_closed(void *arg, struct rpc_conn *conn)

@@ -9,6 +9,7 @@
  */
 #include "params.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <json-c/json.h>
@@ -184,6 +185,7 @@ static int keep_string(const struct param_spec *spec, struct json_object *json,
     int r = check_string(spec, json, &text, err);
     if (r < 0)
         return r;
+    assert(text);
     ret_value->text = strdup(text);
     return ret_value->text ? 0
                            : err_set(err, -ENOMEM, "no memory for the request");

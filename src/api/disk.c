@@ -186,20 +186,16 @@ static int start(struct api_call *call, struct err *err)
     struct move *move = call->state;
     const struct clock_port *clock = &call->api->ports->clock;
     const struct job *started = NULL;
-    struct job job = {
-        .kind = JOB_DISK_MIGRATE,
-        .state = JOB_PLANNED,
-        .move = move->plan.move,
-        .limit = move->request.limit,
-        .progress = {.eta_s = -1, .pause_us = -1, .total = move->plan.bytes},
-        .error = ERR_INIT,
-        .created_ms = clock->ops->wall_ms(clock->ctx),
-    };
-    job.modified_ms = job.created_ms;
+    struct job job;
+    char id[UUID_SIZE];
+
     if (move->request.job_id[0])
-        (void)str_copy(job.id, sizeof(job.id), move->request.job_id);
+        (void)str_copy(id, sizeof(id), move->request.job_id);
     else
-        uuid_new(job.id);
+        uuid_new(id);
+    job_init(&job, id, &move->plan.move, move->request.limit,
+             clock->ops->wall_ms(clock->ctx));
+    job.progress.total = move->plan.bytes;
     int r = migrate_jobs_start(call->api->jobs, &job, &started, err);
     return r < 0 ? r : answer(call, started, err);
 }

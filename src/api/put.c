@@ -13,13 +13,15 @@ struct json_object *put_new_text(const char *text)
 {
     if (str_is_utf8(text, strlen(text)))
         return json_object_new_string(text);
-    _cleanup_free_ char *clean = strdup(text);
+    char *clean = strdup(text);
     if (!clean)
         return NULL;
-    for (char *c = clean; *c; c++)
-        if ((unsigned char)*c >= 0x80)
-            *c = '?';
-    return json_object_new_string(clean);
+    for (size_t i = 0; clean[i]; i++)
+        if ((unsigned char)clean[i] >= 0x80)
+            clean[i] = '?';
+    struct json_object *string = json_object_new_string(clean);
+    free(clean);
+    return string;
 }
 
 bool put_value(struct json_object *object, const char *key,

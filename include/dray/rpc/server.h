@@ -4,10 +4,14 @@
  * another with or without white space or line breaks between or inside them;
  * each answer is one line. This room knows envelopes, not verbs.
  *
- * A client can only harm itself: a request over RPC_REQUEST_MAX, deeper than
- * RPC_DEPTH_MAX, or a backlog of unread answers over RPC_BACKLOG_MAX ends its
- * connection; JSON that does not parse is answered with -32700 and skipped up
- * to the next line break.
+ * A client can only harm itself. A request over RPC_REQUEST_MAX, or a backlog
+ * of unread answers over RPC_BACKLOG_MAX, ends its connection; who lets half of
+ * that pile up is not read until it takes some, and ends after 5 s without.
+ * JSON that does not parse or nests deeper than RPC_DEPTH_MAX is answered with
+ * -32700 and skipped up to the next line break.
+ *
+ * After a half-close (shutdown(SHUT_WR)) open calls are still answered; the
+ * connection, and with it a subscription, ends with the last of them.
  */
 #ifndef DRAY_RPC_SERVER_H
 #define DRAY_RPC_SERVER_H

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The verb table itself, rpc.discover, roles, and the time before recovery.
+ */
+#include "../../../src/api/params.h"
+#include "harness.h"
+
+#include <dray/base/util.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+/* last: needs those above */
+#include <cmocka.h>
+
+static int setup(void **state)
+{
+    *state = harness_new();
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    harness_free(*state);
+    return 0;
+}
+
+static void every_verb_is_complete(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < verb_table_n; i++) {
+        const struct verb *verb = &verb_table[i];
+        assert_ptr_equal(verb_find(verb->name), verb); /* no name twice */
+        assert_true(verb->role == RPC_ROLE_READ || verb->role == RPC_ROLE_FULL);
+        assert_non_null(verb->summary);
+        assert_non_null(verb->result_type);
+        assert_non_null(verb->result);
+        assert_true(verb->before || verb->work || verb->after);
+        assert_in_range(verb->n_params, 0, 24);
+    }
+    assert_null(verb_find("Host"));
+    assert_null(verb_find(""));
+    assert_null(verb_find("host.ping"));
+}
+
+/* Whoever adds a verb must think about who may call it: here, too. */
+static void who_may_only_look_may_change_nothing(void **state)
+{
+    static const char *const looking[] = {
+        "Host.ping",
+        "Host.getCapabilities",
+        "Host.getJobs",
+        "StorageDomain.list",
+        "StorageDomain.getInfo",
+        "StorageDomain.getStats",
+        "StorageDomain.getImages",
+        "StorageDomain.getVolumes",
+        "Volume.getInfo",
+        "Volume.getSize",
+        "VM.list",
+        "VM.getDisks",
+        "Disk.plan",
+        "Job.list",
+        "Job.info",
+        "Job.wait",
+        "Events.subscribe",
+        "rpc.discover",
+    };
+    size_t n = 0;
+    (void)state;
+    for (size_t i = 0; i < verb_table_n; i++)
+        n += verb_table[i].role == RPC_ROLE_READ;
+    assert_int_equal(n, ARRAY_SIZE(looking));
+    for (size_t i = 0; i < ARRAY_SIZE(looking); i++)
+        assert_int_equal(verb_find(looking[i])->role, RPC_ROLE_READ);
+}
+
+static void every_parameter_is_complete(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < verb_table_n; i++) {
+        for (size_t k = 0; k < verb_table[i].n_params; k++) {
+            const struct param_spec *spec = &verb_table[i].params[k];
+            struct param_value value = { 0 };
+            assert_non_null(spec->name);
+            assert_non_null(spec->text);
+            assert_true(spec->type != PARAM_WORD || spec->words);
+            assert_true((spec->type != PARAM_UINT && spec->type != PARAM_SIZE &&
+                         spec->type != PARAM_TEXT) ||
+                        spec->max > spec->min || spec->preset);
+            assert_true(spec->optional || !spec->preset);
+            assert_int_equal(check_preset(spec, &value), 0);
+            assert_true(
+                !value.present || spec->type != PARAM_UINT ||
+                (value.number >= spec->min && value.number <= spec->max));
+            free(value.text);
+        }
+    }
+}
+
+static void discover_tells_the_whole_table(void **state)
+{
+    struct json_object *answer = harness_call(*state, "rpc.discover", NULL);
+    struct json_object *methods = harness_at(answer, "result.methods");
+
+    assert_string_equal(harness_text(answer, "result.info.title"), "drayd");
+    assert_string_equal(harness_text(answer, "result.info.version"), "1.2.3");
+    assert_int_equal(strncmp(harness_text(answer, "result.openrpc"), "1.", 2),
+                     0);
+    assert_int_equal(json_object_array_length(methods), verb_table_n);
+    for (size_t i = 0; i < verb_table_n; i++) {
+        struct json_object *method = json_object_array_get_idx(methods, i);
+        const struct verb *verb = &verb_table[i];
+        struct json_object *params = harness_at(method, "params");
+        assert_string_equal(harness_text(method, "name"), verb->name);
+        assert_string_equal(harness_text(method, "x-role"),
+                            verb->role == RPC_ROLE_FULL ? "full" : "read");
+        assert_int_equal(json_object_array_length(params), verb->n_params);
+        for (size_t k = 0; k < verb->n_params; k++) {
+            struct json_object *param = json_object_array_get_idx(params, k);
+            assert_string_equal(harness_text(param, "name"),
+                                verb->params[k].name);
+            assert_string_equal(harness_text(param, "required"),
+                                verb->params[k].optional ? "false" : "true");
+            assert_true(*harness_text(param, "schema.type"));
+        }
+    }
+    json_object_put(answer);
+}
+
+static void before_recovery_only_two_verbs_answer(void **state)
+{
+    struct harness *h = *state;
+    for (size_t i = 0; i < verb_table_n; i++) {
+        const char *name = verb_table[i].name;
+        bool early =
+            str_equal(name, "Host.ping") || str_equal(name, "rpc.discover");
+        assert_int_equal(harness_code(h, name, NULL),
+                         early ? 0 : ERR_RECOVERING);
+    }
+    assert_int_equal(harness_code(h, "No.such", NULL), ERR_METHOD);
+    api_set_ready(h->api, h->jobs);
+    assert_int_equal(harness_code(h, "Job.list", NULL), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_verb_is_complete),
+        cmocka_unit_test(who_may_only_look_may_change_nothing),
+        cmocka_unit_test(every_parameter_is_complete),
+        cmocka_unit_test(discover_tells_the_whole_table),
+        cmocka_unit_test(before_recovery_only_two_verbs_answer),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
