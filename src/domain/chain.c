@@ -8,6 +8,7 @@
 #include "data.h"
 #include "ops.h"
 #include "volume_info.h"
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -18,24 +19,26 @@ static int broken(const struct domain_image *image, const char *vol,
                         image->img, vol, why);
 }
 
-/* The one LEAF; a template has one SHARED volume of its own instead. */
-static int find_leaf(const struct domain_image *image,
-                     const struct domain_layer **ret_leaf, struct err *err)
+/* The one LEAF; a template has one SHARED volume of its own instead. NULL with
+ * ERR_IMAGE_CHAIN in @err when there is none or more than one. */
+static const struct domain_layer *find_leaf(const struct domain_image *image,
+                                            struct err *err)
 {
     const struct domain_layer *leaf = NULL;
     for (size_t i = 0; i < image->n; i++) {
         const struct domain_layer *layer = &image->layers[i];
         if (layer->linked || layer->record.role == FORMAT_INTERNAL)
             continue;
-        if (leaf)
-            return broken(image, layer->vol, "is a second leaf", err);
+        if (leaf) {
+            (void)broken(image, layer->vol, "is a second leaf", err);
+            return NULL;
+        }
         leaf = layer;
     }
     if (!leaf)
-        return err_set_code(err, ERR_IMAGE_CHAIN, "image %s has no leaf",
-                            image->img);
-    *ret_leaf = leaf;
-    return 0;
+        (void)err_set_code(err, ERR_IMAGE_CHAIN, "image %s has no leaf",
+                           image->img);
+    return leaf;
 }
 
 static bool is_base(const struct domain_layer *layer)
@@ -157,35 +160,49 @@ static int fill(const struct domain_view *view,
     return rc;
 }
 
-int domain_chain_build(const struct domain_view *view,
-                       const struct domain_image *image, const char *leaf,
-                       struct storage_chain *ret_chain, struct err *err)
+/* @layers: room for all of the image. */
+static int build(const struct domain_view *view,
+                 const struct domain_image *image,
+                 const struct domain_layer *leaf,
+                 const struct domain_layer **layers,
+                 struct storage_chain *ret_chain, struct err *err)
 {
-    const struct domain_layer *top = NULL;
-    struct domain_layer *named = NULL;
-    int rc = find_leaf(image, &top, err);
-    if (rc == 0 && leaf)
-        rc = domain_image_get(image, leaf, &named, err);
-    if (rc == 0)
-        rc = check_branches(image, err);
+    struct storage_chain chain = { 0 };
+    int rc = walk(image, leaf, layers, &chain.n, err);
     if (rc < 0)
         return rc;
-    struct storage_chain chain = { 0 };
-    _cleanup_free_ const struct domain_layer **layers =
-        calloc(image->n, sizeof(*layers));
-    chain.volumes = calloc(image->n, sizeof(*chain.volumes));
-    if (!layers || !chain.volumes)
-        rc = err_set(err, -ENOMEM, "image %s: out of memory", image->img);
-    if (rc == 0)
-        rc = walk(image, named ? named : top, layers, &chain.n, err);
-    if (rc == 0)
-        rc = fill(view, image, layers, &chain, err);
+    assert(chain.n > 0); /* the leaf at least */
+    chain.volumes = calloc(chain.n, sizeof(*chain.volumes));
+    if (!chain.volumes)
+        return err_set(err, -ENOMEM, "image %s: out of memory", image->img);
+    rc = fill(view, image, layers, &chain, err);
     if (rc < 0) {
         storage_chain_deinit(&chain);
         return rc;
     }
     *ret_chain = chain;
     return 0;
+}
+
+int domain_chain_build(const struct domain_view *view,
+                       const struct domain_image *image, const char *leaf,
+                       struct storage_chain *ret_chain, struct err *err)
+{
+    struct domain_layer *named = NULL;
+    const struct domain_layer *top = find_leaf(image, err);
+    if (!top)
+        return err_code_errno(ERR_IMAGE_CHAIN);
+    int rc = check_branches(image, err);
+    if (rc == 0 && leaf)
+        rc = domain_image_get(image, leaf, &named, err);
+    if (rc != 0)
+        return rc;
+    const struct domain_layer **layers = calloc(image->n + 1, sizeof(*layers));
+    if (!layers)
+        return err_set(err, -ENOMEM, "image %s: out of memory", image->img);
+    rc = build(view, image, named ? named : top, layers, ret_chain, err);
+    free(layers);
+    return rc;
 }
 
 int domain_image_chain(void *ctx, const char *sd, const char *img,

@@ -14,7 +14,7 @@
 
 enum {
     BLOCK = 4096,
-    ZEROS_SIZE = 1024 * 1024,
+    ZEROS_SIZE = 64 * 1024,
     DATA_MODE = 0660,
     TOOL_CPU_S = 30,
     TOOL_MEMORY = 1024 * 1024 * 1024,
@@ -34,9 +34,7 @@ static int write_first_block(int fd, uint64_t capacity)
 
 static int write_zeros(int fd, uint64_t offset, uint64_t end)
 {
-    _cleanup_free_ char *zeros = calloc(1, ZEROS_SIZE);
-    if (!zeros)
-        return -ENOMEM;
+    static const char zeros[ZEROS_SIZE];
     if (lseek(fd, (off_t)offset, SEEK_SET) < 0)
         return -errno;
     while (offset < end) {
@@ -170,18 +168,18 @@ int domain_data_read_header(const struct domain_dir *image, const char *vol,
                             struct format_qcow2 *ret_header, struct err *err)
 {
     _cleanup_free_ char *head = malloc(FORMAT_QCOW2_HEAD_SIZE);
+    struct domain_buffer buffer = { .data = head,
+                                    .size = FORMAT_QCOW2_HEAD_SIZE };
     struct format_qcow2 header;
-    size_t size = 0;
     if (!head)
         return err_set(err, -ENOMEM, "%s/%s: out of memory", image->path, vol);
-    int rc = domain_file_read(image, vol, 0, head, FORMAT_QCOW2_HEAD_SIZE,
-                              &size, err);
+    int rc = domain_file_read(image, vol, 0, &buffer, err);
     if (rc == DOMAIN_NONE)
         return err_set_code(err, ERR_VOLUME_ACCESS, "%s/%s is missing",
                             image->path, vol);
     if (rc < 0)
         return rc;
-    rc = format_qcow2_parse(head, size, &header, err);
+    rc = format_qcow2_parse(head, buffer.size, &header, err);
     if (rc < 0)
         return err_wrap(err, "%s/%s", image->path, vol);
     *ret_header = header;

@@ -78,9 +78,15 @@ int domain_file_open(const struct domain_dir *dir, const char *name, int flags,
 int domain_file_make(const struct domain_dir *dir, const char *name,
                      mode_t mode, const struct domain_owner *owner, int *ret_fd,
                      struct err *err);
-/* 0 or DOMAIN_NONE. Up to @size bytes from @offset on; *ret_size: how many. */
+/* Where to read to: how much it takes, and then how much there was. */
+struct domain_buffer {
+    void *data;
+    size_t size;
+};
+
+/* 0 or DOMAIN_NONE. From @offset on, up to the buffer's or the file's end. */
 int domain_file_read(const struct domain_dir *dir, const char *name,
-                     off_t offset, void *buffer, size_t size, size_t *ret_size,
+                     off_t offset, struct domain_buffer *buffer,
                      struct err *err);
 /* Makes a file with these bytes, durable but for its name. */
 int domain_file_write(const struct domain_dir *dir, const char *name,

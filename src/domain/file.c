@@ -75,19 +75,19 @@ static ssize_t read_fully(int fd, char *buffer, size_t size, off_t offset)
 }
 
 int domain_file_read(const struct domain_dir *dir, const char *name,
-                     off_t offset, void *buffer, size_t size, size_t *ret_size,
+                     off_t offset, struct domain_buffer *buffer,
                      struct err *err)
 {
     _cleanup_close_ int fd = -1;
     int rc = domain_file_open(dir, name, O_RDONLY, &fd, err);
     if (rc != 0)
         return rc;
-    ssize_t n = read_fully(fd, buffer, size, offset);
+    ssize_t n = read_fully(fd, buffer->data, buffer->size, offset);
     if (n < 0) {
         errno = (int)-n;
         return domain_fail(err, ERR_METADATA_READ, "read", dir, name);
     }
-    *ret_size = (size_t)n;
+    buffer->size = (size_t)n;
     return 0;
 }
 

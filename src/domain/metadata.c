@@ -24,10 +24,12 @@ static int read_text(const struct domain_dir *root, char **ret_text,
     if (!text)
         return err_set_code(err, ERR_STORAGE, "%s/%s: out of memory",
                             root->path, file);
-    rc = domain_file_read(&dir, "metadata", 0, text, SIZE, ret_size, err);
+    struct domain_buffer buffer = { .data = text, .size = SIZE };
+    rc = domain_file_read(&dir, "metadata", 0, &buffer, err);
     if (rc != 0)
         return rc;
     *ret_text = TAKE(text);
+    *ret_size = buffer.size;
     return 0;
 }
 

@@ -32,12 +32,12 @@ int domain_record_read(const struct domain_dir *image, const char *sd,
 {
     struct domain_file_name meta = domain_file_name(vol, PART_META);
     char text[FORMAT_VOLUME_SIZE + 1]; /* one more tells that it is too long */
+    struct domain_buffer buffer = { .data = text, .size = sizeof(text) };
     struct format_volume record;
-    size_t size = 0;
-    int rc = domain_file_read(image, meta.s, 0, text, sizeof(text), &size, err);
+    int rc = domain_file_read(image, meta.s, 0, &buffer, err);
     if (rc != 0)
         return rc;
-    rc = format_volume_parse(text, size, &record, err);
+    rc = format_volume_parse(text, buffer.size, &record, err);
     if (rc == 0)
         rc = check_place(&record, sd, err);
     if (rc < 0)

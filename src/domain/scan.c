@@ -94,12 +94,12 @@ static bool lease_is_there(const struct domain_image *image, const char *vol)
     static const char zeros[FORMAT_LEADER_SIZE];
     const struct domain_file_name name = domain_file_name(vol, PART_LEASE);
     char sector[FORMAT_LEADER_SIZE];
-    size_t size = 0;
-    int rc = domain_file_read(&image->dir, name.s, 0, sector, sizeof(sector),
-                              &size, NULL);
+    struct domain_buffer buffer = { .data = sector, .size = sizeof(sector) };
+    int rc = domain_file_read(&image->dir, name.s, 0, &buffer, NULL);
     if (rc != 0)
         return rc != DOMAIN_NONE; /* not readable: nothing we can mend */
-    return size == sizeof(sector) && memcmp(sector, zeros, size) != 0;
+    return buffer.size == sizeof(sector) &&
+           memcmp(sector, zeros, sizeof(sector)) != 0;
 }
 
 static int mend_leases(const struct domain_view *view,

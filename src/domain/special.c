@@ -21,17 +21,11 @@ static int absent(const struct domain_dir *dir, const char *name,
                         dir->path, name);
 }
 
-/* Where to read to; size becomes what was there. */
-struct buffer {
-    void *data;
-    size_t size;
-};
-
 static int read_some(const struct domain_dir *dir, const char *name,
-                     off_t offset, struct buffer *buffer, struct err *err)
+                     off_t offset, struct domain_buffer *buffer,
+                     struct err *err)
 {
-    int rc = domain_file_read(dir, name, offset, buffer->data, buffer->size,
-                              &buffer->size, err);
+    int rc = domain_file_read(dir, name, offset, buffer, err);
     return rc == DOMAIN_NONE ? absent(dir, name, err) : rc;
 }
 
@@ -42,7 +36,7 @@ static int check_lease(const struct domain_dir *dir, const char *name,
                        const char *resource, struct err *err)
 {
     char sector[FORMAT_LEADER_SIZE];
-    struct buffer buffer = { .data = sector, .size = sizeof(sector) };
+    struct domain_buffer buffer = { .data = sector, .size = sizeof(sector) };
     struct format_leader leader;
     int rc = read_some(dir, name, offset, &buffer, err);
     if (rc < 0)
@@ -83,8 +77,8 @@ static int check_xleases(const struct domain_dir *dir,
                          const struct domain_info *info, struct err *err)
 {
     struct format_xleases header;
-    struct buffer buffer = { .data = malloc(FORMAT_XLEASES_SIZE),
-                             .size = FORMAT_XLEASES_SIZE };
+    struct domain_buffer buffer = { .data = malloc(FORMAT_XLEASES_SIZE),
+                                    .size = FORMAT_XLEASES_SIZE };
     _cleanup_free_ void *index = buffer.data;
     if (!index)
         return err_set(err, -ENOMEM, "%s/xleases: out of memory", dir->path);

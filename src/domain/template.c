@@ -19,7 +19,7 @@ int domain_template_read(const struct domain_view *view, const char *img,
     int rc = domain_image_require(view, img, &image, err);
     if (rc == 0)
         rc = domain_image_get(&image, vol, &layer, err);
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     if (layer->record.role != FORMAT_SHARED)
         return err_set_code(err, ERR_UNSUPPORTED_STORAGE,

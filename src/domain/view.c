@@ -172,5 +172,5 @@ int domain_change_begin(struct domains *domains, const char *sd,
         rc = check_joined(&info, err);
     if (rc == 0)
         rc = domain_view_open_at(domains, &info, &view, err);
-    return rc < 0 ? rc : domain_change_take(&view, ret_change, err);
+    return rc != 0 ? rc : domain_change_take(&view, ret_change, err);
 }

@@ -68,7 +68,7 @@ int domain_volume_info(void *ctx, const struct volume_id *id,
         rc = domain_image_require(&view, id->img, &image, err);
     if (rc == 0)
         rc = domain_image_get(&image, id->vol, &layer, err);
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     return domain_volume_fill(&view, &image, layer, ret_info, err);
 }
@@ -181,7 +181,7 @@ int domain_volume_reset(void *ctx, const struct volume_id *id, struct err *err)
     int rc = change_begin(ctx, id, &c, err);
     if (rc == 0)
         rc = check_reset(&c, err);
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     const struct format_volume *record = &c.layer->record;
     if (!str_equal(record->parent, UUID_BLANK))
