@@ -288,7 +288,8 @@ static int64_t without_record(struct migration *m)
 
 /* --- the step ---------------------------------------------------------- */
 
-/* Not while the guest is suspended: that record would prolong its pause. */
+/* Not while the guest is suspended: a record would prolong its pause, and a
+ * pivot that was asked for cannot be called back. */
 static void take_orders(struct migration *m,
                         const struct migration_orders *orders)
 {
@@ -299,17 +300,13 @@ static void take_orders(struct migration *m,
         m->limit_applied = false;
         m->durable = false;
     }
-    if (orders->cancel && !m->job.cancel_requested &&
-        job_can_cancel(m->job.state)) {
-        m->job.cancel_requested = true;
-        m->durable = false;
-    }
+    if (orders->cancel && job_can_cancel(m->job.state))
+        m->job.cancel_requested = true; /* recorded with what follows */
 }
 
-/* A pivot that was asked for is not called back: what came of it decides. */
 static bool cancels_now(const struct migration *m)
 {
-    return m->job.cancel_requested && !m->pivot_asked &&
+    return m->job.cancel_requested &&
            job_next(m->job.state, JOB_CANCEL) != m->job.state;
 }
 

@@ -18,17 +18,10 @@ enum {
     REFUSED_US = 500000,    /* a pivot whose call failed: nothing will come */
 };
 
-/* No qemu: see above. The one exception is a pivot that was found done while
- * the journal could not be written (engine.c, without_record()). */
+/* No qemu: see above. (JOB_ABORTING looks for the one exception, a pivot that
+ * was found done while the journal could not be written.) */
 static enum job_outcome vm_is_gone(struct migration *m)
 {
-    struct err err = ERR_INIT;
-    int settled = migration_leaf_settled(m, &err);
-
-    if (settled < 0)
-        return migration_doubt(m, &err, ADOPT_PATIENCE_MS);
-    if (settled)
-        return JOB_LANDED;
     return migration_fail_text(m, ERR_REPLICA,
                                "VM %s went away during the pivot: the source "
                                "is intact",

@@ -9,32 +9,36 @@
 #include <string.h>
 
 /* The same file may have several spellings (links that we made ourselves): the
- * storage knows which volume a path is. */
-static bool names(const struct migration *m, const char *path,
-                  const char *expected, const char *sd)
+ * storage knows which volume a path is. It is asked only about paths that are
+ * neither of the two we know, for a guest may be waiting. */
+static bool is_leaf_of(const struct migration *m, const char *path,
+                       const char *sd)
 {
-    struct err ignored = ERR_INIT; /* not ours or not readable: not equal */
+    struct err ignored = ERR_INIT; /* not ours or not readable: not it */
     struct volume_id id;
 
-    if (path[0] == '\0')
-        return false;
-    if (strcmp(path, expected) == 0)
-        return true;
-    return PORT(&m->ports, storage, locate, path, &id, &ignored) == 0 &&
+    return path[0] &&
+           PORT(&m->ports, storage, locate, path, &id, &ignored) == 0 &&
            strcmp(id.sd, sd) == 0 && strcmp(id.img, m->job.move.img) == 0 &&
            strcmp(id.vol, m->job.move.leaf) == 0;
 }
 
 bool migration_on_destination(const struct migration *m, const char *path)
 {
-    return names(m, path, m->job.move.dst_path, m->job.move.dst_sd);
+    const struct job_disk_move *move = &m->job.move;
+
+    if (strcmp(path, move->dst_path) == 0)
+        return path[0] != '\0';
+    return strcmp(path, move->src_path) != 0 &&
+           is_leaf_of(m, path, move->dst_sd);
 }
 
 static enum where where_is(const struct migration *m, const char *path)
 {
     if (migration_on_destination(m, path))
         return ON_DESTINATION;
-    if (names(m, path, m->job.move.src_path, m->job.move.src_sd))
+    if (strcmp(path, m->job.move.src_path) == 0 ||
+        is_leaf_of(m, path, m->job.move.src_sd))
         return ON_SOURCE;
     return ON_ELSEWHERE;
 }

@@ -24,7 +24,8 @@ static enum job_outcome retry_or_go_on(struct migration *m,
     return JOB_OK;
 }
 
-/* The mirror died with its qemu. */
+/* The mirror died with its qemu. The source is right, unless the destination
+ * itself says that the guest had gone on there (engine.c, without_record()). */
 static enum job_outcome without_vm(struct migration *m)
 {
     struct err err = ERR_INIT;

@@ -148,8 +148,7 @@ static int hv_path_user(void *ctx, const char *path, struct vm_info *ret_vm,
 {
     struct fake_world *world = ctx;
     enum side side = strncmp(path, "/src/", 5) == 0 ? SRC : DST;
-    bool live = runs(world) && (world->xml_at == side ||
-                                (side == DST && world->mirror.active));
+    bool live = runs(world) && world->xml_at == side;
     int rc = enter(world, "path user", err);
 
     if (rc)
@@ -289,8 +288,10 @@ static int hv_mirror_pivot(void *ctx, const char *vm, const char *target,
         return err_set_code(err, ERR_CHANGE_DISK, "no mirror to pivot");
     if (mirror->pivot_at_us >= 0)
         return world_leave(world, 0, err);
-    if (!mirror->ready)
+    if (!mirror->ready || world->pivot_refusals > 0) {
+        world->pivot_refusals -= mirror->ready;
         return err_set_code(err, ERR_NOT_READY, "not ready");
+    }
     world_needs_state(world, "pivot", JOB_PIVOTING, JOB_PIVOTING);
     if (!world->paused)
         world_break(world, "pivot while the guest runs");

@@ -15,6 +15,11 @@ static int journal_put(void *ctx, const struct job *job, struct err *err)
         return rc;
     if (world->journal_fails)
         return world_leave(world, err_set(err, -ENOSPC, "journal: full"), err);
+    if (job->state == JOB_PIVOTING && world->mirror.active &&
+        !world->mirror.ready)
+        world_break(world, "pivoting before the mirror is ready");
+    if (world->paused && !world->paused_by_other)
+        world->puts_while_held++;
     world->record = *job;
     world->has_record = true;
     return world_leave(world, 0, err);

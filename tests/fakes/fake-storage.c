@@ -192,6 +192,9 @@ static int storage_image_teardown(void *ctx, const char *sd, const char *img,
         return rc;
     if (world_qemu_has(world, side_of(world, domain)) && !world->forgotten)
         world_break(world, "teardown of an image that qemu has open");
+    if (world->alive && !world->forgotten &&
+        world->xml_at == side_of(world, domain))
+        world_break(world, "teardown of an image that the live XML names");
     domain->prepared = false;
     return world_leave(world, 0, err);
 }

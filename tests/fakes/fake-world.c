@@ -11,8 +11,6 @@
 
 enum {
     LAYER_MIB = 64,
-    MIRROR_KIB = 400, /* of old data in the leaf */
-    PIVOT_US = 10000,
     HELD_MAX_US = 8000000,
 };
 
@@ -130,6 +128,7 @@ void world_init(struct fake_world *world, size_t layers)
     world->writes_per_ms = 1;
     world->mirror_per_ms = 4;
     world->copy_per_ms = 1 << 20;
+    world->ready_after_ms = 300;
     world->mirror.pivot_at_us = -1;
     world->ports = (struct migrate_ports){
         .storage = fake_storage(world),
@@ -210,7 +209,8 @@ static void mirror_copies(struct fake_world *world)
     mirror->left = 0;
     lag = world->domains[SRC].writes - *dst;
     *dst += lag < budget ? lag : budget;
-    if (*dst == world->domains[SRC].writes)
+    if (*dst == world->domains[SRC].writes &&
+        ++mirror->equal_ms >= world->ready_after_ms)
         mirror->ready = true;
 }
 

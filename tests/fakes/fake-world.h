@@ -58,6 +58,7 @@ struct fake_domain {
 
 struct fake_mirror {
     bool active, ready, aborting, stuck;
+    unsigned equal_ms;   /* nothing left, but not ready yet */
     uint64_t left;       /* KiB of old data still to be copied */
     uint64_t done;       /* KiB */
     uint64_t limit;      /* as last asked */
@@ -90,8 +91,10 @@ struct fake_world {
 
     /* the mirror and the copier */
     struct fake_mirror mirror;
-    unsigned mirror_per_ms; /* KiB, and writes */
+    unsigned mirror_per_ms;  /* KiB, and writes */
+    unsigned ready_after_ms; /* equal is not ready */
     bool pivot_fails, pivot_hangs, pivot_forgets, pivot_leaves_xml;
+    int pivot_refusals; /* how often it is "not ready" after all */
     bool start_fails;
     struct copy *copy;
     unsigned copy_per_ms;
@@ -103,6 +106,7 @@ struct fake_world {
     struct job record;
     bool has_record;
     bool journal_fails;
+    unsigned puts_while_held; /* records in the guest's pause */
 
     /* faults: the @fault_at'th call from now, 1 = the next; 0: none */
     enum fault fault;

@@ -225,3 +225,11 @@ void run_all(struct run *run, enum job_state expected, const char *where)
         complain(run, where, "ended in another state");
     run_deinit(run);
 }
+
+void run_to_failure(struct run *run, enum job_state in, const char *text)
+{
+    run_all(run, JOB_FAILED, text);
+    assert_int_equal(run->job.failed_in, in);
+    if (!strstr(run->job.error.message, text))
+        fail_msg("'%s' does not say '%s'", run->job.error.message, text);
+}

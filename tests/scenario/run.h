@@ -43,5 +43,7 @@ void run_deinit(struct run *run);
 
 /* run_init, run_to_end, run_judge, and the state it must have ended in. */
 void run_all(struct run *run, enum job_state expected, const char *where);
+/* The same with JOB_FAILED, in this state, for this reason. */
+void run_to_failure(struct run *run, enum job_state in, const char *text);
 
 #endif

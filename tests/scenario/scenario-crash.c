@@ -229,46 +229,94 @@ static void survives_a_kill_after_every_step(void **state)
     }
 }
 
-/* The states in which a restart may find the guest suspended, and the longest
- * it then stands: the daemon's absence and a few calls. */
+static void count_calls_while_paused(void *arg)
+{
+    struct run *run = arg;
+
+    if (run->world.paused)
+        run->at_step = run->world.calls;
+}
+
+/* Kills after call @n. Returns whether the job had that many calls. */
+static bool run_until_killed(struct run *run, unsigned n)
+{
+    struct job job;
+
+    run_init(run, 1);
+    run->world.fault = FAULT_KILL_AFTER;
+    run->world.fault_at = n;
+    job = world_job(&run->world);
+    run_start(run, &job);
+    while (!run->world.dead && !run->ended) {
+        int64_t wait_ms = migration_step(run->migration, &run->orders);
+
+        run->ended = wait_ms < 0;
+        world_pass(&run->world, wait_ms > 0 ? wait_ms : 0);
+    }
+    migration_free(run->migration);
+    run->migration = NULL;
+    return run->world.dead;
+}
+
+/* Whatever else there is to do: a look, the record, and the guest goes on. */
 static void a_suspended_guest_is_resumed_first(void **state)
 {
+    unsigned suspended = 0;
+    struct run run;
+
     (void)state;
-    for (unsigned n = 1;; n++) {
-        struct run run;
-        struct job job;
-        unsigned calls = 0;
+    for (unsigned n = 1; run_until_killed(&run, n); n++) {
+        struct job job = run.world.record;
 
-        run_init(&run, 1);
-        run.world.fault = FAULT_KILL_AFTER;
-        run.world.fault_at = n;
-        job = world_job(&run.world);
+        if (!run.world.paused)
+            continue;
+        suspended++;
+        world_pass(&run.world, 2000);
+        run.world.fault_at = 0;
+        run.world.calls = 0;
+        run.world.on_call = count_calls_while_paused;
         run_start(&run, &job);
-        while (!run.world.dead && !run.ended) {
-            int64_t wait_ms = migration_step(run.migration, &run.orders);
-
-            run.ended = wait_ms < 0;
-            world_pass(&run.world, wait_ms > 0 ? wait_ms : 0);
-        }
-        bool ended = run.ended;
-
-        if (run.world.paused) {
-            migration_free(run.migration);
-            world_pass(&run.world, 2000);
-            run.world.fault_at = 0;
-            run_start(&run, &run.world.record);
-            run.world.calls = 0;
-            while (run.world.paused && calls < 20) {
-                (void)migration_step(run.migration, &run.orders);
-                calls = run.world.calls;
-            }
-            assert_false(run.world.paused);
-        }
+        for (int i = 0; i < 20 && run.world.paused; i++)
+            (void)migration_step(run.migration, &run.orders);
+        assert_false(run.world.paused);
+        if (run.at_step > 4)
+            fail_msg("%u calls before the guest went on, record %s",
+                     run.at_step, job_state_name(job.state));
         migration_free(run.migration);
-        run.migration = NULL;
-        if (ended)
-            break;
     }
+    assert_true(suspended > 5);
+}
+
+/* Given up, killed before the guest was resumed, and then qemu switches. */
+static void kill_in_aborting(void *arg)
+{
+    struct run *run = arg;
+
+    if (run->happened || run->world.record.state != JOB_ABORTING)
+        return;
+    run->happened = true;
+    run->world.fault = FAULT_KILL_BEFORE;
+    run->world.fault_at = run->world.calls;
+}
+
+static void pivot_gets_through(struct run *run)
+{
+    run->world.pivot_hangs = false;
+}
+
+static void an_undo_that_finds_a_pivot_goes_forward(void **state)
+{
+    struct run run;
+
+    (void)state;
+    run_init(&run, 2);
+    run.world.pivot_hangs = true;
+    run.world.on_call = kill_in_aborting;
+    run.while_dead = pivot_gets_through;
+    run.absence_ms = 500;
+    run_all(&run, JOB_DONE, "pivot while dead");
+    assert_true(run.happened);
+    assert_non_null(strstr(run.job.warning, "qemu had switched"));
 }
 
 int main(void)
@@ -283,6 +331,7 @@ int main(void)
         cmocka_unit_test(survives_two_kills),
         cmocka_unit_test(survives_a_kill_after_every_step),
         cmocka_unit_test(a_suspended_guest_is_resumed_first),
+        cmocka_unit_test(an_undo_that_finds_a_pivot_goes_forward),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,6 +34,7 @@ static void reports_the_guests_pause(void **state)
     run_all(&run, JOB_DONE, "pause");
     /* The pivot itself takes 10 ms here, every call one. */
     assert_in_range(run.job.progress.pause_us, 10000, 40000);
+    assert_int_equal(run.world.puts_while_held, 1);
 }
 
 static void reports_progress(void **state)

@@ -67,8 +67,10 @@ static void cancel_before_the_pivot_resumes_the_guest(void **state)
     world_pass(&run.world, migration_step(run.migration, &run.orders));
     assert_true(run.world.paused);
     run.orders.cancel = true;
+    run.orders.limit = 1 << 20;
     run.world.mirror_per_ms = 4;
     run_all(&run, JOB_STATE_COUNT, "cancel while suspended");
+    assert_int_equal(run.world.puts_while_held, 1);
 }
 
 static void cancel_waits_for_libvirtd(void **state)
@@ -107,6 +109,10 @@ static void limit_holds_mirror_and_copy(void **state)
     for (int i = 0; i < 10; i++)
         world_pass(&run.world, migration_step(run.migration, &run.orders));
     assert_int_equal(migration_job(run.migration)->state, JOB_SYNCING);
+    while (migration_job(run.migration)->state == JOB_SYNCING)
+        world_pass(&run.world, migration_step(run.migration, &run.orders));
+    (void)migration_step(run.migration, &run.orders);
+    assert_int_equal(run.world.mirror.limit, 8 << 20); /* now it has it all */
     run_all(&run, JOB_DONE, "limited");
     /* 64 MiB at no more than 8 MiB/s. */
     assert_true(run.world.now_us > 8 * 1000000LL);

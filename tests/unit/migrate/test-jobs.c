@@ -78,6 +78,7 @@ static void start_with(struct fixture *fixture, unsigned threads)
     log_setup((enum log_level)0, false);
     world_init(&fixture->world, 1);
     fixture->world.mirror_per_ms = 1000;
+    fixture->world.ready_after_ms = 1;
     fixture->wall_ms = 1000;
     fixture->wish = world_job(&fixture->world);
     fixture->world.ports.clock =
