@@ -40,6 +40,8 @@ static void set_lines(char *text)
         if (!value || line[0] == '_') /* the checksum is made anew */
             continue;
         *value++ = '\0';
+        if (line[strspn(line, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789")])
+            continue; /* only our own code names keys */
         (void)format_domain_set(&domain, line, value, &err);
         err_clear(&err);
     }

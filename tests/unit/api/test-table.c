@@ -3,12 +3,14 @@
  * The verb table itself, rpc.discover, roles, and the time before recovery.
  */
 #include "../../../src/api/params.h"
+#include "../../../src/rpc/conn.h"
 #include "harness.h"
 
 #include <dray/base/util.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/socket.h>
 /* last: needs those above */
 #include <cmocka.h>
 
@@ -72,6 +74,42 @@ static void who_may_only_look_may_change_nothing(void **state)
     assert_int_equal(n, ARRAY_SIZE(looking));
     for (size_t i = 0; i < ARRAY_SIZE(looking); i++)
         assert_int_equal(verb_find(looking[i])->role, RPC_ROLE_READ);
+}
+
+/* The answer's code to @method over a connection that has this role. */
+static int code_as(struct harness *h, enum rpc_role role, const char *method)
+{
+    int fds[2];
+    _cleanup_free_ char *request =
+        str_printf("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":"
+                   "{\"unknown\":1}}",
+                   method);
+    assert_int_equal(
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds),
+        0);
+    assert_int_equal(conn_new(h->server, fds[0], role), 0);
+    harness_send(h, fds[1], request);
+    struct json_object *answer = harness_next(h, fds[1], 5000);
+    assert_non_null(answer);
+    int code = json_object_get_int(harness_at(answer, "error.code"));
+    json_object_put(answer);
+    close(fds[1]);
+    return code;
+}
+
+/* Who may call goes on to the check of the parameters, who may not does not
+ * get there. */
+static void each_role_calls_what_it_may(void **state)
+{
+    struct harness *h = *state;
+    api_set_ready(h->api, h->jobs);
+    for (size_t i = 0; i < verb_table_n; i++) {
+        const struct verb *verb = &verb_table[i];
+        assert_int_equal(code_as(h, RPC_ROLE_NONE, verb->name), ERR_ACCESS);
+        assert_int_equal(code_as(h, RPC_ROLE_READ, verb->name),
+                         verb->role == RPC_ROLE_FULL ? ERR_ACCESS : ERR_PARAMS);
+        assert_int_equal(code_as(h, RPC_ROLE_FULL, verb->name), ERR_PARAMS);
+    }
 }
 
 static void every_parameter_is_complete(void **state)
@@ -150,6 +188,7 @@ int main(void)
         cmocka_unit_test(every_parameter_is_complete),
         cmocka_unit_test(discover_tells_the_whole_table),
         cmocka_unit_test(before_recovery_only_two_verbs_answer),
+        cmocka_unit_test(each_role_calls_what_it_may),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
