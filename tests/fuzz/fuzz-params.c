@@ -18,7 +18,8 @@ static bool has_control(const char *text)
 
 static void check_text(const struct param_spec *spec, const char *text)
 {
-    MUST(!has_control(text) && !strstr(text, "../"));
+    MUST(!has_control(text) && !strstr(text, "/../"));
+    MUST(!str_starts_with(text, "../") && !str_ends_with(text, "/.."));
     switch (spec->type) {
     case PARAM_UUID:
         MUST(uuid_is_valid(text));
