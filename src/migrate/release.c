@@ -57,21 +57,21 @@ static int set_persistent(struct migration *m, struct err *err)
                 info.format == VOLUME_COW ? "qcow2" : "raw", err);
 }
 
-/* The next boot must find the destination. *ret_sight: as seen. */
-static enum job_outcome mend_definitions(struct migration *m,
-                                         struct sight *ret_sight)
+/* The next boot must find the destination. */
+static enum job_outcome mend_definitions(struct migration *m)
 {
     struct err err = ERR_INIT;
+    struct sight sight;
 
-    if (migration_look(m, ret_sight, &err))
+    if (migration_look(m, &sight, &err))
         return retry_or_warn(m, &err, "the VM's definition was not checked");
-    if (ret_sight->where == ON_DESTINATION && !ret_sight->xml_on_destination)
+    if (sight.where == ON_DESTINATION && !sight.xml_on_destination)
         migration_warn(m,
                        "libvirt's live XML does not name the file that qemu "
                        "writes to: %.100s",
                        m->job.move.dst_path);
-    if (ret_sight->persistent[0] == '\0' ||
-        migration_on_destination(m, ret_sight->persistent))
+    if (sight.persistent[0] == '\0' ||
+        migration_on_destination(m, sight.persistent))
         return JOB_OK;
     if (set_persistent(m, &err))
         return retry_or_warn(m, &err,
@@ -79,29 +79,15 @@ static enum job_outcome mend_definitions(struct migration *m,
     return JOB_OK;
 }
 
-static enum job_outcome tear_source_down(struct migration *m)
-{
-    struct err err = ERR_INIT;
-
-    if (PORT(&m->ports, storage, image_teardown, m->job.move.src_sd,
-             m->job.move.img, &err))
-        return retry_or_warn(m, &err, "the source is still prepared");
-    return JOB_OK;
-}
-
 enum job_outcome act_settle(struct migration *m)
 {
-    struct sight sight = { .where = ON_ELSEWHERE };
     enum job_outcome outcome = let_guest_run(m);
 
     sync_close_copy(m);
     if (outcome == JOB_OK)
         outcome = make_leaf_legal(m);
     if (outcome == JOB_OK)
-        outcome = mend_definitions(m, &sight);
-    /* A stale XML still needs the old path. */
-    if (outcome == JOB_OK && sight.xml_on_destination)
-        outcome = tear_source_down(m);
+        outcome = mend_definitions(m);
     return outcome;
 }
 
@@ -152,6 +138,18 @@ static int find_user(const struct migration *m, struct vm_info *ret_user,
     return PORT(&m->ports, hypervisor, path_user, directory, ret_user, err);
 }
 
+/* Last: its links are names by which a VM may still know a layer, and the
+ * proofs need them. */
+static enum job_outcome tear_source_down(struct migration *m)
+{
+    struct err err = ERR_INIT;
+
+    if (PORT(&m->ports, storage, image_teardown, m->job.move.src_sd,
+             m->job.move.img, &err))
+        return retry_or_warn(m, &err, "the source is still prepared");
+    return JOB_OK;
+}
+
 static enum job_outcome delete_source(struct migration *m)
 {
     struct err err = ERR_INIT;
@@ -160,7 +158,20 @@ static enum job_outcome delete_source(struct migration *m)
              m->job.move.img, &err) &&
         err.code != ERR_NO_IMAGE)
         return retry_or_keep(m, &err);
-    return JOB_OK;
+    return tear_source_down(m);
+}
+
+/* By an earlier life that did not get to record it: nothing is left to prove,
+ * and image_delete() finishes what that life began. */
+static bool source_is_deleted(const struct migration *m)
+{
+    struct uuid_list volumes = { 0 };
+    struct err err = ERR_INIT;
+    int rc = PORT(&m->ports, storage, domain_volumes, m->job.move.src_sd,
+                  m->job.move.img, &volumes, &err);
+
+    uuid_list_deinit(&volumes);
+    return rc && err.code == ERR_NO_IMAGE;
 }
 
 enum job_outcome act_release(struct migration *m)
@@ -170,7 +181,9 @@ enum job_outcome act_release(struct migration *m)
     struct sight sight;
 
     if (m->job.move.keep_source)
-        return JOB_OK;
+        return tear_source_down(m);
+    if (source_is_deleted(m))
+        return delete_source(m);
     if (migration_look(m, &sight, &err))
         return retry_or_keep(m, &err);
     if (sight.where == VM_GONE)

@@ -15,6 +15,9 @@ static int enter(struct fake_world *world, const char *call, struct err *err)
 {
     int rc = world_enter(world, call, err);
 
+    if (rc == 0 && world->forgotten && strcmp(call, "path user") != 0)
+        return err_set_code(err, ERR_NOT_RESPONDING,
+                            "libvirt does not know that the VM runs");
     if (rc || world->now_us >= world->libvirt_back_us)
         return rc;
     rc = err_set(err, -ENOTCONN, "libvirtd is away");
