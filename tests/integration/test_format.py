@@ -159,3 +159,19 @@ def test_a_guests_header_leads_nowhere(drayd, host, make_fs):
         drayd.call('Image.prepare', storagedomainID=sd, imageID=img,
                    volumeID=layers[1].vol)
     assert e.value.code == 262 and str(canary) in e.value.message
+
+
+def test_a_full_domain_says_so_and_keeps_nothing(drayd, make_fs):
+    domain = make_domain(drayd, make_fs(mib=128), 'small')
+    image = make_image(domain, ['RAW'], size=8 * MIB, data=0)
+    before = snapshot(domain.root() / 'images')
+    for img, parent in ((new_uuid(), BLANK), (image.img, image.volumes[0])):
+        with pytest.raises(RpcError) as e:
+            domain.call('Volume.create', volumeID=new_uuid(), imageID=img,
+                        size=str(1024 * MIB), preallocate='PREALLOCATED',
+                        volFormat='RAW' if parent == BLANK else 'COW',
+                        desc='too large', srcImgUUID=img if parent != BLANK
+                        else BLANK, srcVolUUID=parent)
+        assert e.value.code == 397, e.value
+        assert snapshot(domain.root() / 'images') == before
+    v5.read(domain.root(), owner=OWNER)

@@ -3,7 +3,7 @@
  * Every change is cut off everywhere: a child process does it and dies at its
  * n-th call that changes a file, n = 1, 2, ... until it gets through. After
  * each death the domain is joined again, must hold nothing half-made, and the
- * same change must then succeed.
+ * same change must then succeed. The same once more with calls that fail.
  */
 #include "fixture.h"
 #include <dirent.h>
@@ -27,43 +27,46 @@ enum {
 /* --- the calls; a linker option brings ours in their place --- */
 
 static long calls_left = -1; /* -1: nobody counts */
+static bool only_fails;      /* the call, instead of dying in it */
 
-static void count(void)
+/* Whether this call has to fail. */
+static bool is_struck(void)
 {
-    if (calls_left > 0 && --calls_left == 0)
+    if (calls_left <= 0 || --calls_left > 0)
+        return false;
+    if (!only_fails)
         _exit(CUT);
+    errno = EIO;
+    return true;
 }
 
 int __real_fallocate64(int fd, int mode, off_t offset, off_t len);
 int __wrap_fallocate64(int fd, int mode, off_t offset, off_t len);
 int __wrap_fallocate64(int fd, int mode, off_t offset, off_t len)
 {
-    count();
-    return __real_fallocate64(fd, mode, offset, len);
+    return is_struck() ? -1 : __real_fallocate64(fd, mode, offset, len);
 }
 
 int __real_fchmod(int fd, mode_t mode);
 int __wrap_fchmod(int fd, mode_t mode);
 int __wrap_fchmod(int fd, mode_t mode)
 {
-    count();
-    return __real_fchmod(fd, mode);
+    return is_struck() ? -1 : __real_fchmod(fd, mode);
 }
 
 int __real_fsync(int fd);
 int __wrap_fsync(int fd);
 int __wrap_fsync(int fd)
 {
-    count();
-    return calls_left < 0 ? 0 : __real_fsync(fd); /* no power is cut here */
+    /* No power is cut here. */
+    return is_struck() ? -1 : calls_left < 0 ? 0 : __real_fsync(fd);
 }
 
 int __real_ftruncate64(int fd, off_t size);
 int __wrap_ftruncate64(int fd, off_t size);
 int __wrap_ftruncate64(int fd, off_t size)
 {
-    count();
-    return __real_ftruncate64(fd, size);
+    return is_struck() ? -1 : __real_ftruncate64(fd, size);
 }
 
 int __real_linkat(int from_fd, const char *from, int to_fd, const char *to,
@@ -73,16 +76,14 @@ int __wrap_linkat(int from_fd, const char *from, int to_fd, const char *to,
 int __wrap_linkat(int from_fd, const char *from, int to_fd, const char *to,
                   int flags)
 {
-    count();
-    return __real_linkat(from_fd, from, to_fd, to, flags);
+    return is_struck() ? -1 : __real_linkat(from_fd, from, to_fd, to, flags);
 }
 
 int __real_mkdirat(int fd, const char *name, mode_t mode);
 int __wrap_mkdirat(int fd, const char *name, mode_t mode);
 int __wrap_mkdirat(int fd, const char *name, mode_t mode)
 {
-    count();
-    return __real_mkdirat(fd, name, mode);
+    return is_struck() ? -1 : __real_mkdirat(fd, name, mode);
 }
 
 int __real_openat64(int fd, const char *name, int flags, ...);
@@ -93,8 +94,8 @@ int __wrap_openat64(int fd, const char *name, int flags, ...)
     va_start(args, flags);
     mode_t mode = flags & O_CREAT ? va_arg(args, mode_t) : 0;
     va_end(args);
-    if (flags & O_CREAT)
-        count();
+    if (flags & O_CREAT && is_struck())
+        return -1;
     return __real_openat64(fd, name, flags, mode);
 }
 
@@ -102,32 +103,28 @@ ssize_t __real_pwrite64(int fd, const void *data, size_t size, off_t offset);
 ssize_t __wrap_pwrite64(int fd, const void *data, size_t size, off_t offset);
 ssize_t __wrap_pwrite64(int fd, const void *data, size_t size, off_t offset)
 {
-    count();
-    return __real_pwrite64(fd, data, size, offset);
+    return is_struck() ? -1 : __real_pwrite64(fd, data, size, offset);
 }
 
 int __real_rename(const char *from, const char *to);
 int __wrap_rename(const char *from, const char *to);
 int __wrap_rename(const char *from, const char *to)
 {
-    count();
-    return __real_rename(from, to);
+    return is_struck() ? -1 : __real_rename(from, to);
 }
 
 int __real_renameat(int from_fd, const char *from, int to_fd, const char *to);
 int __wrap_renameat(int from_fd, const char *from, int to_fd, const char *to);
 int __wrap_renameat(int from_fd, const char *from, int to_fd, const char *to)
 {
-    count();
-    return __real_renameat(from_fd, from, to_fd, to);
+    return is_struck() ? -1 : __real_renameat(from_fd, from, to_fd, to);
 }
 
 int __real_unlinkat(int fd, const char *name, int flags);
 int __wrap_unlinkat(int fd, const char *name, int flags);
 int __wrap_unlinkat(int fd, const char *name, int flags)
 {
-    count();
-    return __real_unlinkat(fd, name, flags);
+    return is_struck() ? -1 : __real_unlinkat(fd, name, flags);
 }
 
 /* A write may end in its middle, too. */
@@ -137,8 +134,7 @@ ssize_t __wrap_write(int fd, const void *data, size_t size)
 {
     if (calls_left == 1)
         (void)__real_write(fd, data, size / 2);
-    count();
-    return __real_write(fd, data, size);
+    return is_struck() ? -1 : __real_write(fd, data, size);
 }
 
 /* --- cutting --- */
@@ -272,6 +268,33 @@ static void cut_everywhere(struct fixture *f, change_fn *change,
         }
     }
     assert_true(n > at_least); /* else the calls are not counted any more */
+}
+
+/* The n-th call fails instead: the change must fail or cope, give back what it
+ * held, and succeed when it is repeated. */
+static void fail_everywhere(struct fixture *f, change_fn *change,
+                            change_fn *back)
+{
+    only_fails = true;
+    for (long n = 1;; n++) {
+        struct err err = ERR_INIT;
+        calls_left = n;
+        int rc = change(f, &err);
+        bool struck = calls_left == 0;
+        calls_left = -1;
+        assert_int_equal(fake_leases_held(f->leases), 0);
+        if (rc < 0 && !struck)
+            fail_msg("call %ld: %s", n, err.message);
+        if (rc < 0 && !err.message[0])
+            fail_msg("call %ld failed without a word", n);
+        succeed(f, change);
+        check_domain(f);
+        if (!struck)
+            break;
+        succeed(f, back);
+        check_domain(f);
+    }
+    only_fails = false;
 }
 
 /* --- the changes; what is done already is done --- */
@@ -420,6 +443,19 @@ static void changing_legality(void **state)
     cut_everywhere(f, make_illegal, make_legal, 4);
 }
 
+static void calls_that_fail(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = ERR_INIT;
+    fail_everywhere(f, make_base, drop_base);
+    fail_everywhere(f, make_mid, drop_mid);
+    fail_everywhere(f, drop_mid, make_mid);
+    assert_int_equal(make_mid(f, &err), 0);
+    fail_everywhere(f, drop_image, make_chain);
+    assert_int_equal(make_base(f, &err), 0);
+    fail_everywhere(f, make_illegal, make_legal);
+}
+
 /* A template: BASE of IMG2, and an image on it. */
 
 static int make_on_template(struct fixture *f, struct err *err)
@@ -550,6 +586,33 @@ static void making_a_domain(void **state)
     assert_true(round_n > 30);
 }
 
+/* What fails half way is taken away at once, not by the next that comes. */
+static void calls_that_fail_for_a_domain(void **state)
+{
+    struct fixture *f = *state;
+    bool struck = true;
+    only_fails = true;
+    for (round_n = 1; struck; round_n++) {
+        struct err err = ERR_INIT;
+        char left[128];
+        fixture_path(f, f->path, "storage-%ld", round_n);
+        assert_int_equal(mkdir(f->path, 0755), 0);
+        calls_left = round_n;
+        int rc = make_domain(f, &err);
+        struck = calls_left == 0;
+        calls_left = -1;
+        if (rc < 0 && (!struck || !err.message[0]))
+            fail_msg("call %ld: %s", round_n, err.message);
+        (void)str_format(left, sizeof(left), "storage-%ld/.drayd-create-" SD,
+                         round_n);
+        assert_false(fixture_exists(f, left));
+        succeed(f, make_domain);
+        assert_int_equal(count_entries(f), 1);
+    }
+    only_fails = false;
+    assert_true(round_n > 30);
+}
+
 #define TEST(name, setup)                                                      \
     cmocka_unit_test_setup_teardown(name, setup, fixture_free)
 
@@ -563,8 +626,10 @@ int main(void)
         TEST(removing_the_last_volume, fixture_with_joined),
         TEST(removing_an_image, fixture_with_joined),
         TEST(changing_legality, fixture_with_joined),
+        TEST(calls_that_fail, fixture_with_joined),
         TEST(making_and_removing_on_a_template, fixture_with_joined),
         TEST(making_a_domain, fixture_new),
+        TEST(calls_that_fail_for_a_domain, fixture_new),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
