@@ -37,7 +37,8 @@ static void set_lines(char *text)
     for (char *line = strtok_r(text, "\n", &rest); line;
          line = strtok_r(NULL, "\n", &rest)) {
         char *value = strchr(line, '=');
-        if (!value || line[0] == '_') /* the checksum is made anew */
+        if (!value || value == line ||
+            line[0] == '_') /* the checksum is made anew */
             continue;
         *value++ = '\0';
         if (line[strspn(line, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789")])
