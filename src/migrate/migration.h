@@ -52,7 +52,10 @@ struct migration {
     struct err pivot_error; /* what the call said */
 };
 
-/* --- engine.c: outcomes --- */
+/* Puts the job as it stands into the journal (engine.c). */
+bool migration_record(struct migration *m);
+
+/* --- outcome.c: outcomes --- */
 
 /* Keeps the first error as the job's. */
 enum job_outcome migration_fail(struct migration *m, const struct err *err);
@@ -78,11 +81,9 @@ enum job_outcome migration_storage_failed(struct migration *m,
 /* Adds to the job's warning. */
 void migration_warn(struct migration *m, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-/* Puts the job as it stands into the journal. */
-bool migration_record(struct migration *m);
 int64_t migration_now_ms(const struct migration *m);
 
-/* --- engine.c: names of things --- */
+/* --- outcome.c: names of things --- */
 
 struct volume_id migration_source(const struct migration *m, const char *vol);
 struct volume_id migration_target(const struct migration *m, const char *vol);

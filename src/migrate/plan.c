@@ -418,6 +418,44 @@ static void check_space(struct question *q)
                  (plan->required >> 20) + 1);
 }
 
+/* --- the answer -------------------------------------------------------- */
+
+/* What to do about an obstacle that did not say so itself. */
+static const char *way_out(enum err_code code)
+{
+    static const struct {
+        enum err_code code;
+        const char *next;
+    } ways[] = {
+        {ERR_UNSUPPORTED,      "choose another disk or destination"          },
+        { ERR_VALUE,           "name another domain: drayctl domain list"    },
+        { ERR_DISK_BUSY,       "wait for its end, then try again"            },
+        { ERR_NO_SPACE,        "free space there, or name another domain"    },
+        { ERR_VOLUME_EXISTS,   "if it is a leftover, remove it: drayctl rpc "
+                             "Image.delete"      },
+        { ERR_DOMAIN_ATTACHED, "detach it in oVirt, or name another domain"  },
+        { ERR_DOMAIN_CLASS,    "name a data domain: drayctl domain list"     },
+        { ERR_VOLUME_SHARED,   "copy the disk into an image of its own first"},
+        { ERR_CHANGE_DISK,
+         "find out which file is right before anything else"                 },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+        if (ways[i].code == code)
+            return ways[i].next;
+    }
+    return "look at the volumes: drayctl volume info";
+}
+
+static void show_ways_out(struct migrate_plan *plan)
+{
+    for (size_t i = 0; i < plan->n_obstacles; i++) {
+        struct err *err = &plan->obstacles[i];
+
+        (void)err_next(err, "%s", way_out(err->code));
+    }
+}
+
 static int64_t expect_s(const struct question *q, uint64_t rate)
 {
     uint64_t limit = q->request->limit;
@@ -449,6 +487,7 @@ int migrate_plan(const struct migrate_ports *ports,
     check_target(&q);
     if (q.chain.n > 0 && q.target.status == DOMAIN_JOINED)
         check_space(&q);
+    show_ways_out(ret_plan);
     ret_plan->expected_s = expect_s(&q, rate_guess);
     storage_chain_deinit(&q.chain);
     return 0;

@@ -195,6 +195,7 @@ static void judge_record(const struct run *run, const char *where)
     CHECK(run, where, !job->suspended);
     CHECK(run, where, (job->state == JOB_FAILED) == (job->error.rc != 0));
     CHECK(run, where, job->error.rc == 0 || job->error.message[0]);
+    CHECK(run, where, job->error.rc == 0 || job->error.next[0]);
 }
 
 void run_judge(const struct run *run, const char *where)

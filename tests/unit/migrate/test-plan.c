@@ -63,6 +63,7 @@ static void expect_only(struct fake_world *world, enum err_code code,
 
     expect(&made, code, text);
     assert_int_equal(made.n_obstacles, 1);
+    assert_true(made.obstacles[0].next[0]); /* and what to do */
 }
 
 static void resolves_the_move(void **state)

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the acts share: how an error becomes an outcome, and the names of the
+ * things that a move is about.
+ *
+ * The policy: what failed before the pivot is undone; what may go better next
+ * time is tried for a while; while libvirtd is away nothing is decided at all.
+ */
+#include "migration.h"
+
+#include <dray/base/log.h>
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+enum {
+    SLOW_RETRY_MS = 1000,
+    HELD_RETRY_MS = 20, /* while the guest is suspended */
+};
+
+/* --- outcomes ---------------------------------------------------------- */
+
+__attribute__((format(printf, 3, 0))) static void format_text(
+    char *dst, size_t size, const char *format, va_list args)
+{
+    (void)vsnprintf(dst, size, format, args); /* cut off is fine for people */
+}
+
+enum job_outcome migration_fail(struct migration *m, const struct err *err)
+{
+    if (m->job.error.rc == 0) {
+        m->job.error = *err;
+        (void)err_set(&m->job.error, -EIO, "unknown error");
+        (void)err_next(&m->job.error, "the disk is unchanged on the source; "
+                                      "mend the cause, then start again");
+        m->job.failed_in = m->job.state;
+    }
+    return JOB_FAIL;
+}
+
+enum job_outcome migration_fail_text(struct migration *m, enum err_code code,
+                                     const char *format, ...)
+{
+    char text[ERR_MESSAGE_SIZE];
+    struct err err = ERR_INIT;
+    va_list args;
+
+    va_start(args, format);
+    format_text(text, sizeof(text), format, args);
+    va_end(args);
+    (void)err_set_code(&err, code, "%s", text);
+    return migration_fail(m, &err);
+}
+
+enum job_outcome migration_again(struct migration *m, int64_t wait_ms)
+{
+    m->wait_ms = wait_ms;
+    return JOB_AGAIN;
+}
+
+bool migration_libvirt_is_away(const struct migration *m, const struct err *err)
+{
+    return (err->rc == -ENOTCONN && err->code == ERR_NOT_RESPONDING) ||
+           PORT(&m->ports, hypervisor, connected) != 0;
+}
+
+enum job_outcome migration_trouble(struct migration *m, const struct err *err,
+                                   int64_t patience_ms)
+{
+    int64_t now_ms = migration_now_ms(m);
+
+    m->troubled = true;
+    if (migration_libvirt_is_away(m, err)) {
+        m->trouble_ms = -1;
+        return migration_again(m, m->job.suspended ? HELD_RETRY_MS : AWAY_MS);
+    }
+    if (m->trouble_ms < 0)
+        m->trouble_ms = now_ms;
+
+    int64_t lasted_ms = now_ms - m->trouble_ms;
+
+    if (lasted_ms >= patience_ms)
+        return JOB_FAIL;
+    if (m->job.suspended)
+        return migration_again(m, HELD_RETRY_MS);
+    return migration_again(m, lasted_ms < 4000 ? POLL_MS + lasted_ms / 4
+                                               : SLOW_RETRY_MS);
+}
+
+enum job_outcome migration_doubt(struct migration *m, const struct err *err,
+                                 int64_t patience_ms)
+{
+    enum job_outcome outcome = migration_trouble(m, err, patience_ms);
+
+    return outcome == JOB_FAIL ? migration_fail(m, err) : outcome;
+}
+
+enum job_outcome migration_storage_failed(struct migration *m,
+                                          const struct err *err)
+{
+    return migration_doubt(m, err, m->adopted ? ADOPT_PATIENCE_MS : 0);
+}
+
+void migration_warn(struct migration *m, const char *format, ...)
+{
+    char text[sizeof(m->job.warning)];
+    size_t used = strlen(m->job.warning);
+    va_list args;
+
+    va_start(args, format);
+    format_text(text, sizeof(text), format, args);
+    va_end(args);
+    if (strstr(m->job.warning, text))
+        return;
+    /* What does not fit is lost: the first warnings matter most. */
+    (void)str_format(m->job.warning + used, sizeof(m->job.warning) - used,
+                     "%s%s", used ? "; " : "", text);
+    log_warning("job=%s vm=%s %s", m->job.id, m->job.move.vm, text);
+}
+
+int64_t migration_now_ms(const struct migration *m)
+{
+    return PORT(&m->ports, clock, now_ms);
+}
+
+/* --- names of things --------------------------------------------------- */
+
+static struct volume_id volume_in(const struct migration *m, const char *sd,
+                                  const char *vol)
+{
+    struct volume_id id;
+
+    memcpy(id.sd, sd, UUID_SIZE);
+    memcpy(id.img, m->job.move.img, UUID_SIZE);
+    memcpy(id.vol, vol, UUID_SIZE);
+    return id;
+}
+
+struct volume_id migration_source(const struct migration *m, const char *vol)
+{
+    return volume_in(m, m->job.move.src_sd, vol);
+}
+
+struct volume_id migration_target(const struct migration *m, const char *vol)
+{
+    return volume_in(m, m->job.move.dst_sd, vol);
+}
+
+enum volume_format migration_format(const struct migration *m, size_t i)
+{
+    if (i == 0 && m->job.move.convert)
+        return m->job.move.base_cow ? VOLUME_COW : VOLUME_RAW;
+    return m->chain.volumes[i].format;
+}
+
+int migration_load_chain(struct migration *m, struct err *err)
+{
+    const struct job_disk_move *move = &m->job.move;
+
+    if (m->chain.n > 0)
+        return 0;
+
+    int rc = PORT(&m->ports, storage, image_chain, move->src_sd, move->img,
+                  move->leaf, &m->chain, err);
+
+    if (rc == 0 && m->chain.n == 0)
+        return err_set_code(err, ERR_IMAGE_CHAIN, "image %s: no volumes",
+                            move->img);
+    return rc;
+}
+
+void migration_directory(const char *path, char ret_dir[PATH_MAX])
+{
+    (void)str_copy(ret_dir, PATH_MAX, path); /* no longer than it was */
+
+    char *slash = strrchr(ret_dir, '/');
+
+    if (slash && slash != ret_dir)
+        *slash = '\0';
+}
