@@ -18,10 +18,16 @@
 #include "reasons.h"
 #include <errno.h>
 #include <libvirt/virterror.h>
+#include <string.h>
 #include <sys/stat.h>
 
 enum {
     HELD_BYTES_PER_S = 1,
+    /* Of a raw destination. What is dirty is copied in units of this size; with
+     * qemu's own choice, 64 KiB, a sparse file that a guest wrote in scattered
+     * blocks of 4 KiB takes 16 times the space on the other side. It costs
+     * 32 MiB of memory in qemu for 1 TiB and no measurable time. */
+    RAW_GRANULARITY = 4096,
     REASON_WAIT_MS = 300, /* for an event that is on its way */
 };
 
@@ -78,23 +84,44 @@ static int set_speed(const struct call *call, const char *target,
         VIR_DOMAIN_BLOCK_JOB_SPEED_BANDWIDTH_BYTES);
 }
 
+static void add_param(virTypedParameter *param, const char *name, int type)
+{
+    memset(param, 0, sizeof(*param));
+    (void)str_copy(param->field, sizeof(param->field), name);
+    param->type = type;
+}
+
+static int mirror_params(const struct vm_mirror_spec *spec,
+                         virTypedParameter ret_params[3])
+{
+    int n = 0;
+
+    add_param(&ret_params[n], VIR_DOMAIN_BLOCK_COPY_BANDWIDTH,
+              VIR_TYPED_PARAM_ULLONG);
+    ret_params[n++].value.ul = HELD_BYTES_PER_S;
+    if (spec->buffer_bytes) {
+        add_param(&ret_params[n], VIR_DOMAIN_BLOCK_COPY_BUF_SIZE,
+                  VIR_TYPED_PARAM_ULLONG);
+        ret_params[n++].value.ul = spec->buffer_bytes;
+    }
+    if (strcmp(spec->format, "raw") == 0) {
+        add_param(&ret_params[n], VIR_DOMAIN_BLOCK_COPY_GRANULARITY,
+                  VIR_TYPED_PARAM_UINT);
+        ret_params[n++].value.ui = RAW_GRANULARITY;
+    }
+    return n;
+}
+
 static int start_held(const struct call *call,
                       const struct vm_mirror_spec *spec, const char *xml)
 {
-    virTypedParameter params[2] = {
-        {.field = VIR_DOMAIN_BLOCK_COPY_BANDWIDTH,
-         .type = VIR_TYPED_PARAM_ULLONG,
-         .value.ul = HELD_BYTES_PER_S  },
-        { .field = VIR_DOMAIN_BLOCK_COPY_BUF_SIZE,
-         .type = VIR_TYPED_PARAM_ULLONG,
-         .value.ul = spec->buffer_bytes},
-    };
+    virTypedParameter params[3];
+    int n = mirror_params(spec, params);
     unsigned flags =
         VIR_DOMAIN_BLOCK_COPY_REUSE_EXT | VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB;
     if (spec->shallow)
         flags |= VIR_DOMAIN_BLOCK_COPY_SHALLOW;
-    if (virDomainBlockCopy(call->vm, spec->target, xml, params,
-                           spec->buffer_bytes ? 2 : 1, flags) == 0)
+    if (virDomainBlockCopy(call->vm, spec->target, xml, params, n, flags) == 0)
         return 0;
     bool busy = call_error_number() == VIR_ERR_BLOCK_COPY_ACTIVE;
     int rc =
