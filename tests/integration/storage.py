@@ -125,3 +125,12 @@ def no_job_leases(host):
     held = [line for line in status.splitlines() if line.startswith('r ')]
     if held:
         raise Failed(f'leases are held: {held}')
+
+
+def empty(host, domain):
+    """Ends what uses the domain's images, and deletes them."""
+    for name in host.virsh('list', '--all', '--name').stdout.split():
+        host.virsh('destroy', name, check=False)
+        host.virsh('undefine', name, check=False)
+    for img in domain.images():
+        domain.call('Image.delete', imageID=img)

@@ -7,10 +7,15 @@ import pytest
 
 from host import Failed, wait_for
 from storage import MIB, check_clean, make_image, no_job_leases
-from test_migrate import domains, migrate, require_moved, start  # noqa: F401
+from test_migrate import migrate, require_moved, start
 
 ADOPT_S = 2     # from the restart to an answer about the job
 SUSPENDED_S = 8  # longest a guest may stand still
+
+
+@pytest.fixture
+def drayd(shared_drayd):
+    return shared_drayd
 
 
 class Watch:
@@ -33,7 +38,7 @@ def finish(drayd, job_id, watch, timeout=60):
     while True:
         watch.look()
         info = drayd.call('Job.info', jobID=job_id)
-        if info['ended']:
+        if info.get('ended'):
             return info
         if time.monotonic() > deadline:
             raise Failed(f'job has not ended: {info}')
@@ -66,7 +71,7 @@ def settle(host, guest, image, src, dst, info):
 
 
 @pytest.mark.parametrize('seed', range(3))
-def test_killed_drayd_finishes_or_undoes(host, drayd, domains,  # noqa: F811
+def test_killed_drayd_finishes_or_undoes(host, drayd, domains,
                                          make_guest, seed):
     rng = random.Random(seed)
     src, dst = domains
@@ -87,7 +92,7 @@ def test_killed_drayd_finishes_or_undoes(host, drayd, domains,  # noqa: F811
     check_clean(image)
 
 
-def test_drayd_killed_again_and_again(host, drayd, domains,  # noqa: F811
+def test_drayd_killed_again_and_again(host, drayd, domains,
                                       make_guest):
     src, dst = domains
     image = make_image(src, ['RAW', 'COW', 'COW'], data=8 * MIB)
@@ -103,7 +108,7 @@ def test_drayd_killed_again_and_again(host, drayd, domains,  # noqa: F811
 
 
 def test_terminated_drayd_leaves_the_mirror_alone(host, drayd,
-                                                  domains,  # noqa: F811
+                                                  domains,
                                                   make_guest):
     src, dst = domains
     image = make_image(src, ['COW'], size=128 * MIB)
@@ -121,7 +126,7 @@ def test_terminated_drayd_leaves_the_mirror_alone(host, drayd,
 
 
 @pytest.mark.parametrize('kill', [True, False])
-def test_libvirtd_goes_away(host, drayd, domains,  # noqa: F811
+def test_libvirtd_goes_away(host, drayd, domains,
                             make_guest, kill):
     src, dst = domains
     image = make_image(src, ['RAW', 'COW'], data=16 * MIB)
