@@ -42,7 +42,10 @@ static void work_done(void *arg)
     struct api_call *call = arg;
     if (call->rc == 0 && call->verb->after)
         call->rc = call->verb->after(call, &call->err);
-    call_finish(call);
+    if (call->rc == VERB_LATER)
+        call->rc = 0; /* others will finish it */
+    else
+        call_finish(call);
 }
 
 /* Requests that may wait for the same thing: a hung domain, or libvirtd, must
@@ -210,7 +213,6 @@ void api_set_ready(struct api *api, struct migrate_jobs *jobs)
 void api_job_changed(void *arg, const struct job *job, bool state_changed)
 {
     struct api *api = arg;
-    if (job_is_terminal(job->state))
-        wait_job_changed(api, job);
+    wait_job_changed(api, job);
     events_job_changed(api, job, state_changed);
 }

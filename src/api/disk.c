@@ -5,7 +5,8 @@
  * Disk.migrate, step by step:
  *   before (loop)    a job with this id is there: no plan, only a comparison
  *   work   (worker)  plan, or find the domain's UUID for the comparison
- *   after  (loop)    compare, or refuse with the obstacles, or start the job
+ *   after  (loop)    compare, or refuse with the obstacles, or start the job;
+ *                    the answer comes when the job is in the journal
  * The same request may arrive twice at once: the second one's plan then meets
  * what the first one's job does, so the job table is looked at again before
  * obstacles count.
@@ -167,6 +168,20 @@ static int refuse(struct api_call *call, struct err *err)
                                    : "Disk.plan lists all of them");
 }
 
+/* A job on the image is the reason for what the plan stumbled over. */
+static int check_no_job(struct api_call *call, struct err *err)
+{
+    const struct job_disk_move *wish = &((struct move *)call->state)->plan.move;
+    const struct job *job =
+        wish->img[0] ? migrate_jobs_of_image(call->api->jobs, wish->img) : NULL;
+    if (!job)
+        return 0;
+    (void)err_set_code(err, ERR_DISK_BUSY,
+                       "disk %s of VM %s: job %s works on it", wish->target,
+                       wish->vm_name, job->id);
+    return err_next(err, "wait for it: drayctl job watch %s", job->id);
+}
+
 /* Image.delete and the like check for jobs before they start; here is the
  * other half of that agreement. */
 static int check_image_free(struct api_call *call, struct err *err)
@@ -197,7 +212,7 @@ static int start(struct api_call *call, struct err *err)
              clock->ops->wall_ms(clock->ctx));
     job.progress.total = move->plan.bytes;
     int r = migrate_jobs_start(call->api->jobs, &job, &started, err);
-    return r < 0 ? r : answer(call, started, err);
+    return r < 0 ? r : wait_for_start(call, started->id, err);
 }
 
 int verb_disk_migrate_after(struct api_call *call, struct err *err)
@@ -215,8 +230,10 @@ int verb_disk_migrate_after(struct api_call *call, struct err *err)
                        move->plan.move.dst_sd);
         return answer_if_same(call, err);
     }
-    if (move->plan.n_obstacles > 0)
+    int r = check_no_job(call, err);
+    if (r == 0 && move->plan.n_obstacles > 0)
         return refuse(call, err);
-    int r = check_image_free(call, err);
+    if (r == 0)
+        r = check_image_free(call, err);
     return r < 0 ? r : start(call, err);
 }

@@ -45,7 +45,7 @@ struct param_spec {
     const char *const *words;
 };
 
-/* Outcomes of verb.before. */
+/* Outcomes of verb.before; verb.after may come to VERB_LATER too. */
 enum {
     VERB_ANSWERED = 1, /* call->result is the answer */
     VERB_LATER = 2,    /* somebody will call call_finish() */
@@ -148,6 +148,8 @@ int verb_job_cancel(struct api_call *call, struct err *err);
 int verb_job_limit(struct api_call *call, struct err *err);
 /* wait.c */
 int verb_job_wait(struct api_call *call, struct err *err);
+/* VERB_LATER: the answer is the job, as it is after its first step. */
+int wait_for_start(struct api_call *call, const char *job_id, struct err *err);
 void wait_job_changed(struct api *api, const struct job *job);
 void wait_closed(struct api *api, const struct rpc_conn *conn);
 void wait_drop_all(struct api *api);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Job.wait: an answer that comes when the job has ended, or when the caller's
- * patience has. Any number of clients may wait for one job.
+ * Answers that wait for a job: Job.wait until it has ended, Disk.migrate until
+ * its first step is done, for then the job is in the journal and a crash does
+ * not forget what was promised. Or until patience ends. Any number of clients
+ * may wait for one job.
  */
 #include "params.h"
 #include "shape.h"
@@ -10,10 +12,16 @@
 #include <dray/work.h>
 #include <errno.h>
 
+enum {
+    START_WAIT_MS = 5000, /* longer than a journal on a busy disk takes */
+};
+
 struct wait {
     struct list link; /* in api->waits */
     struct api_call *call;
     struct work_timer *timer; /* NULL once it fired */
+    char job_id[UUID_SIZE];
+    bool for_end; /* else: for its first step */
 };
 
 /* Answers with the job as it is now. */
@@ -38,16 +46,16 @@ static void on_timeout(void *arg)
     const struct job *job = NULL;
 
     wait->timer = NULL;
-    call->rc = migrate_jobs_get(
-        call->api->jobs, params_text(call->params, "jobID"), &job, &call->err);
+    call->rc =
+        migrate_jobs_get(call->api->jobs, wait->job_id, &job, &call->err);
     wait_end(wait, call->rc == 0 ? job : NULL);
 }
 
-static int wait_start(struct api_call *call, struct err *err)
+static int wait_start(struct api_call *call, const char *job_id,
+                      int64_t patience_ms, bool for_end, struct err *err)
 {
-    int64_t seconds = (int64_t)params_number(call->params, "timeout");
     struct wait *wait = calloc(1, sizeof(*wait));
-    int r = wait ? work_after(call->api->work, seconds * 1000, on_timeout, wait,
+    int r = wait ? work_after(call->api->work, patience_ms, on_timeout, wait,
                               &wait->timer)
                  : -ENOMEM;
     if (r < 0) {
@@ -55,8 +63,15 @@ static int wait_start(struct api_call *call, struct err *err)
         return err_set(err, r, "no memory to wait");
     }
     wait->call = call;
+    wait->for_end = for_end;
+    (void)str_copy(wait->job_id, sizeof(wait->job_id), job_id); /* a UUID */
     list_append(&call->api->waits, &wait->link);
     return VERB_LATER;
+}
+
+int wait_for_start(struct api_call *call, const char *job_id, struct err *err)
+{
+    return wait_start(call, job_id, START_WAIT_MS, false, err);
 }
 
 int verb_job_wait(struct api_call *call, struct err *err)
@@ -67,7 +82,9 @@ int verb_job_wait(struct api_call *call, struct err *err)
     if (r < 0)
         return r;
     if (!job_is_terminal(job->state))
-        return wait_start(call, err);
+        return wait_start(
+            call, job->id,
+            (int64_t)params_number(call->params, "timeout") * 1000, true, err);
     call->result = shape_job(job);
     return call->result ? VERB_ANSWERED
                         : err_set(err, -ENOMEM, "no memory for the answer");
@@ -82,7 +99,8 @@ void wait_job_changed(struct api *api, const struct job *job)
 {
     list_for_each_safe (item, next, &api->waits) {
         struct wait *wait = wait_of(item);
-        if (str_equal(params_text(wait->call->params, "jobID"), job->id))
+        if (str_equal(wait->job_id, job->id) &&
+            (!wait->for_end || job_is_terminal(job->state)))
             wait_end(wait, job);
     }
 }

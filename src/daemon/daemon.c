@@ -139,7 +139,7 @@ static int open_server(struct daemon *daemon, struct err *err)
         .read_gid = daemon->config.read_gid,
     };
     const struct rpc_handler handler = api_handler(daemon->api);
-    int fd;
+    int fd = -1;
     int rc = listening_socket(&daemon->config, &fd, err);
 
     if (rc < 0)

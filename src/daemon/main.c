@@ -50,6 +50,7 @@ static int parse_options(int argc, char **argv, struct options *ret_options)
     };
 
     for (;;) {
+        /* No other thread yet. NOLINTNEXTLINE(concurrency-mt-unsafe) */
         int c = getopt_long(argc, argv, "c:fh", known, NULL);
 
         if (c < 0)
@@ -93,8 +94,9 @@ static int read_config(const struct options *options, struct config *ret_config,
 static void setup_signals(void)
 {
     sigset_t set;
+    const struct sigaction ignore = { .sa_handler = SIG_IGN };
 
-    (void)signal(SIGPIPE, SIG_IGN); /* fails only for wrong numbers */
+    (void)sigaction(SIGPIPE, &ignore, NULL); /* fails for wrong numbers only */
     (void)sigemptyset(&set);
     (void)sigaddset(&set, SIGTERM);
     (void)sigaddset(&set, SIGINT);

@@ -210,10 +210,9 @@ static void journal_done(void *arg)
                   recovery->damaged, recovery->err.message);
     adopt(recovery, true);
     join_missing(recovery);
-    if (recovery->joining == 0)
-        serve(recovery);
-    else if (work_after(daemon->work, JOIN_PATIENCE_MS, patience_ended,
-                        recovery, &recovery->patience) < 0)
+    if (recovery->joining == 0 ||
+        work_after(daemon->work, JOIN_PATIENCE_MS, patience_ended, recovery,
+                   &recovery->patience) < 0)
         serve(recovery);
     if (work_after(daemon->work, JOIN_RETRY_MS, retry_missing, recovery,
                    &recovery->retry) < 0)
