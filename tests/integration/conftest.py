@@ -7,7 +7,7 @@ import pytest
 from drayd import Drayd
 from guest import Guest
 from host import Host
-from storage import make_domain
+from storage import empty, make_domain, no_job_leases
 
 
 @pytest.fixture(scope='session')
@@ -73,6 +73,15 @@ def domains(host, shared_drayd):
             mounts))
     for mount in mounts:
         host.drop_fs(mount, lazy=True)
+
+
+@pytest.fixture
+def nothing_left(host, domains):
+    """No lease is held, and the next test finds empty domains."""
+    yield
+    no_job_leases(host)
+    for domain in domains:
+        empty(host, domain)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -9,6 +9,8 @@ from host import Failed, wait_for
 from storage import MIB, check_clean, make_image, no_job_leases
 from test_migrate import migrate, require_moved, start
 
+pytestmark = pytest.mark.usefixtures('nothing_left')
+
 ADOPT_S = 2     # from the restart to an answer about the job
 SUSPENDED_S = 8  # longest a guest may stand still
 

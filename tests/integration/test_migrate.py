@@ -6,8 +6,10 @@ import pytest
 
 from drayd import RpcError
 from guest import Disk
-from storage import (MIB, check_clean, empty, hashes, make_domain, make_image,
+from storage import (MIB, check_clean, hashes, make_domain, make_image,
                      new_uuid, no_job_leases)
+
+pytestmark = pytest.mark.usefixtures('nothing_left')
 
 CHAINS = {
     'raw': ['RAW'],
@@ -20,15 +22,6 @@ CHAINS = {
 @pytest.fixture
 def drayd(shared_drayd):
     return shared_drayd
-
-
-@pytest.fixture(autouse=True)
-def nothing_left(host, domains):
-    """No lease is held, and the next test finds empty domains."""
-    yield
-    no_job_leases(host)
-    for domain in domains:
-        empty(host, domain)
 
 
 def start(make_guest, image, **options):
