@@ -72,7 +72,7 @@ def main():
     say('A guest starts on domain "old" and writes checksummed records')
     leaf = make_disk('old')
     guest = Guest(host, [Disk(leaf['path'], serial='demo')], name='web1',
-                  start=512, size=64, rate=400)
+                  start=512, size=64, rate=100)
     guest.start()
     guest.wait_acks(200)
     show('vm', 'disks', 'web1')
