@@ -39,6 +39,9 @@ struct recovery {
     struct err err; /* of the worker that reads the journal */
     int rc;
     size_t damaged;
+    struct leases_status sanlock;
+    struct err sanlock_err;
+    int sanlock_rc;
 };
 
 struct join {
@@ -193,6 +196,35 @@ static void journal_read(void *arg)
                                       &recovery->err);
 }
 
+static void sanlock_read(void *arg)
+{
+    struct recovery *recovery = arg;
+
+    recovery->sanlock_rc = leases_status(
+        recovery->daemon->leases, &recovery->sanlock, &recovery->sanlock_err);
+}
+
+/* What will hurt later is said now; joining has its own checks. */
+static void sanlock_done(void *arg)
+{
+    const struct recovery *recovery = arg;
+    const struct leases_status *sanlock = &recovery->sanlock;
+    const char *name = recovery->daemon->config.host_name;
+
+    if (recovery->sanlock_rc < 0) {
+        log_warning("%s", recovery->sanlock_err.message);
+        return;
+    }
+    if (!sanlock->use_watchdog)
+        log_warning("sanlock runs without a watchdog: leases are no more than "
+                    "an agreement");
+    if (strcmp(sanlock->host_name, name) != 0)
+        log_warning("sanlock calls this host %s, not %s: joining after a crash "
+                    "takes minutes while its name changes; set our_host_name "
+                    "in sanlock.conf",
+                    sanlock->host_name, name);
+}
+
 /* A journal that cannot be read ends the start: to go on would mean to forget
  * which copy of a disk is right. */
 static void journal_done(void *arg)
@@ -234,6 +266,8 @@ int recovery_start(struct daemon *daemon, struct recovery **ret_recovery,
         free(recovery);
         return err_set(err, -ENOMEM, "recovery: out of memory");
     }
+    /* If it cannot be done, only warnings are lost. */
+    (void)work_submit(daemon->work, NULL, sanlock_read, sanlock_done, recovery);
     *ret_recovery = recovery;
     return 0;
 }

@@ -98,7 +98,7 @@ class Drayd:
     """The daemon, with its own state directory. More settings by section:
     Drayd(host, migrate={'buffer_kib': 64})."""
 
-    def __init__(self, host, host_id=1, env=None, **sections):
+    def __init__(self, host, /, host_id=1, env=None, **sections):
         self.host = host
         name = host.unique('drayd-')
         self.state_dir = host.work / name

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from drayd import SOCKET, Rpc, RpcError, build_dir
+from drayd import SOCKET, Drayd, Rpc, RpcError, build_dir
 from host import run, wait_for
 from storage import BLANK, make_domain, make_image, new_uuid
 
@@ -268,3 +268,33 @@ def test_events_tell_about_jobs_from_another_connection(drayd):
         assert rpc.call('Events.subscribe')['subscribed'] is True
         with pytest.raises(TimeoutError):
             rpc.next_event(timeout=0.3)
+
+
+def test_unstable_host_name_is_noticed(host):
+    daemon = Drayd(host, host={'name': 'somebody-else'}).start()
+    wait_for('a warning', lambda: 'calls this host drayd-test, not '
+             'somebody-else' in daemon.log_text())
+    daemon.stop()
+
+
+def test_watchdog_is_demanded_where_it_is_set(host, make_fs):
+    daemon = Drayd(host, lease={'require_watchdog': 'yes'}).start()
+    mount, sd = make_fs('ext4', 128), new_uuid()
+    daemon.call('StorageDomain.create', storagedomainID=sd, domainType=6,
+                typeArgs=str(mount), name='watched')
+    with pytest.raises(RpcError) as error:
+        daemon.call('StorageDomain.join', storagedomainID=sd)
+    assert error.value.code == 661 and 'watchdog' in error.value.message
+    daemon.stop()
+
+
+@pytest.mark.parametrize('line, word', [
+    ('[daemon]\nworkers = many', 'workers'), ('[nonsense]\na = b', 'nonsense'),
+    ('[host]\nidd = 3', 'idd'), ('[lease]\nio_timeout = -1', 'io_timeout')])
+def test_wrong_settings_name_file_and_key(host, line, word):
+    conf = host.work / 'wrong.conf'
+    conf.write_text(line + '\n')
+    done = run(build_dir() / 'src/daemon/drayd', '--check', '--config', conf,
+               check=False)
+    assert done.returncode == 2
+    assert str(conf) in done.stderr and word in done.stderr
