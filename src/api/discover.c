@@ -82,7 +82,8 @@ static struct json_object *describe_param(const struct param_spec *spec)
 {
     struct json_object *param = json_object_new_object();
     struct json_object *schema = json_object_new_object();
-    bool ok = put_type(schema, spec) && put_default(schema, spec);
+    bool ok = put_type(schema, spec) && put_default(schema, spec) &&
+              (!spec->nullable || put_flag(schema, "nullable", true));
 
     return put_end(param, put_text(param, "name", spec->name) &&
                               put_value(param, "schema", put_end(schema, ok)) &&

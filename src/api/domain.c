@@ -37,7 +37,7 @@ static int check_kind(const struct api_call *call, struct err *err)
         type != DOMAIN_TYPE_POSIXFS) {
         (void)err_set_code(err, ERR_DOMAIN_TYPE,
                            "domainType %d is not supported", (int)type);
-        return err_next(err, "use 1 (NFS), 4 (LOCALFS) or 6 (POSIXFS)");
+        return err_next(err, "use 1 (NFS) or 6 (POSIXFS)");
     }
     if (params_number(call->params, "domainClass") != DOMAIN_CLASS_DATA) {
         (void)err_set_code(err, ERR_DOMAIN_CLASS,

@@ -61,7 +61,7 @@ static const struct param_spec job_ids_params[] = { JOB_IDS };
 static const struct param_spec domain_create_params[] = {
     DOMAIN,
     P("domainType", UINT,
-      "1 NFS, 4 LOCALFS, 6 POSIXFS.", .min = 1, .max = 7),
+      "1 NFS, 6 POSIXFS (any directory).", .min = 1, .max = 7),
     P("typeArgs", PATH,
       "The directory (or mounted export) that will hold it."),
     P("name", NEW_NAME,
@@ -72,7 +72,7 @@ static const struct param_spec domain_create_params[] = {
       "Format version.",
       OPTIONAL, NULLABLE, .preset = "5", .min = 5, .max = 5),
     P("blockSize", UINT,
-      "Sector size of the storage: 512 or 4096.",
+      "Sector size of the storage: 512.",
       OPTIONAL, .preset = "512", .min = 512, .max = 4096),
     P("maxHosts", UINT,
       "How many hosts may use it at once; decides the lease areas' size.",

@@ -18,7 +18,6 @@ static const struct domain_type {
     uint64_t number;
 } domain_types[] = {
     {"nfs",      1},
-    { "localfs", 4},
     { "posixfs", 6},
 };
 
@@ -31,8 +30,7 @@ static int parse_type(const struct cli *cli, const char *text, uint64_t *ret)
         return CLI_OK;
     }
     struct err err = ERR_INIT;
-    (void)err_set(&err, -EINVAL, "--type %s: posixfs, nfs or localfs is wanted",
-                  text);
+    (void)err_set(&err, -EINVAL, "--type %s: posixfs or nfs is wanted", text);
     return cli_usage(cli, &err);
 }
 
@@ -183,8 +181,8 @@ static int domain_info(struct cli *cli, const char *const *argv)
 }
 
 const struct command domain_commands[] = {
-    {"domain",                                                 "create",
-     "NAME PATH [--type posixfs|nfs|localfs] [--max-hosts N]", "Makes a storage domain in the directory PATH, joins it, and prints its "
+    {"domain",                                          "create", "NAME PATH [--type posixfs|nfs] [--max-hosts N]",
+     "Makes a storage domain in the directory PATH, joins it, and prints its "
       "UUID.\n"
       "  --type       posixfs (default): a directory on any file system; nfs: "
       "a "
@@ -193,10 +191,10 @@ const struct command domain_commands[] = {
     { "domain", "join", "PATH|NAME|UUID",
      "Joins a domain: this host takes part in its leases from now on, and "
       "after\neach start. PATH: one that drayd has not seen before.", domain_join },
-    { "domain",                                           "leave", "NAME|UUID",
+    { "domain",                                    "leave", "NAME|UUID",
      "Ends the use of a domain on this host. Its data stays as it is.", domain_leave },
-    { "domain",                                                "list", "", "Lists the domains this host knows.", domain_list },
-    { "domain",                                        "info", "NAME|UUID",
+    { "domain",                                         "list", "", "Lists the domains this host knows.", domain_list },
+    { "domain",                                 "info", "NAME|UUID",
      "Prints a domain's properties, size and free space.", domain_info },
-    { 0                                            },
+    { 0                                     },
 };

@@ -160,6 +160,8 @@ static void discover_tells_the_whole_table(void **state)
             assert_string_equal(harness_text(param, "required"),
                                 verb->params[k].optional ? "false" : "true");
             assert_true(*harness_text(param, "schema.type"));
+            assert_string_equal(harness_text(param, "schema.nullable"),
+                                verb->params[k].nullable ? "true" : "");
         }
     }
     json_object_put(answer);
