@@ -54,7 +54,7 @@ struct migrate_plan {
     uint64_t bytes; /* to move: allocated, measured */
     struct domain_stats src, dst;
     uint64_t required;  /* space needed on the destination */
-    int64_t expected_s; /* -1: no rate known yet */
+    int64_t expected_s; /* from the rate of late, or a guess of 200 MiB/s */
 };
 
 /* Fails only when the request cannot be understood at all (unknown VM, disk,

@@ -170,9 +170,7 @@ struct json_object *shape_plan(const struct migrate_plan *plan)
             put_text(object, "disk", move->target) &&
             put_u64(object, "chain", plan->chain_n) &&
             put_u64(object, "bytes", plan->bytes) &&
-            (plan->expected_s < 0
-                 ? put_null(object, "expectedSeconds")
-                 : put_i64(object, "expectedSeconds", plan->expected_s)) &&
+            put_i64(object, "expectedSeconds", plan->expected_s) &&
             put_value(object, "source",
                       shape_space(move->src_sd, move->img, &plan->src, NULL)) &&
             put_value(object, "destination",

@@ -38,29 +38,44 @@ static struct json_object *move_params(const struct move *move)
     return params;
 }
 
-static int check_format(const struct cli *cli, const struct move *move)
+/* What plan and migrate have in common. */
+static int parse_move(struct cli *cli, const char *const *argv,
+                      const struct args_option *options, struct move *move)
 {
-    if (!move->format || str_equal(move->format, "raw") ||
-        str_equal(move->format, "qcow2"))
-        return CLI_OK;
     struct err err = ERR_INIT;
-    (void)err_set(&err, -EINVAL, "--format %s: raw or qcow2 is wanted",
-                  move->format);
-    return cli_usage(cli, &err);
+    int rc = cli_parse(cli, argv, options, 3, 3, &move->args);
+    if (rc)
+        return rc;
+    if (move->format && !str_equal(move->format, "raw") &&
+        !str_equal(move->format, "qcow2"))
+        (void)err_set(&err, -EINVAL, "--format %s: raw or qcow2 is wanted",
+                      move->format);
+    else if (move->job_id && !uuid_is_valid(move->job_id))
+        (void)err_set(&err, -EINVAL, "--job-id %s: not a UUID", move->job_id);
+    else if (move->limit)
+        (void)units_parse_rate(move->limit, &move->bytes_per_s, &err);
+    return err.rc ? cli_usage(cli, &err) : CLI_OK;
+}
+
+static int parse_plan(struct cli *cli, const char *const *argv,
+                      struct move *move)
+{
+    /* clang-format off */
+    const struct args_option options[] = {
+        { "--format", NULL, &move->format },
+        { "--limit", NULL, &move->limit },
+        { "--keep-source", &move->keep_source, NULL },
+        { 0 },
+    };
+    /* clang-format on */
+    return parse_move(cli, argv, options, move);
 }
 
 static int disk_plan(struct cli *cli, const char *const *argv)
 {
     struct move move = { 0 };
-    const struct args_option options[] = {
-        {"--format",       NULL, &move.format },
-        { "--keep-source",    &move.keep_source, NULL },
-        { 0},
-    };
     struct json_object *plan = NULL;
-    int rc = cli_parse(cli, argv, options, 3, 3, &move.args);
-    if (rc == CLI_OK)
-        rc = check_format(cli, &move);
+    int rc = parse_plan(cli, argv, &move);
     if (rc == CLI_OK)
         rc = cli_call(cli, "Disk.plan", move_params(&move), &plan);
     if (rc)
@@ -73,25 +88,17 @@ static int disk_plan(struct cli *cli, const char *const *argv)
 static int parse_migrate(struct cli *cli, const char *const *argv,
                          struct move *move)
 {
+    /* clang-format off */
     const struct args_option options[] = {
-        {"--format",     NULL, &move->format },
+        { "--format", NULL, &move->format },
         { "--limit", NULL, &move->limit },
-        { "--job-id",     NULL, &move->job_id },
-        { "--keep-source",  &move->keep_source, NULL },
-        { "--detach",    &move->detach, NULL },
-        { 0},
+        { "--job-id", NULL, &move->job_id },
+        { "--keep-source", &move->keep_source, NULL },
+        { "--detach", &move->detach, NULL },
+        { 0 },
     };
-    int rc = cli_parse(cli, argv, options, 3, 3, &move->args);
-    if (rc == CLI_OK)
-        rc = check_format(cli, move);
-    if (rc)
-        return rc;
-    struct err err = ERR_INIT;
-    if (move->job_id && !uuid_is_valid(move->job_id))
-        (void)err_set(&err, -EINVAL, "--job-id %s: not a UUID", move->job_id);
-    else if (move->limit)
-        (void)units_parse_rate(move->limit, &move->bytes_per_s, &err);
-    return err.rc ? cli_usage(cli, &err) : CLI_OK;
+    /* clang-format on */
+    return parse_move(cli, argv, options, move);
 }
 
 /* The job's id is made here: whatever happens to the answer, it can be found
@@ -128,8 +135,8 @@ static int disk_migrate(struct cli *cli, const char *const *argv)
 }
 
 const struct command disk_commands[] = {
-    {"disk",                                                 "plan", "VM DISK DOMAIN [--format raw|qcow2] [--keep-source]",
-     "Says what a move would take and everything that speaks against it. "
+    {"disk",                                                                "plan",
+     "VM DISK DOMAIN [--keep-source] [--limit MiB/s] [--format raw|qcow2]", "Says what a move would take and everything that speaks against it. "
       "Touches\nnothing. Exit code 1 when it cannot be moved. DISK: its target "
       "(vda), image "
       "UUID\nor source path.", disk_plan },
@@ -142,5 +149,5 @@ const struct command disk_commands[] = {
       "  --format       the disk's base gets this format on the way\n"
       "  --detach       prints the job's UUID and does not wait\n"
       "  --job-id       under this UUID; a repeated request is the same job", disk_migrate },
-    { 0                                            },
+    { 0                                                           },
 };

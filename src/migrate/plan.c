@@ -456,13 +456,19 @@ static void show_ways_out(struct migrate_plan *plan)
     }
 }
 
+/* Before anything was copied nobody knows the rate: what a single disk or a
+ * 10 Gbit/s network does with ease. */
+static const uint64_t rate_unknown = 200 << 20;
+
 static int64_t expect_s(const struct question *q, uint64_t rate)
 {
     uint64_t limit = q->request->limit;
 
-    if (limit && (rate == 0 || limit < rate))
+    if (rate == 0)
+        rate = rate_unknown;
+    if (limit && limit < rate)
         rate = limit;
-    return rate ? (int64_t)(q->plan->bytes / rate) : -1;
+    return (int64_t)(q->plan->bytes / rate) + 1;
 }
 
 int migrate_plan(const struct migrate_ports *ports,
@@ -474,7 +480,6 @@ int migrate_plan(const struct migrate_ports *ports,
                           .plan = ret_plan };
 
     memset(ret_plan, 0, sizeof(*ret_plan));
-    ret_plan->expected_s = -1;
 
     int rc = understand(&q, err);
 
