@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The two clocks. Deadlines count the time a host sleeps, as the lease of a
- * sleeping host runs out too: CLOCK_BOOTTIME, not CLOCK_MONOTONIC.
+ * The clocks. Deadlines count the time a host sleeps, as the lease of a
+ * sleeping host runs out too: CLOCK_BOOTTIME. Conditions cannot wait on that
+ * one; for the short waits that they are, CLOCK_MONOTONIC does.
  */
 #include <assert.h>
 #include <dray/base/util.h>
@@ -24,4 +25,14 @@ int64_t time_now_ms(void)
 int64_t time_wall_ms(void)
 {
     return clock_ms(CLOCK_REALTIME);
+}
+
+struct timespec time_after_ms(int wait_ms)
+{
+    struct timespec time = { 0 };
+    (void)clock_gettime(CLOCK_MONOTONIC, &time); /* cannot fail */
+    time.tv_nsec += (long)(wait_ms % 1000) * 1000000;
+    time.tv_sec += wait_ms / 1000 + time.tv_nsec / 1000000000;
+    time.tv_nsec %= 1000000000;
+    return time;
 }

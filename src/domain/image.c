@@ -126,7 +126,8 @@ const struct domain_layer *domain_image_child(const struct domain_image *image,
     return NULL;
 }
 
-size_t domain_image_own_n(const struct domain_image *image)
+/* What nobody but the image has: its volumes without a template's. */
+static size_t own_volumes(const struct domain_image *image)
 {
     size_t n = 0;
     for (size_t i = 0; i < image->n; i++)
@@ -168,7 +169,7 @@ static int remove_link(const struct domain_image *image, const char *vol,
 int domain_image_remove_empty(const struct domain_view *view,
                               struct domain_image *image, struct err *err)
 {
-    if (domain_image_own_n(image) > 0)
+    if (own_volumes(image) > 0)
         return 0;
     for (size_t i = 0; i < image->n; i++) {
         int rc = remove_link(image, image->layers[i].vol, err);

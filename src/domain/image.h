@@ -50,9 +50,6 @@ int domain_image_get(const struct domain_image *image, const char *vol,
 const struct domain_layer *domain_image_child(const struct domain_image *image,
                                               const char *vol);
 
-/* What nobody but the image has: its volumes without a template's. */
-size_t domain_image_own_n(const struct domain_image *image);
-
 /* A LEAF or unused INTERNAL @vol gets the role that its children say: INTERNAL
  * with, LEAF without. Templates stay. */
 int domain_image_fix_role(const struct domain_view *view,

@@ -158,7 +158,8 @@ const char *sanlock_text(int rv)
     return text ? text : "unknown error";
 }
 
-bool sanlock_is_down(void)
+/* There is no daemon to talk to. */
+static bool sanlock_is_down(void)
 {
     uint32_t version = 0, proto = 0;
 

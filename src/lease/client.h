@@ -51,7 +51,4 @@ const char *sanlock_text(int rv);
 int sanlock_fail(struct err *err, enum err_code code, int rv, const char *path,
                  const char *what) __attribute__((nonnull(4, 5)));
 
-/* There is no daemon to talk to. */
-bool sanlock_is_down(void);
-
 #endif

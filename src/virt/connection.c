@@ -29,7 +29,6 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <time.h>
 
 enum {
     RECONNECT_MS = 250,
@@ -181,19 +180,9 @@ static void publish(struct virt *virt, virConnectPtr conn,
     connection_hint(virt, NULL);
 }
 
-static struct timespec after_ms(int wait_ms)
-{
-    struct timespec time;
-    (void)clock_gettime(CLOCK_MONOTONIC, &time); /* cannot fail */
-    time.tv_nsec += (long)(wait_ms % 1000) * 1000000;
-    time.tv_sec += wait_ms / 1000 + time.tv_nsec / 1000000000;
-    time.tv_nsec %= 1000000000;
-    return time;
-}
-
 static void pause_before_retry(struct virt *virt)
 {
-    const struct timespec deadline = after_ms(RECONNECT_MS);
+    const struct timespec deadline = time_after_ms(RECONNECT_MS);
     SCOPED_LOCK(&virt->lock);
     while (!virt->stopping) {
         if (pthread_cond_timedwait(&virt->changed, &virt->lock, &deadline))
@@ -233,7 +222,7 @@ static bool stop_connector(struct virt *virt)
 {
     if (!virt->connector_runs)
         return true;
-    const struct timespec deadline = after_ms(STOP_MS);
+    const struct timespec deadline = time_after_ms(STOP_MS);
     {
         SCOPED_LOCK(&virt->lock);
         virt->stopping = true;

@@ -20,7 +20,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum {
     ENTRIES = 256,
@@ -155,20 +154,10 @@ void reasons_note(struct reasons *reasons, const char *vm, const char *details)
     json_object_put(event);
 }
 
-static struct timespec after_ms(int wait_ms)
-{
-    struct timespec time;
-    (void)clock_gettime(CLOCK_MONOTONIC, &time); /* cannot fail */
-    time.tv_nsec += (long)(wait_ms % 1000) * 1000000;
-    time.tv_sec += wait_ms / 1000 + time.tv_nsec / 1000000000;
-    time.tv_nsec %= 1000000000;
-    return time;
-}
-
 void reasons_get(struct reasons *reasons, const char *vm, const char *target,
                  int wait_ms, char *ret_text, size_t size)
 {
-    const struct timespec deadline = after_ms(wait_ms);
+    const struct timespec deadline = time_after_ms(wait_ms);
     SCOPED_LOCK(&reasons->lock);
     const struct entry *entry;
     while ((entry = find_locked(reasons, vm, target)) == NULL) {

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #define _cleanup_(f)    __attribute__((cleanup(f)))
@@ -92,5 +93,7 @@ void uuid_new(char ret_uuid[UUID_SIZE]);
 int64_t time_now_ms(void);
 /* Milliseconds since the epoch: for people and records only. */
 int64_t time_wall_ms(void);
+/* @wait_ms from now on CLOCK_MONOTONIC: for conditions on that clock. */
+struct timespec time_after_ms(int wait_ms);
 
 #endif
