@@ -69,7 +69,7 @@ struct fake_mirror {
 
 struct fake_world {
     struct migrate_ports ports;
-    int64_t now_us;
+    _Atomic int64_t now_us; /* the owner loop reads it while workers work */
 
     size_t layers;
     struct fake_domain domains[SIDES];
