@@ -23,7 +23,9 @@ enum {
     QUERY_PATIENCE_MS = 10000, /* how long a question may fail */
     UNDO_PATIENCE_MS = 60000,  /* how long what must be done may fail */
     TIDY_PATIENCE_MS = 15000,  /* how long tidying up may fail */
-    ADOPT_PATIENCE_MS = 30000, /* storage may come back after a restart */
+    STORAGE_LOOK_MS = 2000, /* from one look at the destination to the next */
+    STORAGE_PATIENCE_MS = 5000, /* how long a domain in use may be away */
+    ADOPT_PATIENCE_MS = 30000,  /* storage may come back after a restart */
 };
 
 struct migration {
@@ -43,7 +45,9 @@ struct migration {
     size_t layer;               /* next one to make or to copy */
     struct copy *copy;          /* of chain.volumes[layer] */
     uint64_t layers_done;       /* bytes of the layers before it */
+    bool caught_up;             /* the mirror, while layers are copied */
     bool limit_applied;
+    int64_t looked_ms; /* when we last saw that the destination is there */
     struct meter meter;
 
     bool still; /* the guest cannot write: we may pivot */
@@ -118,6 +122,10 @@ bool migration_on_destination(const struct migration *m, const char *path);
  * JOB_PIVOTED on only. */
 int migration_leaf_settled(const struct migration *m, struct err *err);
 
+/* Whether the destination can still be reached by its path. Who has files of
+ * it open would write on for hours after it was unmounted. */
+enum job_outcome migration_see_destination(struct migration *m);
+
 /* --- guest.c --- */
 
 /* Resumes the VM if we suspended it; measures the pause. */
@@ -134,6 +142,8 @@ enum job_outcome mirror_watch(struct migration *m,
                               struct vm_mirror_info *ret_info);
 bool mirror_is_ours(const struct migration *m,
                     const struct vm_mirror_info *info);
+/* The copier's part of the limit; 0: none. */
+uint64_t migration_copy_share(const struct migration *m);
 /* Applies a limit that changed. */
 void mirror_apply_limit(struct migration *m);
 void sync_close_copy(struct migration *m);

@@ -66,27 +66,37 @@ enum job_outcome mirror_watch(struct migration *m,
     return JOB_OK;
 }
 
-/* While internal volumes are copied beside the mirror each gets half. */
+/* While internal volumes are copied beside the mirror each gets half; a mirror
+ * that has caught up needs only what the guest writes. 0 would mean no limit.
+ */
 static uint64_t mirror_share(const struct migration *m)
 {
-    bool halved = m->chain.n > 1 && m->job.state <= JOB_SYNCING;
+    bool alone = m->chain.n == 1 || m->job.state > JOB_SYNCING;
 
-    if (m->job.limit == 0 || !halved)
+    if (m->job.limit == 0 || alone)
         return m->job.limit;
-    return m->job.limit / 2 + 1; /* 0 would mean no limit */
+    return m->job.limit / (m->caught_up ? 8 : 2) + 1;
+}
+
+uint64_t migration_copy_share(const struct migration *m)
+{
+    uint64_t mirror = mirror_share(m);
+
+    if (m->job.limit == 0)
+        return 0;
+    return mirror < m->job.limit ? m->job.limit - mirror : 1;
 }
 
 void mirror_apply_limit(struct migration *m)
 {
     struct err ignored = ERR_INIT; /* tried again at the next poll */
-    uint64_t share = mirror_share(m);
 
     if (m->limit_applied)
         return;
     if (m->copy)
-        PORT(&m->ports, copier, limit, m->copy, share);
+        PORT(&m->ports, copier, limit, m->copy, migration_copy_share(m));
     m->limit_applied = PORT(&m->ports, hypervisor, mirror_limit, m->job.move.vm,
-                            m->job.move.target, share, &ignored) == 0;
+                            m->job.move.target, mirror_share(m), &ignored) == 0;
 }
 
 /* What an overlay held before would silently survive under a shallow mirror:
@@ -156,6 +166,8 @@ enum job_outcome act_converge(struct migration *m)
     struct err ignored = ERR_INIT; /* only the progress is less exact */
     enum job_outcome outcome = mirror_watch(m, &info);
 
+    if (outcome == JOB_OK)
+        outcome = migration_see_destination(m);
     if (outcome != JOB_OK)
         return outcome;
     (void)migration_load_chain(m, &ignored);

@@ -70,11 +70,10 @@ static void describe_copy(const struct migration *m,
     const struct volume_info *from = &m->chain.volumes[m->layer];
 
     *ret_spec = (struct copy_spec){ .src_format = from->format,
-                                    .dst_format = to->format };
+                                    .dst_format = to->format,
+                                    .bytes_per_s = migration_copy_share(m) };
     (void)str_copy(ret_spec->src_path, sizeof(ret_spec->src_path), from->path);
     (void)str_copy(ret_spec->dst_path, sizeof(ret_spec->dst_path), to->path);
-    if (m->job.limit)
-        ret_spec->bytes_per_s = m->job.limit / 2 + 1; /* see mirror_share() */
     if (m->layer == 0)
         return;
     (void)str_copy(ret_spec->dst_backing, sizeof(ret_spec->dst_backing),
@@ -140,10 +139,15 @@ enum job_outcome act_sync(struct migration *m)
     struct err err = ERR_INIT;
     enum job_outcome outcome = mirror_watch(m, &mirror);
 
+    if (outcome == JOB_OK)
+        outcome = migration_see_destination(m);
     if (outcome != JOB_OK)
         return outcome;
     if (migration_load_chain(m, &err))
         return migration_storage_failed(m, &err);
+    if (mirror.ready != m->caught_up)
+        m->limit_applied = m->job.limit == 0;
+    m->caught_up = mirror.ready;
     mirror_apply_limit(m);
     if (m->copy)
         return go_on_copying(m, &mirror);

@@ -29,7 +29,7 @@ static int teardown(void **state)
     struct harness *h = *state;
     int calls = (int)h->world.calls;
     harness_free(h);
-    print_message("%u wrong inputs\n", tried);
+    print_message("# %u wrong inputs\n", tried);
     return calls;
 }
 
