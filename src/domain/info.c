@@ -32,6 +32,7 @@ int domain_stats(void *ctx, const char *sd, struct domain_stats *ret_stats,
     *ret_stats = (struct domain_stats){
         .total_bytes = (uint64_t)fs.f_frsize * fs.f_blocks,
         .free_bytes = (uint64_t)fs.f_frsize * fs.f_bavail,
+        .unwritable = fs.f_flag & ST_RDONLY,
     };
     return 0;
 }

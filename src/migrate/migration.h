@@ -22,7 +22,7 @@ enum {
     HOLD_MAX_MS = 5000,        /* longest we keep a guest suspended */
     QUERY_PATIENCE_MS = 10000, /* how long a question may fail */
     UNDO_PATIENCE_MS = 60000,  /* how long what must be done may fail */
-    TIDY_PATIENCE_MS = 15000,  /* how long tidying up may fail */
+    TIDY_PATIENCE_MS = 8000,   /* how long tidying up may fail */
     STORAGE_LOOK_MS = 2000, /* from one look at the destination to the next */
     STORAGE_PATIENCE_MS = 5000, /* how long a domain in use may be away */
     ADOPT_PATIENCE_MS = 30000,  /* storage may come back after a restart */

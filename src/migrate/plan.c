@@ -408,9 +408,17 @@ static void check_space(struct question *q)
         err_clear(&err);
     }
     if (PORT(q->ports, storage, domain_stats, plan->move.dst_sd, &plan->dst,
-             &err))
+             &err)) {
         obstacle_from(q, &err);
-    else if (plan->dst.free_bytes < plan->required)
+        return;
+    }
+    if (plan->dst.unwritable)
+        (void)err_next(obstacle(q, ERR_STORAGE,
+                                "the file system of domain %s is mounted "
+                                "read-only",
+                                q->target.name),
+                       "see why in the kernel's log, then mount it writable");
+    if (plan->dst.free_bytes < plan->required)
         obstacle(q, ERR_NO_SPACE,
                  "domain %s has %" PRIu64 " MiB free, %" PRIu64
                  " MiB are needed",

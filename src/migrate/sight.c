@@ -124,3 +124,19 @@ int migration_leaf_settled(const struct migration *m, struct err *err)
     *err = ask;
     return rc;
 }
+
+enum job_outcome migration_see_destination(struct migration *m)
+{
+    const struct volume_id leaf = migration_target(m, m->job.move.leaf);
+    int64_t now_ms = migration_now_ms(m);
+    struct err err = ERR_INIT;
+    struct volume_info info;
+
+    if (m->trouble_ms < 0 && now_ms - m->looked_ms < STORAGE_LOOK_MS)
+        return JOB_OK;
+    if (PORT(&m->ports, storage, volume_info, &leaf, &info, &err))
+        return migration_doubt(
+            m, &err, m->adopted ? ADOPT_PATIENCE_MS : STORAGE_PATIENCE_MS);
+    m->looked_ms = now_ms;
+    return JOB_OK;
+}

@@ -85,7 +85,7 @@ enum job_outcome act_abort(struct migration *m)
 static enum job_outcome leave(struct migration *m, const char *why)
 {
     migration_warn(m,
-                   "destination left: %.120s. Check, then remove it: drayctl "
+                   "destination left: %.240s. Check, then remove it: drayctl "
                    "rpc Image.delete '{\"storagedomainID\":\"%s\",\"imageID\":"
                    "\"%s\"}'",
                    why, m->job.move.dst_sd, m->job.move.img);

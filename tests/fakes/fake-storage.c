@@ -99,6 +99,7 @@ static int storage_domain_stats(void *ctx, const char *sd,
         return rc;
     ret_stats->free_bytes = domain->free_bytes;
     ret_stats->total_bytes = domain->free_bytes * 2;
+    ret_stats->unwritable = domain->unwritable;
     return world_leave(world, 0, err);
 }
 

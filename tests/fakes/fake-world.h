@@ -48,6 +48,7 @@ struct fake_domain {
     bool read_only;
     unsigned block_size;
     uint64_t free_bytes;
+    bool unwritable;
     struct fake_volume volumes[LAYERS_MAX];
     bool prepared;
     uint64_t writes; /* how many of the guest's the leaf holds */

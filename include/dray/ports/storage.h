@@ -120,6 +120,7 @@ struct domain_info {
 struct domain_stats {
     uint64_t total_bytes;
     uint64_t free_bytes; /* what an unprivileged user could still take */
+    bool unwritable;     /* the file system is mounted read-only */
 };
 
 struct domain_create {

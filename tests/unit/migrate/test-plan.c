@@ -390,14 +390,16 @@ static void names_all_obstacles_at_once(void **state)
     world.disk.read_only = true;
     world.domains[SRC].volumes[0].info.legality = VOLUME_ILLEGAL;
     world.domains[DST].read_only = true;
+    world.domains[DST].unwritable = true;
     world.domains[DST].free_bytes = 0;
     made = plan(&world);
     expect(&made, ERR_UNSUPPORTED, "not running");
     expect(&made, ERR_UNSUPPORTED, "read-only");
     expect(&made, ERR_VOLUME_ILLEGAL, "not legal");
     expect(&made, ERR_DOMAIN_ATTACHED, "oVirt pool");
+    expect(&made, ERR_STORAGE, "mounted read-only");
     expect(&made, ERR_NO_SPACE, "MiB free");
-    assert_int_equal(made.n_obstacles, 5);
+    assert_int_equal(made.n_obstacles, 6);
 }
 
 static void more_obstacles_than_fit_are_cut_off(void **state)

@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Storage and VMs that fail or go away while a disk moves.
+
+The domain `frail` is seen through a bind mount, so that it can be taken away
+with `umount -l` and given back, while its file system stays what it is.
+"""
+import time
+
+import pytest
+
+from drayd import RpcError
+from guest import Disk
+from host import Failed, run, wait_for
+from storage import (MIB, empty, fill, make_domain, make_image, no_job_leases)
+from test_migrate import migrate, require_moved, start
+
+
+@pytest.fixture
+def drayd(shared_drayd):
+    return shared_drayd
+
+
+@pytest.fixture(scope='module')
+def frail(host, shared_drayd):
+    hidden = host.make_fs('ext4', 512)
+    view = host.work / 'frail'
+    view.mkdir()
+    run('mount', '--bind', hidden, view)
+    yield make_domain(shared_drayd, view, 'frail')
+    run('umount', '-l', view, check=False)
+    host.drop_fs(hidden, lazy=True)
+
+
+def take_away(domain):
+    run('umount', '-l', domain.mount)
+
+
+def give_back(host, domain):
+    hidden = next(p for p in sorted(host.work.iterdir())
+                  if (p / domain.sd).is_dir())
+    run('mount', '--bind', hidden, domain.mount)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(host, drayd, domains):
+    """No lease is held, no job runs, and the next test finds empty domains."""
+    yield
+    no_job_leases(host)
+    for domain in domains:
+        empty(host, domain)
+        assert sorted(domain.root().glob('images/*')) == []
+
+
+def wait_state(drayd, job_id, *states, timeout=30):
+    def there():
+        info = drayd.call('Job.info', jobID=job_id)
+        if info.get('ended') and info['state'] not in states:
+            raise Failed(f'ended before: {info}')
+        return info['state'] in states
+    wait_for(f'the job is {states}', there, timeout, 0.01)
+
+
+def answers_quickly(drayd):
+    begin = time.monotonic()
+    drayd.call('Host.ping')
+    drayd.call('Host.getJobs')
+    assert time.monotonic() - begin < 0.5
+
+
+def finish(drayd, job_id, timeout=60):
+    """Job.info at the end; the daemon answers all the time."""
+    deadline = time.monotonic() + timeout
+    while True:
+        answers_quickly(drayd)
+        info = drayd.call('Job.info', jobID=job_id)
+        if info.get('ended'):
+            return info
+        if time.monotonic() > deadline:
+            raise Failed(f'job has not ended: {info}')
+        time.sleep(0.1)
+
+
+def require_source(guest, image, info):
+    """The job failed for a reason it names; the guest never noticed."""
+    assert info['state'] == 'failed', info
+    assert info['error']['message'], info
+    require_moved(guest, image, image.domain)
+
+
+# --- the destination ---
+
+AWAY = {  # moment: chain, limit in MiB/s
+    'syncing': (['RAW', 'COW'], 2),
+    'converging': (['COW'], 4),
+}
+
+
+def leaf_with_data(domain, chain, mib=24):
+    """The leaf has data that the mirror needs some time for."""
+    image = make_image(domain, chain, data=8 * MIB)
+    fill(image.path(), chain[-1], 64 * MIB, mib * MIB, seed=7)
+    return image
+
+
+@pytest.mark.parametrize('moment', AWAY)
+def test_destination_unmounted(host, drayd, domains, frail, make_guest,
+                               moment):
+    chain, limit = AWAY[moment]
+    image = leaf_with_data(domains[0], chain)
+    guest = start(make_guest, image)
+    job = migrate(drayd, guest, frail, limit=limit * MIB)
+    wait_state(drayd, job['id'], moment)
+    take_away(frail)
+    try:
+        info = finish(drayd, job['id'])
+        require_source(guest, image, info)
+        assert info['error']['next'] == 'is the storage mounted?', info
+        assert frail.sd in info['warning'] and image.img in info['warning']
+        no_job_leases(host)
+    finally:
+        give_back(host, frail)
+    # What is left can be told from an image, and be removed.
+    assert frail.images() == [image.img]
+    for vol in frail.call('StorageDomain.getVolumes', imageID=image.img):
+        volume = frail.call('Volume.getInfo', imageID=image.img, volumeID=vol)
+        assert volume['legality'] == 'ILLEGAL'
+    frail.call('Image.delete', imageID=image.img)
+    assert frail.images() == []
+    job = migrate(drayd, guest, frail)
+    assert finish(drayd, job['id'])['state'] == 'done'
+    require_moved(guest, image, frail)
+    guest.destroy()
+    empty(host, frail)
+
+
+def test_cancel_while_destination_is_away(host, drayd, domains, frail,
+                                          make_guest):
+    image = make_image(domains[0], ['RAW', 'COW'], data=16 * MIB)
+    guest = start(make_guest, image)
+    job = migrate(drayd, guest, frail, limit=2 * MIB)
+    wait_state(drayd, job['id'], 'syncing')
+    take_away(frail)
+    try:
+        drayd.call('Job.cancel', jobID=job['id'])
+        info = finish(drayd, job['id'])
+        assert info['state'] == 'cancelled', info
+        assert image.img in info['warning'], info
+        require_moved(guest, image, domains[0])
+    finally:
+        give_back(host, frail)
+    frail.call('Image.delete', imageID=image.img)
+
+
+def test_destination_read_only(drayd, domains, frail, make_guest):
+    image = make_image(domains[0], ['RAW', 'COW'])
+    guest = start(make_guest, image)
+    run('mount', '-o', 'remount,bind,ro', frail.mount)
+    try:
+        with pytest.raises(RpcError) as error:
+            migrate(drayd, guest, frail)
+        assert 'read-only' in error.value.message.lower()
+    finally:
+        run('mount', '-o', 'remount,bind,rw', frail.mount)
+    require_moved(guest, image, domains[0])
+    assert frail.images() == []
+
+
+def test_destination_dies(host, drayd, domains, make_fs, make_guest):
+    """As a file system does that found an error: no write works any more."""
+    doomed = make_domain(drayd, make_fs('xfs', 512), 'doomed')
+    image = make_image(domains[0], ['RAW', 'COW'], data=16 * MIB)
+    guest = start(make_guest, image)
+    job = migrate(drayd, guest, doomed, limit=4 * MIB)
+    wait_state(drayd, job['id'], 'syncing')
+    run('xfs_io', '-x', '-c', 'shutdown', doomed.mount)
+    info = finish(drayd, job['id'])
+    require_source(guest, image, info)
+    assert image.img in info['warning'], info
+
+
+# --- the VM ---
+
+@pytest.mark.parametrize('state, end', [
+    ('syncing', 'power off'), ('syncing', 'kill'), ('converging', 'destroy'),
+    ('converging', 'kill'), ('pivoting', 'power off'), ('pivoting', 'kill')])
+def test_vm_ends(host, drayd, domains, make_guest, state, end):
+    src, dst = domains
+    image = leaf_with_data(src, ['RAW', 'COW'] if state == 'syncing' else
+                           ['COW'])
+    guest = start(make_guest, image)
+    limit = {'syncing': 4, 'converging': 8, 'pivoting': 0}[state]
+    job = migrate(drayd, guest, dst, limit=limit * MIB)
+    wait_state(drayd, job['id'], state, 'pivoted', 'releasing', 'done')
+    if end == 'kill':
+        pid = run('pgrep', '-f', f'guest={guest.name},').stdout.split()[0]
+        run('kill', '-9', pid)
+    elif end == 'destroy':
+        host.virsh('destroy', guest.name)
+    else:
+        guest.power_off()
+    info = finish(drayd, job['id'])
+    assert state == 'pivoting' or info['state'] == 'failed', info
+    check_ended(guest, image, src, dst, info)
+
+
+def check_ended(guest, image, src, dst, info):
+    """One right copy, which the definition names and which has it all."""
+    if info['state'] == 'done':
+        kept = ' kept' if info.get('warning') else ''
+        assert src.images() == ([image.img] if kept else []), info
+        src, dst = dst, src
+    else:
+        assert info['state'] == 'failed', info
+        assert guest.name in info['error']['message'], info
+        assert not info.get('warning'), info
+        assert dst.images() == []
+    image = image.in_domain(src)
+    assert guest.disk_path(inactive=True) == image.path()
+    guest.verify_image(image.path(), 'qcow2')
+
+
+def test_vm_paused_by_an_admin(host, drayd, domains, make_guest):
+    src, dst = domains
+    image = make_image(src, ['RAW', 'COW'], data=8 * MIB)
+    guest = start(make_guest, image)
+    for before in (True, False):
+        if before:
+            host.virsh('suspend', guest.name)
+        job = migrate(drayd, guest, dst, limit=16 * MIB)
+        if not before:
+            wait_state(drayd, job['id'], 'syncing')
+            host.virsh('suspend', guest.name)
+        info = finish(drayd, job['id'])
+        assert info['state'] == 'done', info
+        assert guest.state() == 'paused'
+        assert guest.disk_path() == image.in_domain(dst).path()
+        host.virsh('resume', guest.name)
+        image = require_moved(guest, image, dst)
+        src, dst = dst, src
+
+
+def test_transient_vm(host, drayd, domains, make_guest):
+    src, dst = domains
+    image = make_image(src, ['RAW', 'COW'])
+    guest = start(make_guest, image, persistent=False)
+    info = finish(drayd, migrate(drayd, guest, dst)['id'])
+    assert info['state'] == 'done' and not info.get('warning'), info
+    guest.verify()
+    assert guest.disk_path() == image.in_domain(dst).path()
+    assert src.images() == []
+    job = migrate(drayd, guest, src, limit=MIB)
+    wait_state(drayd, job['id'], 'syncing')
+    host.virsh('destroy', guest.name)
+    info = finish(drayd, job['id'])
+    assert info['state'] == 'failed', info
+    assert not info.get('warning'), info
+    assert src.images() == []
+
+
+def test_vm_undefined_meanwhile(host, drayd, domains, make_guest):
+    src, dst = domains
+    image = make_image(src, ['RAW', 'COW'], data=8 * MIB)
+    guest = start(make_guest, image)
+    job = migrate(drayd, guest, dst, limit=4 * MIB)
+    wait_state(drayd, job['id'], 'syncing')
+    host.virsh('undefine', guest.name)
+    drayd.call('Job.limit', jobID=job['id'], limit=0)
+    info = finish(drayd, job['id'])
+    assert info['state'] == 'done' and not info.get('warning'), info
+    guest.verify()
+    assert guest.disk_path() == image.in_domain(dst).path()
+    assert src.images() == []
