@@ -216,7 +216,7 @@ def test_guest_that_dies_leaves_the_source(drayd, domains, make_guest):
 
 
 def test_destination_too_small(drayd, domains, make_fs, make_guest):
-    small = make_domain(drayd, make_fs('ext4', 64), 'small')
+    small = make_domain(drayd, make_fs('ext4', 64), 'too-small')
     image = make_image(domains[0], ['RAW', 'COW'], size=256 * MIB,
                        data=96 * MIB)
     guest = start(make_guest, image)
@@ -224,6 +224,7 @@ def test_destination_too_small(drayd, domains, make_fs, make_guest):
         migrate(drayd, guest, small)
     assert error.value.code == 397
     assert small.images() == []
+    small.call('StorageDomain.leave')
 
 
 def test_destination_that_fills_up(drayd, domains, make_fs, make_guest):
@@ -246,3 +247,4 @@ def test_destination_that_fills_up(drayd, domains, make_fs, make_guest):
     guest.verify()
     assert guest.disk_path() == image.path()
     assert small.images() == []
+    small.call('StorageDomain.leave')
