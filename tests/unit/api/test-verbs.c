@@ -417,6 +417,7 @@ static void image_verbs(void **state)
            "{\"path\":\"/mnt/fast/x\"}");
     assert_true(seen.flag);
     expect(h, "Image.teardown", "{" PLACE "}", "true");
+    assert_string_equal(seen.sd, SD);
     assert_string_equal(seen.img, IMG);
     expect(h, "Image.delete",
            "{\"storagedomainID\":\"" SD "\",\"imageID\":\"" IMG "\"}", "true");
@@ -448,6 +449,8 @@ static void deleting_refuses_what_it_cannot_or_must_not(void **state)
     seen.used = false;
     expect(h, "Volume.delete", "{" PLACE ",\"force\":true}", "true");
     assert_string_equal(seen.path, "/mnt/fast/" SD "/images/" IMG "/" VOL);
+    assert_string_equal(seen.id.sd, SD);
+    assert_string_equal(seen.id.img, IMG);
     assert_string_equal(seen.id.vol, VOL);
 }
 
