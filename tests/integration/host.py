@@ -183,12 +183,15 @@ class Host:
         self.libvirtd.start(lambda: self.virsh('list', check=False)
                             .returncode == 0, timeout=30)
 
-    def restart_libvirtd(self, kill=False):
-        """VMs run on. @kill: SIGKILL instead of SIGTERM."""
+    def restart_libvirtd(self, kill=False, conf=None):
+        """VMs run on. @kill: SIGKILL instead of SIGTERM. @conf: a new
+        qemu.conf."""
         if kill:
             self.libvirtd.kill()
         else:
             self.libvirtd.stop(20)
+        if conf:
+            pathlib.Path('/etc/libvirt/qemu.conf').write_text(conf)
         self._libvirtd_up()
 
     def virsh(self, *args, check=True, timeout=30):

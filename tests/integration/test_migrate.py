@@ -6,6 +6,7 @@ import pytest
 
 from drayd import RpcError
 from guest import Disk
+from host import QEMU_CONF
 from storage import (MIB, check_clean, hashes, make_domain, make_image,
                      new_uuid, no_job_leases)
 
@@ -248,3 +249,30 @@ def test_destination_that_fills_up(drayd, domains, make_fs, make_guest):
     assert guest.disk_path() == image.path()
     assert small.images() == []
     small.call('StorageDomain.leave')
+
+
+@pytest.fixture
+def debians_libvirtd(host):
+    """libvirtd as Debian sets it up: qemu runs as a user of its own and
+    libvirt gives it the files it may open."""
+    mode = host.work.stat().st_mode
+    host.work.chmod(0o1777)  # the console's socket is made there
+    host.restart_libvirtd(conf='security_driver = "none"\n'
+                          'stdio_handler = "file"\n'
+                          'cgroup_controllers = []\n')
+    yield
+    host.work.chmod(mode)
+    host.restart_libvirtd(conf=QEMU_CONF)
+
+
+@pytest.mark.usefixtures('debians_libvirtd')
+def test_with_debians_own_libvirtd(drayd, domains, make_guest):
+    src, dst = domains
+    image = make_image(src, ['RAW', 'COW'])
+    guest = start(make_guest, image)
+    assert image.path().owner() == 'libvirt-qemu'
+    job = migrate(drayd, guest, dst)
+    info = drayd.wait_job(job['id'])
+    assert info['state'] == 'done', info
+    require_moved(guest, image, dst)
+    guest.destroy()
