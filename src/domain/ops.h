@@ -44,6 +44,8 @@ int domain_volume_lease(void *ctx, const struct volume_id *id,
 int domain_volume_set_legality(void *ctx, const struct volume_id *id,
                                enum volume_legality legality, struct err *err);
 int domain_volume_reset(void *ctx, const struct volume_id *id, struct err *err);
+int domain_volume_preallocate(void *ctx, const struct volume_id *id,
+                              struct err *err);
 int domain_locate(void *ctx, const char *path, struct volume_id *ret_id,
                   struct err *err);
 

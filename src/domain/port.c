@@ -27,6 +27,7 @@ static const struct storage_ops ops = {
     .volume_lease = domain_volume_lease,
     .volume_set_legality = domain_volume_set_legality,
     .volume_reset = domain_volume_reset,
+    .volume_preallocate = domain_volume_preallocate,
     .locate = domain_locate,
 };
 

@@ -7,6 +7,7 @@
 #include "layout.h"
 #include "ops.h"
 #include "record.h"
+#include <fcntl.h>
 #include <string.h>
 
 static void fill_from_record(const struct format_volume *record,
@@ -198,4 +199,32 @@ int domain_volume_reset(void *ctx, const struct volume_id *id, struct err *err)
         .parent_kind = parent ? parent->record.kind : FORMAT_RAW,
     };
     return domain_data_reset(ctx, &data, err);
+}
+
+/* Zeros are never written here, unlike when a volume is made: somebody else may
+ * be writing. */
+int domain_volume_preallocate(void *ctx, const struct volume_id *id,
+                              struct err *err)
+{
+    _cleanup_view_ struct domain_view view = DOMAIN_VIEW_INIT;
+    _cleanup_image_ struct domain_image image = DOMAIN_IMAGE_INIT;
+    _cleanup_close_ int fd = -1;
+    struct domain_layer *layer = NULL;
+    int rc = domain_view_open(ctx, id->sd, &view, err);
+    if (rc == 0)
+        rc = domain_image_require(&view, id->img, &image, err);
+    if (rc == 0)
+        rc = domain_image_get(&image, id->vol, &layer, err);
+    if (rc != 0 || layer->linked || layer->record.kind != FORMAT_RAW ||
+        layer->record.allocation != FORMAT_PREALLOCATED)
+        return rc;
+    rc = domain_file_open(&image.dir, id->vol, O_RDWR, &fd, err);
+    if (rc == DOMAIN_NONE)
+        return err_set_code(err, ERR_VOLUME_ACCESS, "%s/%s is missing",
+                            image.dir.path, id->vol);
+    if (rc == 0 && fallocate(fd, FALLOC_FL_KEEP_SIZE, 0,
+                             (off_t)layer->record.capacity) < 0)
+        rc = domain_fail(err, ERR_VOLUME_ACCESS, "preallocate", &image.dir,
+                         id->vol);
+    return rc;
 }

@@ -79,6 +79,25 @@ static enum job_outcome mend_definitions(struct migration *m)
     return JOB_OK;
 }
 
+/* Copies leave holes where there are zeros: a preallocated volume has to get
+ * its space back. The guest runs, so one try is enough. */
+static void take_promised_space(struct migration *m)
+{
+    struct err err = ERR_INIT;
+
+    (void)migration_load_chain(m, &err); /* no source left: done before */
+    for (size_t i = 0; i < m->chain.n; i++) {
+        const struct volume_id id =
+            migration_target(m, m->chain.volumes[i].id.vol);
+
+        err_clear(&err);
+        if (m->chain.volumes[i].allocation == VOLUME_PREALLOCATED &&
+            PORT(&m->ports, storage, volume_preallocate, &id, &err))
+            migration_warn(m, "preallocated volume %s is sparse now: %.120s",
+                           id.vol, err.message);
+    }
+}
+
 enum job_outcome act_settle(struct migration *m)
 {
     enum job_outcome outcome = let_guest_run(m);
@@ -88,6 +107,8 @@ enum job_outcome act_settle(struct migration *m)
         outcome = make_leaf_legal(m);
     if (outcome == JOB_OK)
         outcome = mend_definitions(m);
+    if (outcome == JOB_OK)
+        take_promised_space(m);
     return outcome;
 }
 

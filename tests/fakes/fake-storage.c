@@ -366,6 +366,20 @@ static int storage_volume_reset(void *ctx, const struct volume_id *id,
     return world_leave(world, 0, err);
 }
 
+static int storage_volume_preallocate(void *ctx, const struct volume_id *id,
+                                      struct err *err)
+{
+    struct fake_world *world = ctx;
+    struct fake_volume *volume = volume_of(world, id);
+    int rc = world_enter(world, "volume preallocate", err);
+
+    if (rc)
+        return rc;
+    if (!volume->exists)
+        return err_set_code(err, ERR_NO_VOLUME, "no volume %s", id->vol);
+    return world_leave(world, 0, err);
+}
+
 static int storage_locate(void *ctx, const char *path, struct volume_id *ret_id,
                           struct err *err)
 {
@@ -403,6 +417,7 @@ struct storage_port fake_storage(struct fake_world *world)
         .volume_info = storage_volume_info,
         .volume_set_legality = storage_set_legality,
         .volume_reset = storage_volume_reset,
+        .volume_preallocate = storage_volume_preallocate,
         .locate = storage_locate,
     };
 

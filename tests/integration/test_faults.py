@@ -11,7 +11,8 @@ import pytest
 from drayd import RpcError
 from guest import Disk
 from host import Failed, run, wait_for
-from storage import (MIB, empty, fill, make_domain, make_image, no_job_leases)
+from storage import (MIB, check_clean, empty, fill, hashes, make_domain,
+                     make_image, no_job_leases)
 from test_migrate import migrate, require_moved, start
 
 
@@ -270,3 +271,71 @@ def test_vm_undefined_meanwhile(host, drayd, domains, make_guest):
     guest.verify()
     assert guest.disk_path() == image.in_domain(dst).path()
     assert src.images() == []
+
+
+# --- much at once ---
+
+def test_disks_of_one_vm_at_the_same_time(host, drayd, domains, make_guest):
+    src, dst = domains
+    images = [make_image(src, ['RAW', 'COW']), make_image(src, ['RAW'])]
+    guest = make_guest([Disk(i.path(), i.leaf_format()) for i in images],
+                       start=0, size=16)
+    for together in (True, False):
+        jobs = []
+        for target in ('vda', 'vdb'):
+            jobs.append(drayd.call('Disk.migrate', vmID=guest.name,
+                                   disk=target, domain=dst.name))
+            if not together:
+                finish(drayd, jobs[-1]['id'])
+        for job in jobs:
+            info = finish(drayd, job['id'])
+            assert info['state'] == 'done' and not info.get('warning'), info
+        for target, image in zip(('vda', 'vdb'), images):
+            path = image.in_domain(dst).path()
+            assert guest.disk_path(target) == path
+            assert guest.disk_path(target, inactive=True) == path
+        guest.verify()
+        assert src.images() == []
+        src, dst = dst, src
+        images = [image.in_domain(src) for image in images]
+
+
+def test_two_vms_cross(drayd, domains, make_guest):
+    """One there, one back, at the same time."""
+    images = [make_image(domain, ['RAW', 'COW'], data=8 * MIB)
+              for domain in domains]
+    guests = [start(make_guest, image) for image in images]
+    jobs = [migrate(drayd, guest, domain)
+            for guest, domain in zip(guests, reversed(domains))]
+    for job in jobs:
+        info = finish(drayd, job['id'])
+        assert info['state'] == 'done' and not info.get('warning'), info
+    for guest, image, domain in zip(guests, images, reversed(domains)):
+        require_moved(guest, image, domain)
+        assert domain.images() == [image.img]
+
+
+def test_chain_of_twenty(drayd, domains, make_guest):
+    src, dst = domains
+    image = make_image(src, ['RAW'] + 19 * ['COW'], data=MIB)
+    before = hashes(image)[-1]
+    guest = start(make_guest, image)
+    info = finish(drayd, migrate(drayd, guest, dst)['id'])
+    assert info['state'] == 'done' and not info.get('warning'), info
+    moved = require_moved(guest, image, dst)
+    assert hashes(moved)[-1] == before
+    check_clean(moved)
+
+
+@pytest.mark.parametrize('chain', [['RAW'], ['RAW', 'COW']])
+def test_preallocated_stays_so(drayd, domains, make_guest, chain):
+    src, dst = domains
+    image = make_image(src, chain, preallocate=(0,))
+    guest = start(make_guest, image)
+    info = finish(drayd, migrate(drayd, guest, dst)['id'])
+    assert info['state'] == 'done' and not info.get('warning'), info
+    moved = require_moved(guest, image, dst)
+    assert moved.path(0).stat().st_blocks * 512 >= 64 * MIB
+    volume = dst.call('Volume.getInfo', imageID=image.img,
+                      volumeID=image.volumes[0])
+    assert volume['type'] == 'PREALLOCATED'

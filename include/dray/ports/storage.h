@@ -228,6 +228,11 @@ struct storage_ops {
      * format, size and backing. Refused (ERR_VOLUME_BUSY) when open in qemu,
      * and unless the volume is ILLEGAL. */
     int (*volume_reset)(void *ctx, const struct volume_id *id, struct err *err);
+    /* Takes the space that a raw PREALLOCATED volume promises and a copy made
+     * sparse; its data stays, and a VM may be writing it. Any other volume: 0.
+     * -EOPNOTSUPP where the file system cannot, ERR_NO_SPACE. */
+    int (*volume_preallocate)(void *ctx, const struct volume_id *id,
+                              struct err *err);
 
     /* Which joined domain's volume a path is (any spelling: links resolved).
      * ERR_NO_DISK when it is none of ours. */
