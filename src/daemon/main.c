@@ -15,8 +15,6 @@
 #include <dray/base/log.h>
 #include <dray/base/util.h>
 
-#define CONFIG_PATH "/etc/drayd/drayd.conf"
-
 struct options {
     const char *config_path; /* NULL: the default one, if it is there */
     bool check;
@@ -30,7 +28,7 @@ static void print_help(void)
          "Moves the disks of running virtual machines between storage "
          "domains.\n"
          "\n"
-         "  -c, --config FILE  settings (default " CONFIG_PATH ")\n"
+         "  -c, --config FILE  settings (default " DRAY_CONFIG ")\n"
          "  -f, --foreground   run without systemd, log to stderr\n"
          "      --check        read the settings, say what is wrong, exit\n"
          "  -h, --help\n"
@@ -80,7 +78,7 @@ static int read_config(const struct options *options, struct config *ret_config,
     int rc;
 
     config_defaults(ret_config);
-    rc = config_load(path ? path : CONFIG_PATH, ret_config, err);
+    rc = config_load(path ? path : DRAY_CONFIG, ret_config, err);
     if (rc == -ENOENT && !path) {
         err_clear(err);
         config_defaults(ret_config);
