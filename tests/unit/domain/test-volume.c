@@ -147,7 +147,7 @@ struct refusal {
 static void wrong_input_is_refused_by_number(void **state)
 {
     struct fixture *f = *state;
-    struct refusal cases[13];
+    struct refusal cases[15];
     fixture_make_chain(f);
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
         cases[i] =
@@ -176,6 +176,8 @@ static void wrong_input_is_refused_by_number(void **state)
     cases[12].spec = fixture_volume(IMG2, SD2, LEAF, VOLUME_COW);
     (void)str_copy(cases[12].spec.parent_img, UUID_SIZE, IMG);
     cases[12].code = ERR_UNSUPPORTED_STORAGE;
+    cases[13].spec.legality = (enum volume_legality)9;
+    cases[14].spec = fixture_volume(IMG2, SD2, SD2, VOLUME_COW);
     _cleanup_free_ char *before = fixture_list(f);
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
         assert_error(f, create(f, &cases[i].spec), cases[i].code, "");

@@ -253,6 +253,19 @@ static void refuses_impossible_numbers(void **state)
     }
 }
 
+static void reads_every_possible_refcount_width(void **state)
+{
+    (void)state;
+    for (unsigned order = 0; order <= 6; order++) {
+        unsigned char head[HEAD];
+        struct format_qcow2 qcow2;
+        struct err err = ERR_INIT;
+        overlay(head);
+        put(head + 96, order, 4);
+        assert_int_equal(format_qcow2_parse(head, HEAD, &qcow2, &err), 0);
+    }
+}
+
 static void every_truncation_is_refused_or_whole(void **state)
 {
     (void)state;
@@ -276,6 +289,7 @@ int main(void)
         cmocka_unit_test(refuses_every_unknown_feature),
         cmocka_unit_test(refuses_hostile_extensions),
         cmocka_unit_test(refuses_impossible_numbers),
+        cmocka_unit_test(reads_every_possible_refcount_width),
         cmocka_unit_test(every_truncation_is_refused_or_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -287,6 +287,17 @@ static void keeps_the_directory_to_itself(void **state)
 
 #define IN_DIR(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
+static void a_job_that_cannot_be_written_is_an_error(void **state)
+{
+    (void)state;
+    struct job job;
+    sample_job(&job);
+    job.move.vm_name[0] = '\xff';
+    assert_true(put(&job) < 0);
+    assert_true(err.message[0]);
+    assert_false(exists(SAMPLE_ID ".json"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -302,6 +313,7 @@ int main(void)
         IN_DIR(removes_what_a_crash_left_half_written),
         IN_DIR(refuses_ids_that_are_none),
         IN_DIR(keeps_the_old_record_when_the_disk_is_full),
+        IN_DIR(a_job_that_cannot_be_written_is_an_error),
         IN_DIR(keeps_the_directory_to_itself),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,6 +44,26 @@ static void brings_back_every_field(void **state)
     assert_jobs_equal(&job, &again);
 }
 
+/* What a young job has: nothing copied, no limit, no error, not ended. */
+static void brings_back_zeros(void **state)
+{
+    (void)state;
+    struct job job;
+    struct job again;
+    sample_job(&job);
+    job.limit = 0;
+    job.cancel_requested = false;
+    job.suspended = false;
+    job.progress = (struct job_progress){ .eta_s = 0, .pause_us = 0 };
+    job.error = (struct err)ERR_INIT;
+    job.warning[0] = '\0';
+    job.ended_ms = 0;
+    memset(&again, 0xa5, sizeof(again));
+    _cleanup_free_ char *text = encode(&job);
+    assert_int_equal(decode(text, &again), 0);
+    assert_jobs_equal(&job, &again);
+}
+
 static void brings_back_every_state(void **state)
 {
     (void)state;
@@ -257,6 +277,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(brings_back_every_field),
+        cmocka_unit_test(brings_back_zeros),
         cmocka_unit_test(brings_back_every_state),
         cmocka_unit_test(brings_back_the_longest_texts),
         cmocka_unit_test(refuses_a_record_cut_off_anywhere),
