@@ -245,6 +245,7 @@ static void a_mirror_that_dies_fails_the_job(void **state)
         run.before_step = mirror_dies;
         run.at_state = states[i];
         run_to_failure(&run, states[i], "No space left on device");
+        assert_int_equal(run.job.error.code, ERR_REPLICA);
     }
 }
 
@@ -305,6 +306,26 @@ static void a_pivot_that_fails_leaves_the_source(void **state)
     run_init(&run, 2);
     run.world.pivot_fails = true;
     run_to_failure(&run, JOB_PIVOTING, "pivot of disk vda");
+    assert_int_equal(run.job.error.code, ERR_CHANGE_DISK);
+}
+
+/* Somebody made a snapshot at the last moment. */
+static void writes_elsewhere(struct run *run, enum job_state state)
+{
+    if (now(run, state))
+        run->world.elsewhere = true;
+}
+
+static void a_disk_that_is_elsewhere_is_not_pivoted(void **state)
+{
+    struct run run;
+
+    (void)state;
+    run_init(&run, 2);
+    run.before_step = writes_elsewhere;
+    run.at_state = JOB_PIVOTING;
+    run_to_failure(&run, JOB_PIVOTING, "neither on the source");
+    assert_int_equal(run.job.error.code, ERR_CHANGE_DISK);
 }
 
 static void a_source_that_cannot_be_deleted_ends_as_warning(void **state)
@@ -494,6 +515,7 @@ int main(void)
         cmocka_unit_test(a_guest_faster_than_the_mirror_fails_by_verdict),
         cmocka_unit_test(without_a_limit_it_waits_for_convergence),
         cmocka_unit_test(a_pivot_that_fails_leaves_the_source),
+        cmocka_unit_test(a_disk_that_is_elsewhere_is_not_pivoted),
         cmocka_unit_test(a_source_that_cannot_be_deleted_ends_as_warning),
         cmocka_unit_test(a_destination_that_cannot_be_deleted_ends_as_warning),
         cmocka_unit_test(a_busy_destination_is_deleted_later),
