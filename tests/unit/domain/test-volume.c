@@ -186,6 +186,21 @@ static void wrong_input_is_refused_by_number(void **state)
     assert_int_equal(fake_leases_held(f->leases), 0);
 }
 
+/* The guest sees the file's size, whatever the record says. */
+static void a_child_is_as_large_as_its_parents_file(void **state)
+{
+    struct fixture *f = *state;
+    struct volume_create spec = fixture_volume(IMG, BASE, NULL, VOLUME_RAW);
+    struct volume_info info;
+    fixture_create(f, &spec);
+    fixture_info(f, IMG, BASE, &info);
+    assert_int_equal(truncate(info.path, 2 * MIB), 0);
+    spec = fixture_volume(IMG, MID, BASE, VOLUME_COW);
+    assert_error(f, create(f, &spec), ERR_VALUE, "less than its parent's");
+    spec.capacity = 2 * MIB;
+    fixture_create(f, &spec);
+}
+
 static void a_volume_is_made_once(void **state)
 {
     struct fixture *f = *state;
@@ -401,6 +416,7 @@ int main(void)
         TEST(a_snapshot_makes_its_parent_internal),
         TEST(a_clone_has_the_role_it_is_given),
         TEST(wrong_input_is_refused_by_number),
+        TEST(a_child_is_as_large_as_its_parents_file),
         TEST(a_volume_is_made_once),
         TEST(nothing_is_based_on_an_illegal_volume),
         TEST(a_record_that_does_not_fit_is_refused),

@@ -2,10 +2,12 @@
  *
  * JSON-RPC 2.0 to the letter: what goes in over the socket and what comes out.
  */
+#include "../../../src/rpc/envelope.h"
 #include "harness.h"
 
 #include <dray/base/codes.h>
 #include <dray/base/util.h>
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -160,6 +162,26 @@ static void errors_say_cause_phase_and_next_step(void **state)
     json_object_put(value);
 }
 
+static void check_message(const char *message, const char *shown)
+{
+    struct err err = ERR_INIT;
+    struct json_object *error = NULL, *text = NULL;
+    (void)err_set(&err, -EIO, "x");
+    (void)str_copy(err.message, sizeof(err.message), message);
+    struct json_object *answer = envelope_error(NULL, &err, NULL, NULL);
+    assert_true(json_object_object_get_ex(answer, "error", &error));
+    assert_true(json_object_object_get_ex(error, "message", &text));
+    assert_string_equal(json_object_get_string(text), shown);
+    json_object_put(answer);
+}
+
+static void only_utf_8_goes_out(void **state)
+{
+    (void)state;
+    check_message("caf\xc3\xa9", "caf\xc3\xa9");
+    check_message("caf\xe9 1", "caf? 1");
+}
+
 /* Members of the answer to a batch: how many, how many of them errors. */
 static void check_batch(struct harness *h, const char *request, size_t n,
                         size_t errors)
@@ -235,6 +257,7 @@ int main(void)
         cmocka_unit_test(answers_exactly),
         cmocka_unit_test(answers_the_same_when_split_at_every_byte),
         cmocka_unit_test(refuses_with_code_and_id),
+        cmocka_unit_test(only_utf_8_goes_out),
         cmocka_unit_test(errors_say_cause_phase_and_next_step),
         cmocka_unit_test(answers_invalid_members_of_a_batch_one_by_one),
         cmocka_unit_test(limits_a_batch),
