@@ -7,6 +7,10 @@
  */
 #include "migration.h"
 
+enum {
+    SUSPEND_PATIENCE_MS = 1000
+};
+
 static int64_t now_us(const struct migration *m)
 {
     return PORT(&m->ports, clock, now_us);
@@ -96,8 +100,9 @@ enum job_outcome guest_hold(struct migration *m)
         m->durable = migration_record(m);
     } else if (!paused &&
                PORT(&m->ports, hypervisor, vm_suspend, m->job.move.vm, &err)) {
+        /* If it just died, the pivot's next look says so. */
         (void)err_wrap(&err, "suspend the VM for the pivot");
-        return migration_doubt(m, &err, 0);
+        return migration_doubt(m, &err, SUSPEND_PATIENCE_MS);
     }
     m->still = true;
     return JOB_OK;

@@ -162,5 +162,5 @@ enum job_outcome act_sync(struct migration *m)
         (void)err_wrap(&err, "copy volume %s", to.id.vol);
         return migration_storage_failed(m, &err);
     }
-    return migration_again(m, POLL_MS);
+    return migration_again(m, POLL_MS / 10); /* small layers take no longer */
 }
