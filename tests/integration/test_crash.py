@@ -140,3 +140,19 @@ def test_libvirtd_goes_away(host, drayd, domains,
         info = finish(drayd, job['id'], Watch(guest))
         image, src, dst = settle(host, guest, image, src, dst, info)
     assert [vm['vmName'] for vm in drayd.call('VM.list')] == [guest.name]
+
+
+def test_killed_while_it_undoes(host, drayd, domains, make_guest):
+    src, dst = domains
+    image = make_image(src, ['RAW', 'COW'], data=16 * MIB)
+    guest = start(make_guest, image)
+    for pause in (0, 0.005, 0.02, 0.05):
+        job = migrate(drayd, guest, dst, limit=4 * MIB)
+        time.sleep(0.5)
+        drayd.call('Job.cancel', jobID=job['id'])
+        time.sleep(pause)
+        drayd.kill()
+        adopted(drayd, job['id'])
+        info = finish(drayd, job['id'], Watch(guest))
+        assert info['state'] == 'cancelled' or pause == 0, info
+        image, src, dst = settle(host, guest, image, src, dst, info)
