@@ -96,10 +96,25 @@ enum job_outcome migration_doubt(struct migration *m, const struct err *err,
     return outcome == JOB_FAIL ? migration_fail(m, err) : outcome;
 }
 
+/* A storage that went away fails whatever was being done there, in many words.
+ * Then the domain is the thing to name. */
+static void name_cause(const struct migration *m, struct err *err)
+{
+    struct err cause = ERR_INIT;
+    struct domain_info info;
+
+    if (PORT(&m->ports, storage, domain_info, m->job.move.dst_sd, &info,
+             &cause))
+        *err = cause;
+}
+
 enum job_outcome migration_storage_failed(struct migration *m,
                                           const struct err *err)
 {
-    return migration_doubt(m, err, m->adopted ? ADOPT_PATIENCE_MS : 0);
+    struct err named = *err;
+
+    name_cause(m, &named);
+    return migration_doubt(m, &named, m->adopted ? ADOPT_PATIENCE_MS : 0);
 }
 
 void migration_warn(struct migration *m, const char *format, ...)

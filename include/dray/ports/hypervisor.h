@@ -13,11 +13,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 enum {
     VM_NAME_SIZE = 256,
     DISK_TARGET_SIZE = 32, /* "vda" */
 };
+
+/* A "path" below is a place: an absolute path of a file or block device, or for
+ * a network disk a URI in one spelling, whoever named it:
+ *   nbd+unix:///EXPORT?socket=PATH   nbd://HOST:PORT/EXPORT
+ *   PROTOCOL[+TRANSPORT]://HOST[:PORT]/NAME    (the others that qemu opens) */
 
 enum vm_state {
     VM_SHUTOFF,
@@ -59,15 +65,27 @@ struct vm_disk {
 struct vm_mirror_spec {
     char vm[UUID_SIZE];
     char target[DISK_TARGET_SIZE];
-    char path[PATH_MAX];   /* existing, freshly made destination leaf */
-    const char *format;    /* raw, qcow2 */
-    bool shallow;          /* the destination has a backing chain */
+    char path[PATH_MAX]; /* existing, freshly made destination leaf; or place */
+    uint64_t capacity;   /* the disk's. Of a larger raw block device only that
+                            much is used; 0: as large as it is */
+    const char *format;  /* raw, qcow2 */
+    bool shallow;        /* the destination has a backing chain */
     uint64_t bytes_per_s;  /* 0: no limit */
     uint64_t buffer_bytes; /* 0: qemu's default */
 };
 
+enum vm_job_kind {
+    VM_JOB_NONE,
+    VM_JOB_COPY,
+    VM_JOB_COMMIT,        /* of an internal layer; ends by itself */
+    VM_JOB_ACTIVE_COMMIT, /* of the leaf; ends with a pivot to the base */
+    VM_JOB_OTHER,
+};
+
+/* Of the one block job that a disk can have. */
 struct vm_mirror_info {
-    bool job; /* a copy job runs */
+    bool job; /* a copy job runs: kind == VM_JOB_COPY */
+    enum vm_job_kind kind;
     bool ready;
     uint64_t done;  /* bytes copied */
     uint64_t total; /* bytes to be copied; grows with the guest's writes */
@@ -80,6 +98,41 @@ struct vm_disk_truth {
     char qemu_path[PATH_MAX];       /* what qemu writes to, from query-block */
     char persistent_path[PATH_MAX]; /* inactive XML; empty: not persistent */
 };
+
+/* The file that a disk's next layer is in: a qcow2 made for it, whose backing
+ * file is the leaf of now. */
+struct vm_overlay {
+    char target[DISK_TARGET_SIZE];
+    char path[PATH_MAX];
+};
+
+struct vm_commit_spec {
+    char vm[UUID_SIZE];
+    char target[DISK_TARGET_SIZE];
+    char base_path[PATH_MAX]; /* gets the data */
+    char top_path[PATH_MAX];  /* down from here; the leaf: an active commit */
+    uint64_t bytes_per_s;     /* 0: no limit */
+};
+
+/* What qemu counted since the VM started. */
+struct vm_disk_io {
+    uint64_t reads, writes;     /* requests that ended */
+    uint64_t read_us, write_us; /* their times added up */
+    uint64_t write_bytes;
+};
+
+/* Layers of a disk as qemu has them open, leaf first. The caller frees. */
+struct vm_layers {
+    size_t n;
+    char (*paths)[PATH_MAX];
+};
+
+static inline void vm_layers_deinit(struct vm_layers *layers)
+{
+    free(layers->paths);
+    layers->paths = NULL;
+    layers->n = 0;
+}
 
 /* Something about this VM changed (a hint, never a proof). Called on libvirt's
  * event thread: only post it elsewhere. @vm is NULL after a reconnect. */
@@ -104,6 +157,8 @@ struct hypervisor_ops {
 
     int (*mirror_start)(void *ctx, const struct vm_mirror_spec *spec,
                         struct err *err);
+    /* Of whatever block job the disk has; so are limit, abort, pivot, failure:
+     * a copy and a commit end alike. */
     int (*mirror_info)(void *ctx, const char *vm, const char *target,
                        struct vm_mirror_info *ret_info, struct err *err);
     int (*mirror_limit)(void *ctx, const char *vm, const char *target,
@@ -134,6 +189,23 @@ struct hypervisor_ops {
     void (*set_hint)(void *ctx, hypervisor_hint_fn fn, void *arg);
     /* 0 or -ENOTCONN. Never blocks. */
     int (*connected)(void *ctx);
+
+    /* From one instant on each of these disks of the VM is written to its
+     * overlay, and its leaf of before is frozen; all of them or none. With
+     * @quiesce the guest's file systems are frozen meanwhile (its agent must
+     * answer). ERR_SNAPSHOT. */
+    int (*snapshot)(void *ctx, const char *vm,
+                    const struct vm_overlay *overlays, size_t n, bool quiesce,
+                    struct err *err);
+    /* Starts to commit; mirror_info() tells how it stands. ERR_MERGE;
+     * ERR_DISK_BUSY when the disk has a job. */
+    int (*commit_start)(void *ctx, const struct vm_commit_spec *spec,
+                        struct err *err);
+    /* From qemu's own graph. */
+    int (*disk_layers)(void *ctx, const char *vm, const char *target,
+                       struct vm_layers *ret_layers, struct err *err);
+    int (*disk_io)(void *ctx, const char *vm, const char *target,
+                   struct vm_disk_io *ret_io, struct err *err);
 };
 
 struct hypervisor_port {

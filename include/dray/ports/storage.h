@@ -163,6 +163,35 @@ static inline void uuid_list_deinit(struct uuid_list *list)
     list->n = 0;
 }
 
+/* As qemu-img measures it: bytes of a file that holds the volume. */
+struct volume_measure {
+    uint64_t required;
+    uint64_t fully_allocated;
+    uint64_t bitmaps; /* 0: none, or a format without */
+};
+
+/* As qemu-img sees the volume; formats come from our record. */
+struct volume_qemu_info {
+    enum volume_format format;
+    uint64_t virtual_size;
+    uint64_t cluster_size; /* 0: raw */
+    char backing_file[PATH_MAX];
+    char compat[8]; /* "1.1"; empty: raw */
+    size_t n_bitmaps;
+    char (*bitmaps)[UUID_SIZE * 4]; /* their names; the caller frees */
+};
+
+/* Something outside all domains: file, block device, or URI. */
+struct outside_info {
+    bool exists;
+    bool block;          /* a block device */
+    bool network;        /* a URI */
+    uint64_t bytes;      /* size of its contents (st_size, of the device) */
+    uint64_t true_bytes; /* allocated; bytes where that is not known */
+    uint64_t free_bytes; /* of the file system it is, or would be, in;
+                            UINT64_MAX: not known */
+};
+
 struct storage_ops {
     /* --- domains --- */
     int (*domain_create)(void *ctx, const struct domain_create *spec,
@@ -233,6 +262,50 @@ struct storage_ops {
      * -EOPNOTSUPP where the file system cannot, ERR_NO_SPACE. */
     int (*volume_preallocate)(void *ctx, const struct volume_id *id,
                               struct err *err);
+
+    /* Makes it at least @bytes (rounded up to 4096) large: VDSM's extendSize.
+     * COW: 0, nothing to do. Shared ERR_VOLUME_NOT_WRITABLE; smaller than it
+     * is: ERR_VOLUME_RESIZE. */
+    int (*volume_extend)(void *ctx, const struct volume_id *id, uint64_t bytes,
+                         struct err *err);
+    /* @base NULL: the whole chain; "" : this layer alone; else down to that
+     * direct parent (another: ERR_UNSUPPORTED_STORAGE). */
+    int (*volume_measure)(void *ctx, const struct volume_id *id,
+                          enum volume_format format, const char *base,
+                          struct volume_measure *ret_measure, struct err *err);
+    int (*volume_qemu_info)(void *ctx, const struct volume_id *id,
+                            struct volume_qemu_info *ret_info, struct err *err);
+    /* The image's records become what the chain really is: @vols, base first.
+     * A leaf of the records that is not in it becomes ILLEGAL; over missing
+     * internal volumes their child gets the volume below as its parent; the new
+     * leaf gets role LEAF, is LEGAL, and has the old leaf's capacity if that is
+     * larger. Nothing is deleted. ERR_IMAGE_CHAIN when @vols is no part of the
+     * image, in order. */
+    int (*image_sync_chain)(void *ctx, const char *sd, const char *img,
+                            const struct uuid_list *vols, struct err *err);
+    /* The qcow2 headers' chain of @leaf, base first (no VM may run on it).
+     * ERR_IMAGE_CHAIN when a header names what the image does not have. */
+    int (*image_header_chain)(void *ctx, const char *sd, const char *img,
+                              const char *leaf, struct uuid_list *ret_vols,
+                              struct err *err);
+    /* volume_create() of a list, base first, under one SDM lease. Those that
+     * exist and are what is asked for (format, capacity, legality, parent) are
+     * fine; another in the way: ERR_VOLUME_EXISTS. */
+    int (*volumes_create)(void *ctx, const struct volume_create *specs,
+                          size_t n, struct err *err);
+
+    /* --- outside of domains --- */
+    /* @place: absolute path or URI. Not there: 0, with exists false. */
+    int (*outside_info)(void *ctx, const char *place, enum volume_format format,
+                        struct outside_info *ret, struct err *err);
+    /* Makes a file (which must not be there, or be empty), or formats a block
+     * device with qcow2; does nothing for a raw device or a raw URI. Another
+     * file in the way: ERR_VOLUME_EXISTS; qcow2 at a URI: ERR_UNSUPPORTED. */
+    int (*outside_create)(void *ctx, const char *place,
+                          enum volume_format format, uint64_t capacity,
+                          struct err *err);
+    /* Unlinks a file that outside_create() made for us; anything else: 0. */
+    int (*outside_remove)(void *ctx, const char *place, struct err *err);
 
     /* Which joined domain's volume a path is (any spelling: links resolved).
      * ERR_NO_DISK when it is none of ours. */
