@@ -82,6 +82,9 @@ bool migration_libvirt_is_away(const struct migration *m,
  * storage may still be on its way. */
 enum job_outcome migration_storage_failed(struct migration *m,
                                           const struct err *err);
+/* A storage that went away fails whatever was being done there, in many words:
+ * then @err becomes the one that names the domain. */
+void migration_name_cause(const struct migration *m, struct err *err);
 /* Adds to the job's warning. */
 void migration_warn(struct migration *m, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -96,9 +96,7 @@ enum job_outcome migration_doubt(struct migration *m, const struct err *err,
     return outcome == JOB_FAIL ? migration_fail(m, err) : outcome;
 }
 
-/* A storage that went away fails whatever was being done there, in many words.
- * Then the domain is the thing to name. */
-static void name_cause(const struct migration *m, struct err *err)
+void migration_name_cause(const struct migration *m, struct err *err)
 {
     struct err cause = ERR_INIT;
     struct domain_info info;
@@ -113,7 +111,7 @@ enum job_outcome migration_storage_failed(struct migration *m,
 {
     struct err named = *err;
 
-    name_cause(m, &named);
+    migration_name_cause(m, &named);
     return migration_doubt(m, &named, m->adopted ? ADOPT_PATIENCE_MS : 0);
 }
 

@@ -106,7 +106,8 @@ static enum job_outcome copy_finished(struct migration *m,
         (void)err_set(err, progress->result, "the copy ended with error %d",
                       -progress->result); /* unless poll() said more */
         (void)err_wrap(err, "copy volume %s", from->id.vol);
-        return migration_storage_failed(m, err);
+        migration_name_cause(m, err);
+        return migration_fail(m, err);
     }
     if (PORT(&m->ports, storage, volume_set_legality, &id, VOLUME_LEGAL, err))
         return migration_storage_failed(m, err);
