@@ -15,23 +15,44 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum job_kind {
-    JOB_DISK_MIGRATE
+enum {
+    JOB_DISKS_MAX = 8,    /* of one job */
+    JOB_PATH_SIZE = 1024, /* of a file or URI in a job */
 };
 
-/* Disk.migrate, strategy mirror. Authoritative copy: the source up to and
- * including JOB_PIVOTING unless qemu itself has the destination open; the
- * destination from JOB_PIVOTED on. */
+enum job_kind {
+    JOB_DISK_MIGRATE, /* Disk.migrate: the whole move of running disks */
+    JOB_REPLICATE,    /* VM.diskReplicateStart .. Finish */
+    JOB_SNAPSHOT,     /* VM.snapshot */
+    JOB_MERGE,        /* VM.merge: a layer into the one below */
+    JOB_CLONE,        /* Image.cloneStructure */
+    JOB_SYNC,         /* Image.syncData */
+    JOB_COPY,         /* Image.copy */
+    JOB_MOVE,         /* Image.move */
+    JOB_KIND_COUNT,
+};
+
+/* Which copy is right. Moves: the source's up to and including JOB_PIVOTING and
+ * JOB_RETURNING, unless qemu itself has the destination open; the destination's
+ * from JOB_PIVOTED on. Folds (an overlay goes into the layer below): the
+ * overlay's chain up to and including JOB_FOLDING, unless qemu itself has the
+ * lower layer open; from JOB_FOLDED on the chain without the overlay. */
 enum job_state {
     JOB_PLANNED,    /* checked; nothing touched */
-    JOB_PREPARING,  /* makes the image's structure on the destination */
-    JOB_STARTING,   /* starts the mirror of the leaf */
-    JOB_SYNCING,    /* copies the internal volumes while the mirror runs */
-    JOB_CONVERGING, /* waits until the mirror is ready */
+    JOB_PREPARING,  /* makes the structure: on the destination, the overlays */
+    JOB_FREEZING,   /* the VM goes on writing to the overlays */
+    JOB_SYNCING,    /* copies the frozen volumes */
+    JOB_VERIFYING,  /* compares them with their copies */
+    JOB_STARTING,   /* starts the mirrors of what the VM writes to */
+    JOB_CONVERGING, /* waits until the mirrors are ready */
     JOB_PIVOTING,   /* suspends the VM, pivots, reads back qemu's graph */
+    JOB_RETURNING,  /* one disk of several failed: brings the others back */
     JOB_PIVOTED,    /* resumes the VM, settles definitions and metadata */
+    JOB_COMMITTING, /* commits the overlays into the layers below */
+    JOB_FOLDING,    /* suspends the VM, pivots to the layers below */
+    JOB_FOLDED,     /* resumes the VM, settles, deletes the overlays */
     JOB_RELEASING,  /* deletes the source, or keeps it */
-    JOB_ABORTING,   /* resumes the VM if we suspended it, ends the mirror */
+    JOB_ABORTING,   /* resumes the VM if we suspended it, ends block jobs */
     JOB_REMOVING,   /* deletes the destination */
     JOB_DONE,
     JOB_FAILED,
@@ -49,19 +70,33 @@ enum job_outcome {
     JOB_OUTCOME_COUNT,
 };
 
-struct job_disk_move {
-    char vm[UUID_SIZE];
-    char vm_name[256];
-    char target[32]; /* "vda" */
+enum job_strategy {
+    JOB_MIRROR,     /* the leaf is mirrored */
+    JOB_BY_SNAPSHOT /* the leaf is frozen and copied, its overlay mirrored */
+};
+
+enum job_scope { /* of JOB_SYNC: VDSM's ALL, INTERNAL, LEAF */
+    JOB_ALL,
+    JOB_INTERNAL,
+    JOB_LEAF
+};
+
+/* One disk: an image that goes from one place to another. A place is a domain
+ * (its UUID), or outside of all domains: then the UUID is empty and the path
+ * says all. */
+struct job_disk {
+    char target[32]; /* "vda"; empty: no VM */
     char src_sd[UUID_SIZE];
     char dst_sd[UUID_SIZE];
-    char img[UUID_SIZE];
+    char img[UUID_SIZE]; /* where it is in a domain, on both sides */
     char leaf[UUID_SIZE];
-    bool convert;  /* base_cow says the destination's base format */
-    bool base_cow; /* true: COW, false: RAW */
-    bool keep_source;
-    char src_path[4096]; /* leaf as the VM had it */
-    char dst_path[4096]; /* leaf on the destination; set in JOB_PREPARING */
+    char overlay[UUID_SIZE]; /* layer above the leaf; empty: none */
+    bool convert;            /* base_cow says the destination's base format */
+    bool base_cow;           /* true: COW, false: RAW */
+    bool dst_made;           /* a file outside that is ours to delete */
+    uint64_t capacity;       /* bytes */
+    char src_path[JOB_PATH_SIZE]; /* the leaf, as the VM had it */
+    char dst_path[JOB_PATH_SIZE]; /* the leaf there; set in JOB_PREPARING */
 };
 
 struct job_progress {
@@ -70,16 +105,32 @@ struct job_progress {
     uint64_t rate;    /* bytes/s, smoothed */
     int64_t eta_s;    /* -1: not known */
     int64_t pause_us; /* the guest's pause at the pivot; -1: none yet */
+    /* What a write of the guest took on average, as qemu counts, before and
+     * during the job; -1: it wrote nothing, or there is no VM. */
+    int64_t quiet_write_us;
+    int64_t write_us;
 };
 
 struct job {
     char id[UUID_SIZE];
     enum job_kind kind;
     enum job_state state;
-    struct job_disk_move move;
+    enum job_strategy strategy;
+    char vm[UUID_SIZE]; /* empty: none */
+    char vm_name[256];
+    size_t n_disks;
+    struct job_disk disks[JOB_DISKS_MAX];
+    bool keep_source;
+    bool verify;     /* compare before the pivot, or before a deletion */
+    bool fast;       /* the guest's latency counts less than our speed */
+    bool quiesce;    /* JOB_SNAPSHOT: with the guest's file systems frozen */
+    bool delete_top; /* JOB_MERGE */
+    enum job_scope scope;
     uint64_t limit; /* bytes/s, 0: none */
     bool cancel_requested;
-    bool suspended; /* we are about to suspend, or have suspended */
+    bool finish_requested; /* JOB_REPLICATE: may pivot */
+    bool undo;             /* on the way back */
+    bool suspended;        /* we are about to suspend, or have suspended */
     struct job_progress progress;
     enum job_state failed_in; /* phase of the error; valid with error.rc */
     struct err error;         /* why it fails or failed; rc 0: no error */
@@ -89,34 +140,43 @@ struct job {
     int64_t ended_ms; /* 0: not yet */
 };
 
-/* A new record in JOB_PLANNED. */
-void job_init(struct job *ret_job, const char *id,
-              const struct job_disk_move *move, uint64_t limit,
+/* A new record in JOB_PLANNED, without disks. */
+void job_init(struct job *ret_job, const char *id, enum job_kind kind,
               int64_t wall_ms);
 
-/* The table: what follows when @state's act came to @outcome. JOB_FAIL and
- * JOB_CANCEL give the undo path where the state has one; from JOB_PIVOTED on
- * both mean "again" (the destination is the only right copy: forward only).
- * JOB_REMOVING with JOB_OK gives JOB_FAILED: see job_end_of_undo(). */
-enum job_state job_next(enum job_state state, enum job_outcome outcome);
-
-/* The state in which a job that JOB_REMOVING finished undoing ends: cancelled
- * when nothing but the request to cancel ended it. */
-enum job_state job_end_of_undo(const struct job *job);
+/* The table: what follows when the act of @job's state came to @outcome. States
+ * that this job has no use for are passed over. JOB_FAIL and JOB_CANCEL give
+ * the undo path where the state has one; from JOB_PIVOTED on both mean "again"
+ * (the destination is the only right copy: forward only). */
+enum job_state job_next(const struct job *job, enum job_outcome outcome);
 
 bool job_is_terminal(enum job_state state);
-/* A cancel in this state leaves the VM on the source (true while it is being
- * undone already: a repeated cancel is no error). */
-bool job_can_cancel(enum job_state state);
+/* Whether the state is on the way back only. */
+bool job_is_undo(enum job_state state);
+/* A cancel now leaves the VM on the source (true while it is being undone
+ * already: a repeated cancel is no error). */
+bool job_can_cancel(const struct job *job);
 /* Same intent: a repeated request with this record is the same job. Compares
- * what was asked (VM, image, destination, format, fate of the source), not what
- * it was resolved to: after the move the source's path is another one. */
+ * what was asked (VM, images, destinations, format, fate of the source), not
+ * what it was resolved to: after the move the source's path is another one. */
 bool job_same_request(const struct job *a, const struct job *b);
+/* The disk of @job that is @img, NULL if none. */
+const struct job_disk *job_disk_of_image(const struct job *job,
+                                         const char *img);
+
+/* The destination or the source is one file, whatever chain the other has. */
+static inline bool job_disk_is_flat(const struct job_disk *disk)
+{
+    return !disk->src_sd[0] || !disk->dst_sd[0];
+}
 
 const char *job_state_name(enum job_state state); /* "preparing", ... */
 /* 0 or -EINVAL. */
 int job_state_parse(const char *name, enum job_state *ret_state);
-const char *job_kind_name(enum job_kind kind); /* "disk_migrate" */
+const char *job_kind_name(enum job_kind kind); /* "disk_migrate", ... */
+int job_kind_parse(const char *name, enum job_kind *ret_kind);
+const char *job_strategy_name(enum job_strategy strategy);
+const char *job_scope_name(enum job_scope scope); /* ALL, INTERNAL, LEAF */
 /* VDSM's word for Host.getJobs: pending, running, aborting, aborted, done,
  * failed. */
 const char *job_vdsm_status(const struct job *job);

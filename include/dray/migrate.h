@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The use case "move a running VM's disk to another domain": plan it, run it
- * as a job step by step, recover it. Knows the outside only through ports.
+ * The use cases that take long: moving disks of a running VM, and the steps of
+ * that one by one (replicate, snapshot, merge, clone, sync, copy, move). Each
+ * runs as a job step by step, and is recovered. Knows the outside only through
+ * ports.
  *
  * migration_step() is the engine: one bounded act on a worker. The job table
  * (migrate_jobs) lives on the owner loop, hands steps to workers, and answers
@@ -25,20 +27,30 @@ struct migrate_ports {
     struct copier_port copier;
     struct journal_port journal;
     struct clock_port clock;
-    uint64_t buffer_bytes;     /* mirror's buf-size */
+    uint64_t buffer_bytes;     /* mirror's buf-size, unless it is to be fast */
     unsigned converge_limit_s; /* 0: wait for ever */
 };
 
 /* --- plan ------------------------------------------------------------- */
 
+struct migrate_wish {
+    char disk[JOB_PATH_SIZE]; /* target ("vda"), image UUID, or source path */
+    /* Domain (name or UUID), or outside of all: an absolute path, or a URI. */
+    char to[JOB_PATH_SIZE];
+    bool convert; /* destination's base format is given: */
+    bool base_cow;
+};
+
 struct migrate_request {
     char vm[256];           /* name or UUID */
-    char disk[4096];        /* target ("vda"), image UUID, or source path */
-    char domain[256];       /* destination: name or UUID */
     char job_id[UUID_SIZE]; /* empty: we make one */
-    bool convert;           /* destination's base format is given: */
-    bool base_cow;
+    size_t n_wishes;
+    struct migrate_wish wishes[JOB_DISKS_MAX];
+    bool choose; /* the caller chooses the strategy: */
+    enum job_strategy strategy;
     bool keep_source;
+    bool verify;
+    bool fast;
     uint64_t limit; /* bytes/s, 0: none */
 };
 
@@ -46,15 +58,23 @@ enum {
     PLAN_OBSTACLES_MAX = 16
 };
 
-struct migrate_plan {
-    struct job_disk_move move; /* resolved; valid when no obstacle says so */
-    size_t n_obstacles;        /* 0: can be done */
-    struct err obstacles[PLAN_OBSTACLES_MAX];
+struct migrate_plan_disk {
     size_t chain_n;
     uint64_t bytes; /* to move: allocated, measured */
-    struct domain_stats src, dst;
-    uint64_t required;  /* space needed on the destination */
+    uint64_t leaf_bytes;
+    struct domain_stats src, dst; /* zeros: outside, and not known */
+    uint64_t required;            /* space needed on the destination */
+    enum copy_mover mover;        /* how frozen volumes would be copied */
+};
+
+struct migrate_plan {
+    struct job job;     /* resolved; valid when no obstacle says so */
+    size_t n_obstacles; /* 0: can be done */
+    struct err obstacles[PLAN_OBSTACLES_MAX];
+    struct migrate_plan_disk disks[JOB_DISKS_MAX];
+    uint64_t bytes;     /* of all disks */
     int64_t expected_s; /* from the rate of late, or a guess of 200 MiB/s */
+    char why[256];      /* this strategy */
 };
 
 /* Fails only when the request cannot be understood at all (unknown VM, disk,
@@ -76,6 +96,7 @@ const struct job *migration_job(const struct migration *migration);
 /* What others may change while it runs; read at the start of each step. */
 struct migration_orders {
     bool cancel;
+    bool finish; /* JOB_REPLICATE */
     uint64_t limit;
 };
 
@@ -123,6 +144,9 @@ int migrate_jobs_cancel(struct migrate_jobs *jobs, const char *id,
                         struct err *err);
 int migrate_jobs_limit(struct migrate_jobs *jobs, const char *id,
                        uint64_t bytes_per_s, struct err *err);
+/* JOB_REPLICATE: pivot when it is ready. Repeatable. */
+int migrate_jobs_finish(struct migrate_jobs *jobs, const char *id,
+                        struct err *err);
 /* Forgets an ended job. ERR_JOB_NOT_DONE. */
 int migrate_jobs_delete(struct migrate_jobs *jobs, const char *id,
                         struct err *err);

@@ -29,6 +29,11 @@ uint64_t params_number(const struct params *params, const char *name);
 bool params_flag(const struct params *params, const char *name);
 const struct uuid_list *params_uuids(const struct params *params,
                                      const char *name);
+/* PARAM_OBJECT (one) and PARAM_OBJECTS: how many there are, and the @i'th, which
+ * is read like a request's params. */
+size_t params_count(const struct params *params, const char *name);
+const struct params *params_item(const struct params *params, const char *name,
+                                 size_t i);
 /* params_text() of a parameter that this verb may not have at all. */
 const char *params_text_if_any(const struct params *params, const char *name);
 

@@ -31,6 +31,9 @@ enum param_type {
     PARAM_UINT,
     PARAM_BOOL,
     PARAM_WORD, /* one of param_spec.words */
+    PARAM_PLACE,   /* name or UUID of a domain, absolute path, or URI */
+    PARAM_OBJECT,  /* with param_spec.members, each checked like a parameter */
+    PARAM_OBJECTS, /* an array of min to max of them */
 };
 
 struct param_spec {
@@ -43,6 +46,9 @@ struct param_spec {
     bool blank;         /* the all-zero UUID is a value too */
     uint64_t min, max;  /* of numbers and sizes */
     const char *const *words;
+    const struct param_spec *members; /* of objects */
+    size_t n_members;
+    bool open; /* objects may have members that we do not know: ignored */
 };
 
 /* Outcomes of verb.before; verb.after may come to VERB_LATER too. */

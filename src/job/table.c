@@ -1,87 +1,159 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The state table of a disk migration as data, and the questions that are
- * answered from it. Whoever adds a state adds its row here: job_next(), the
- * predicates and the crash tests, which walk the table, follow from it.
+ * The state tables as data, one per kind of job, and the questions that are
+ * answered from them. Whoever adds a kind adds its table here: job_next(), the
+ * predicates and the crash tests, which walk the tables, follow from it.
  *
- * The rule behind the columns: up to and including JOB_PIVOTING the source is
- * the right copy, so failure and cancel lead to the undo states; from
- * JOB_PIVOTED on the destination is, so nothing leads back. JOB_LANDED is the
- * way over: an undo that finds qemu on the destination must not go on.
+ * The rule behind the columns: as long as the source is the right copy, failure
+ * and cancel lead to the undo states; from JOB_PIVOTED on the destination is,
+ * so nothing leads back. JOB_LANDED is the way over: an undo that finds qemu on
+ * the destination must not go on.
  */
 #include <dray/job.h>
 
 #include <assert.h>
 #include <string.h>
 
-/* What follows on each outcome; JOB_AGAIN is always the state itself. */
+/* What follows on each outcome; JOB_AGAIN is always the state itself. A row
+ * that is not there means that the kind has no such state. JOB_FAILED stands
+ * for the end of an undo. */
 struct job_row {
+    bool there;
     enum job_state ok, fail, cancel, landed;
-    bool can_cancel;
-    const char *vdsm_status;
 };
 
 /* clang-format off */
-static const struct job_row rows[JOB_STATE_COUNT] = {
-    /* state:           ok, fail, cancel,
-                         landed, can cancel, VDSM's word */
-    [JOB_PLANNED] =    { JOB_PREPARING, JOB_FAILED, JOB_CANCELLED,
-                         JOB_PLANNED, true, "pending" },
-    [JOB_PREPARING] =  { JOB_STARTING, JOB_REMOVING, JOB_REMOVING,
-                         JOB_PREPARING, true, "running" },
-    [JOB_STARTING] =   { JOB_SYNCING, JOB_ABORTING, JOB_ABORTING,
-                         JOB_PIVOTED, true, "running" },
-    [JOB_SYNCING] =    { JOB_CONVERGING, JOB_ABORTING, JOB_ABORTING,
-                         JOB_PIVOTED, true, "running" },
-    [JOB_CONVERGING] = { JOB_PIVOTING, JOB_ABORTING, JOB_ABORTING,
-                         JOB_PIVOTED, true, "running" },
-    [JOB_PIVOTING] =   { JOB_PIVOTED, JOB_ABORTING, JOB_ABORTING,
-                         JOB_PIVOTED, true, "running" },
-    [JOB_PIVOTED] =    { JOB_RELEASING, JOB_PIVOTED, JOB_PIVOTED,
-                         JOB_PIVOTED, false, "running" },
-    [JOB_RELEASING] =  { JOB_DONE, JOB_RELEASING, JOB_RELEASING,
-                         JOB_RELEASING, false, "running" },
-    [JOB_ABORTING] =   { JOB_REMOVING, JOB_ABORTING, JOB_ABORTING,
-                         JOB_PIVOTED, true, "aborting" },
-    [JOB_REMOVING] =   { JOB_FAILED, JOB_REMOVING, JOB_REMOVING,
-                         JOB_PIVOTED, true, "aborting" },
-    [JOB_DONE] =       { JOB_DONE, JOB_DONE, JOB_DONE,
-                         JOB_DONE, false, "done" },
-    [JOB_FAILED] =     { JOB_FAILED, JOB_FAILED, JOB_FAILED,
-                         JOB_FAILED, false, "failed" },
-    [JOB_CANCELLED] =  { JOB_CANCELLED, JOB_CANCELLED, JOB_CANCELLED,
-                         JOB_CANCELLED, false, "aborted" },
+#define ROW(ok, fail, cancel, landed) { true, ok, fail, cancel, landed }
+#define FORWARD(state, ok) [state] = ROW(ok, state, state, state)
+#define UNDOES(state, ok, undo) [state] = ROW(ok, undo, undo, state)
+#define MIRRORS(state, ok, undo) [state] = ROW(ok, undo, undo, JOB_PIVOTED)
+#define GOES_BACK(state, ok) [state] = ROW(ok, state, state, JOB_PIVOTED)
+
+static const struct job_row tables[JOB_KIND_COUNT][JOB_STATE_COUNT] = {
+    [JOB_DISK_MIGRATE] = {
+        UNDOES(JOB_PLANNED, JOB_PREPARING, JOB_FAILED),
+        UNDOES(JOB_PREPARING, JOB_FREEZING, JOB_REMOVING),
+        UNDOES(JOB_FREEZING, JOB_SYNCING, JOB_REMOVING),
+        UNDOES(JOB_SYNCING, JOB_VERIFYING, JOB_REMOVING),
+        UNDOES(JOB_VERIFYING, JOB_STARTING, JOB_REMOVING),
+        MIRRORS(JOB_STARTING, JOB_CONVERGING, JOB_ABORTING),
+        MIRRORS(JOB_CONVERGING, JOB_PIVOTING, JOB_ABORTING),
+        MIRRORS(JOB_PIVOTING, JOB_PIVOTED, JOB_RETURNING),
+        MIRRORS(JOB_RETURNING, JOB_ABORTING, JOB_ABORTING),
+        FORWARD(JOB_PIVOTED, JOB_COMMITTING),
+        FORWARD(JOB_COMMITTING, JOB_FOLDING),
+        FORWARD(JOB_FOLDING, JOB_FOLDED),
+        FORWARD(JOB_FOLDED, JOB_RELEASING),
+        FORWARD(JOB_RELEASING, JOB_DONE),
+        GOES_BACK(JOB_ABORTING, JOB_REMOVING),
+        GOES_BACK(JOB_REMOVING, JOB_COMMITTING),
+    },
+    [JOB_REPLICATE] = {
+        UNDOES(JOB_PLANNED, JOB_STARTING, JOB_FAILED),
+        MIRRORS(JOB_STARTING, JOB_CONVERGING, JOB_ABORTING),
+        MIRRORS(JOB_CONVERGING, JOB_PIVOTING, JOB_ABORTING),
+        MIRRORS(JOB_PIVOTING, JOB_PIVOTED, JOB_ABORTING),
+        FORWARD(JOB_PIVOTED, JOB_DONE),
+        GOES_BACK(JOB_ABORTING, JOB_FAILED),
+    },
+    [JOB_SNAPSHOT] = {
+        UNDOES(JOB_PLANNED, JOB_FREEZING, JOB_FAILED),
+        [JOB_FREEZING] = ROW(JOB_DONE, JOB_FAILED, JOB_FREEZING, JOB_DONE),
+    },
+    [JOB_MERGE] = {
+        UNDOES(JOB_PLANNED, JOB_COMMITTING, JOB_FAILED),
+        UNDOES(JOB_COMMITTING, JOB_FOLDING, JOB_ABORTING),
+        UNDOES(JOB_FOLDING, JOB_FOLDED, JOB_ABORTING),
+        FORWARD(JOB_FOLDED, JOB_DONE),
+        [JOB_ABORTING] = ROW(JOB_FAILED, JOB_ABORTING, JOB_ABORTING,
+                             JOB_FOLDED),
+    },
+    [JOB_CLONE] = {
+        UNDOES(JOB_PLANNED, JOB_PREPARING, JOB_FAILED),
+        UNDOES(JOB_PREPARING, JOB_DONE, JOB_REMOVING),
+        FORWARD(JOB_REMOVING, JOB_FAILED),
+    },
+    [JOB_SYNC] = {
+        UNDOES(JOB_PLANNED, JOB_SYNCING, JOB_FAILED),
+        UNDOES(JOB_SYNCING, JOB_DONE, JOB_FAILED),
+    },
+    [JOB_COPY] = {
+        UNDOES(JOB_PLANNED, JOB_PREPARING, JOB_FAILED),
+        UNDOES(JOB_PREPARING, JOB_SYNCING, JOB_REMOVING),
+        UNDOES(JOB_SYNCING, JOB_VERIFYING, JOB_REMOVING),
+        UNDOES(JOB_VERIFYING, JOB_DONE, JOB_REMOVING),
+        FORWARD(JOB_REMOVING, JOB_FAILED),
+    },
+    [JOB_MOVE] = {
+        UNDOES(JOB_PLANNED, JOB_PREPARING, JOB_FAILED),
+        UNDOES(JOB_PREPARING, JOB_SYNCING, JOB_REMOVING),
+        UNDOES(JOB_SYNCING, JOB_VERIFYING, JOB_REMOVING),
+        UNDOES(JOB_VERIFYING, JOB_RELEASING, JOB_REMOVING),
+        FORWARD(JOB_RELEASING, JOB_DONE),
+        FORWARD(JOB_REMOVING, JOB_FAILED),
+    },
 };
 /* clang-format on */
 
-static const struct job_row *row_of(enum job_state state)
+static const struct job_row *row_of(const struct job *job)
 {
-    assert((unsigned)state < JOB_STATE_COUNT);
-    return &rows[state];
+    assert((unsigned)job->kind < JOB_KIND_COUNT);
+    assert((unsigned)job->state < JOB_STATE_COUNT);
+    return &tables[job->kind][job->state];
 }
 
-void job_init(struct job *ret_job, const char *id,
-              const struct job_disk_move *move, uint64_t limit, int64_t wall_ms)
+void job_init(struct job *ret_job, const char *id, enum job_kind kind,
+              int64_t wall_ms)
 {
     memset(ret_job, 0, sizeof(*ret_job));
     (void)str_copy(ret_job->id, sizeof(ret_job->id), id); /* UUIDs fit */
-    ret_job->kind = JOB_DISK_MIGRATE;
+    ret_job->kind = kind;
     ret_job->state = JOB_PLANNED;
-    ret_job->move = *move;
-    ret_job->limit = limit;
     ret_job->progress.eta_s = -1;
     ret_job->progress.pause_us = -1;
+    ret_job->progress.quiet_write_us = -1;
+    ret_job->progress.write_us = -1;
     ret_job->created_ms = wall_ms;
     ret_job->modified_ms = wall_ms;
 }
 
-enum job_state job_next(enum job_state state, enum job_outcome outcome)
+bool job_is_terminal(enum job_state state)
 {
-    const struct job_row *row = row_of(state);
+    return state == JOB_DONE || state == JOB_FAILED || state == JOB_CANCELLED;
+}
 
+bool job_is_undo(enum job_state state)
+{
+    return state == JOB_RETURNING || state == JOB_ABORTING ||
+           state == JOB_REMOVING;
+}
+
+static bool has_use_for(const struct job *job, enum job_state state)
+{
+    bool overlays =
+        job->kind != JOB_DISK_MIGRATE || job->strategy == JOB_BY_SNAPSHOT;
+
+    switch (state) {
+    case JOB_FREEZING:
+    case JOB_COMMITTING:
+    case JOB_FOLDING:
+    case JOB_FOLDED:
+        return overlays;
+    case JOB_VERIFYING:
+        return job->verify;
+    case JOB_RETURNING:
+        return job->n_disks > 1;
+    default:
+        return true;
+    }
+}
+
+static enum job_state follow(const struct job *job, const struct job_row *row,
+                             enum job_outcome outcome)
+{
     switch (outcome) {
     case JOB_OK:
-        return row->ok;
+        return job->undo && job->state == JOB_FOLDED ? JOB_FAILED : row->ok;
     case JOB_FAIL:
         return row->fail;
     case JOB_CANCEL:
@@ -92,45 +164,84 @@ enum job_state job_next(enum job_state state, enum job_outcome outcome)
     case JOB_OUTCOME_COUNT:
         break;
     }
-    return state;
+    return job->state;
 }
 
-enum job_state job_end_of_undo(const struct job *job)
+static enum job_state end_of_undo(const struct job *job)
 {
     if (job->cancel_requested && job->error.rc == 0)
         return JOB_CANCELLED;
     return JOB_FAILED;
 }
 
-bool job_is_terminal(enum job_state state)
+enum job_state job_next(const struct job *job, enum job_outcome outcome)
 {
-    return row_of(state)->ok == state;
+    const struct job_row *row = row_of(job);
+
+    if (!row->there)
+        return job->state; /* it has ended */
+
+    struct job at = *job;
+    enum job_state next = follow(&at, row, outcome);
+
+    while (!has_use_for(job, next)) {
+        at.state = next;
+        next = follow(&at, &tables[job->kind][next], JOB_OK);
+    }
+    return next == JOB_FAILED ? end_of_undo(job) : next;
 }
 
-bool job_can_cancel(enum job_state state)
+bool job_can_cancel(const struct job *job)
 {
-    return row_of(state)->can_cancel;
+    const struct job_row *row = row_of(job);
+
+    return row->there &&
+           (job->undo || job_is_undo(job->state) || row->cancel != job->state);
 }
 
 const char *job_vdsm_status(const struct job *job)
 {
-    return row_of(job->state)->vdsm_status;
+    switch (job->state) {
+    case JOB_PLANNED:
+        return "pending";
+    case JOB_DONE:
+        return "done";
+    case JOB_FAILED:
+        return "failed";
+    case JOB_CANCELLED:
+        return "aborted";
+    default:
+        return job->undo || job_is_undo(job->state) ? "aborting" : "running";
+    }
 }
 
-static bool same_format(const struct job_disk_move *a,
-                        const struct job_disk_move *b)
+static bool same_disk(const struct job_disk *a, const struct job_disk *b)
 {
-    return a->convert == b->convert &&
-           (!a->convert || a->base_cow == b->base_cow);
+    bool same_format =
+        a->convert == b->convert && (!a->convert || a->base_cow == b->base_cow);
+
+    return strcmp(a->img, b->img) == 0 && strcmp(a->dst_sd, b->dst_sd) == 0 &&
+           (a->dst_sd[0] || strcmp(a->dst_path, b->dst_path) == 0) &&
+           same_format;
 }
 
 bool job_same_request(const struct job *a, const struct job *b)
 {
-    const struct job_disk_move *x = &a->move;
-    const struct job_disk_move *y = &b->move;
+    bool same = a->kind == b->kind && strcmp(a->id, b->id) == 0 &&
+                strcmp(a->vm, b->vm) == 0 && a->n_disks == b->n_disks &&
+                a->keep_source == b->keep_source && a->verify == b->verify &&
+                a->scope == b->scope;
 
-    return a->kind == b->kind && strcmp(a->id, b->id) == 0 &&
-           strcmp(x->vm, y->vm) == 0 && strcmp(x->img, y->img) == 0 &&
-           strcmp(x->dst_sd, y->dst_sd) == 0 && same_format(x, y) &&
-           x->keep_source == y->keep_source;
+    for (size_t i = 0; same && i < a->n_disks; i++)
+        same = same_disk(&a->disks[i], &b->disks[i]);
+    return same;
+}
+
+const struct job_disk *job_disk_of_image(const struct job *job, const char *img)
+{
+    for (size_t i = 0; i < job->n_disks; i++) {
+        if (img[0] && strcmp(job->disks[i].img, img) == 0)
+            return &job->disks[i];
+    }
+    return NULL;
 }

@@ -39,6 +39,16 @@ static int uuid_decode(const struct field *field, struct json_object *json,
     return uuid_is_valid(ret_value) ? 0 : -EBADMSG;
 }
 
+static int place_decode(const struct field *field, struct json_object *json,
+                        void *ret_value)
+{
+    int rc = text_decode(field, json, ret_value);
+    const char *uuid = ret_value;
+    if (rc < 0 || uuid[0] == '\0')
+        return rc;
+    return uuid_is_valid(uuid) ? 0 : -EBADMSG;
+}
+
 static struct json_object *bool_encode(const struct field *field,
                                        const void *value)
 {
@@ -130,12 +140,10 @@ static int kind_decode(const struct field *field, struct json_object *json,
                        void *ret_value)
 {
     (void)field;
-    if (!json_object_is_type(json, json_type_string) ||
-        !str_equal(json_object_get_string(json),
-                   job_kind_name(JOB_DISK_MIGRATE)))
+    if (!json_object_is_type(json, json_type_string))
         return -EBADMSG;
-    *(enum job_kind *)ret_value = JOB_DISK_MIGRATE;
-    return 0;
+    int rc = job_kind_parse(json_object_get_string(json), ret_value);
+    return rc < 0 ? -EBADMSG : 0;
 }
 
 static struct json_object *state_encode(const struct field *field,
@@ -157,6 +165,8 @@ static int state_decode(const struct field *field, struct json_object *json,
 }
 
 const struct field_type field_uuid = { "a UUID", text_encode, uuid_decode };
+const struct field_type field_place = { "a UUID or empty", text_encode,
+                                        place_decode };
 const struct field_type field_text = { "a text that fits", text_encode,
                                        text_decode };
 const struct field_type field_bool = { "a boolean", bool_encode, bool_decode };

@@ -31,6 +31,7 @@ struct field {
 };
 
 extern const struct field_type field_uuid;   /* char[UUID_SIZE] */
+extern const struct field_type field_place;  /* the same, or empty */
 extern const struct field_type field_text;   /* char[size], may be empty */
 extern const struct field_type field_bool;   /* bool */
 extern const struct field_type field_uint64; /* uint64_t */

@@ -10,53 +10,75 @@
 #include <errno.h>
 #include <json-c/json.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define PLACE(member)                                                          \
-    offsetof(struct job, member), sizeof(((struct job *)NULL)->member)
+#define AT(type, member)                                                       \
+    offsetof(struct type, member), sizeof(((struct type *)NULL)->member)
+#define JOB(member)  AT(job, member)
+#define DISK(member) AT(job_disk, member)
 
 enum {
     MAX_ERRNO = 4095, /* as the kernel has it */
-    MAX_DEPTH = 3,    /* a record has no objects inside */
+    MAX_DEPTH = 4,    /* a record, its disks, one disk, a value */
 };
 
 static const char version_name[] = "version";
 
+static const char disks_name[] = "disks";
+
 /* The formatter would make of it lines of 120 columns. */
 /* clang-format off */
-static const struct field fields[] = {
-    { "id", &field_uuid, PLACE(id), 0, 0 },
-    { "kind", &field_kind, PLACE(kind), 0, 0 },
-    { "state", &field_state, PLACE(state), 0, 0 },
-    { "vm", &field_uuid, PLACE(move.vm), 0, 0 },
-    { "vm_name", &field_text, PLACE(move.vm_name), 0, 0 },
-    { "target", &field_text, PLACE(move.target), 0, 0 },
-    { "src_sd", &field_uuid, PLACE(move.src_sd), 0, 0 },
-    { "dst_sd", &field_uuid, PLACE(move.dst_sd), 0, 0 },
-    { "img", &field_uuid, PLACE(move.img), 0, 0 },
-    { "leaf", &field_uuid, PLACE(move.leaf), 0, 0 },
-    { "convert", &field_bool, PLACE(move.convert), 0, 0 },
-    { "base_cow", &field_bool, PLACE(move.base_cow), 0, 0 },
-    { "keep_source", &field_bool, PLACE(move.keep_source), 0, 0 },
-    { "src_path", &field_text, PLACE(move.src_path), 0, 0 },
-    { "dst_path", &field_text, PLACE(move.dst_path), 0, 0 },
-    { "limit", &field_uint64, PLACE(limit), 0, 0 },
-    { "cancel_requested", &field_bool, PLACE(cancel_requested), 0, 0 },
-    { "suspended", &field_bool, PLACE(suspended), 0, 0 },
-    { "bytes_done", &field_uint64, PLACE(progress.done), 0, 0 },
-    { "bytes_total", &field_uint64, PLACE(progress.total), 0, 0 },
-    { "rate", &field_uint64, PLACE(progress.rate), 0, 0 },
-    { "eta_s", &field_int64, PLACE(progress.eta_s), -1, INT64_MAX },
-    { "pause_us", &field_int64, PLACE(progress.pause_us), -1, INT64_MAX },
-    { "failed_in", &field_state, PLACE(failed_in), 0, 0 },
-    { "error_rc", &field_int, PLACE(error.rc), -MAX_ERRNO, 0 },
-    { "error_code", &field_int, PLACE(error.code), INT_MIN, INT_MAX },
-    { "error_message", &field_text, PLACE(error.message), 0, 0 },
-    { "error_next", &field_text, PLACE(error.next), 0, 0 },
-    { "warning", &field_text, PLACE(warning), 0, 0 },
-    { "created_ms", &field_int64, PLACE(created_ms), 0, INT64_MAX },
-    { "modified_ms", &field_int64, PLACE(modified_ms), 0, INT64_MAX },
-    { "ended_ms", &field_int64, PLACE(ended_ms), 0, INT64_MAX },
+static const struct field job_fields[] = {
+    { "id", &field_uuid, JOB(id), 0, 0 },
+    { "kind", &field_kind, JOB(kind), 0, 0 },
+    { "state", &field_state, JOB(state), 0, 0 },
+    { "strategy", &field_int, JOB(strategy), JOB_MIRROR, JOB_BY_SNAPSHOT },
+    { "vm", &field_place, JOB(vm), 0, 0 },
+    { "vm_name", &field_text, JOB(vm_name), 0, 0 },
+    { "keep_source", &field_bool, JOB(keep_source), 0, 0 },
+    { "verify", &field_bool, JOB(verify), 0, 0 },
+    { "fast", &field_bool, JOB(fast), 0, 0 },
+    { "quiesce", &field_bool, JOB(quiesce), 0, 0 },
+    { "delete_top", &field_bool, JOB(delete_top), 0, 0 },
+    { "scope", &field_int, JOB(scope), JOB_ALL, JOB_LEAF },
+    { "limit", &field_uint64, JOB(limit), 0, 0 },
+    { "cancel_requested", &field_bool, JOB(cancel_requested), 0, 0 },
+    { "finish_requested", &field_bool, JOB(finish_requested), 0, 0 },
+    { "undo", &field_bool, JOB(undo), 0, 0 },
+    { "suspended", &field_bool, JOB(suspended), 0, 0 },
+    { "bytes_done", &field_uint64, JOB(progress.done), 0, 0 },
+    { "bytes_total", &field_uint64, JOB(progress.total), 0, 0 },
+    { "rate", &field_uint64, JOB(progress.rate), 0, 0 },
+    { "eta_s", &field_int64, JOB(progress.eta_s), -1, INT64_MAX },
+    { "pause_us", &field_int64, JOB(progress.pause_us), -1, INT64_MAX },
+    { "quiet_write_us", &field_int64, JOB(progress.quiet_write_us),
+      -1, INT64_MAX },
+    { "write_us", &field_int64, JOB(progress.write_us), -1, INT64_MAX },
+    { "failed_in", &field_state, JOB(failed_in), 0, 0 },
+    { "error_rc", &field_int, JOB(error.rc), -MAX_ERRNO, 0 },
+    { "error_code", &field_int, JOB(error.code), INT_MIN, INT_MAX },
+    { "error_message", &field_text, JOB(error.message), 0, 0 },
+    { "error_next", &field_text, JOB(error.next), 0, 0 },
+    { "warning", &field_text, JOB(warning), 0, 0 },
+    { "created_ms", &field_int64, JOB(created_ms), 0, INT64_MAX },
+    { "modified_ms", &field_int64, JOB(modified_ms), 0, INT64_MAX },
+    { "ended_ms", &field_int64, JOB(ended_ms), 0, INT64_MAX },
+};
+
+static const struct field disk_fields[] = {
+    { "target", &field_text, DISK(target), 0, 0 },
+    { "src_sd", &field_place, DISK(src_sd), 0, 0 },
+    { "dst_sd", &field_place, DISK(dst_sd), 0, 0 },
+    { "img", &field_place, DISK(img), 0, 0 },
+    { "leaf", &field_place, DISK(leaf), 0, 0 },
+    { "overlay", &field_place, DISK(overlay), 0, 0 },
+    { "convert", &field_bool, DISK(convert), 0, 0 },
+    { "base_cow", &field_bool, DISK(base_cow), 0, 0 },
+    { "dst_made", &field_bool, DISK(dst_made), 0, 0 },
+    { "capacity", &field_uint64, DISK(capacity), 0, 0 },
+    { "src_path", &field_text, DISK(src_path), 0, 0 },
+    { "dst_path", &field_text, DISK(dst_path), 0, 0 },
 };
 /* clang-format on */
 
@@ -83,15 +105,48 @@ static int add(struct json_object *record, const char *name,
     return -ENOMEM;
 }
 
-static int add_fields(struct json_object *record, const struct job *job)
+/* Members of @object from what is at @from. */
+static int add_fields(struct json_object *object, const struct field *fields,
+                      size_t n, const void *from)
 {
-    int rc = add(record, version_name, json_object_new_int(RECORD_VERSION));
-    for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(fields); i++) {
-        const struct field *field = &fields[i];
-        const void *value = (const char *)job + field->offset;
-        rc = add(record, field->name, field->type->encode(field, value));
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        const void *value = (const char *)from + fields[i].offset;
+        rc = add(object, fields[i].name,
+                 fields[i].type->encode(&fields[i], value));
     }
     return rc;
+}
+
+/* Takes @item, also when it fails. */
+static int append(struct json_object *array, struct json_object *item)
+{
+    if (item && json_object_array_add(array, item) == 0)
+        return 0;
+    (void)json_object_put(item); /* NULL is fine */
+    return -ENOMEM;
+}
+
+static int add_disks(struct json_object *record, const struct job *job)
+{
+    struct json_object *disks = json_object_new_array();
+    int rc = add(record, disks_name, disks);
+    for (size_t i = 0; rc == 0 && i < job->n_disks; i++) {
+        struct json_object *disk = json_object_new_object();
+        rc = append(disks, disk);
+        if (rc == 0)
+            rc = add_fields(disk, disk_fields, ARRAY_SIZE(disk_fields),
+                            &job->disks[i]);
+    }
+    return rc;
+}
+
+static int fill(struct json_object *record, const struct job *job)
+{
+    int rc = add(record, version_name, json_object_new_int(RECORD_VERSION));
+    if (rc == 0)
+        rc = add_fields(record, job_fields, ARRAY_SIZE(job_fields), job);
+    return rc < 0 ? rc : add_disks(record, job);
 }
 
 /* The text with a newline at its end, as editors and cat want it. */
@@ -107,16 +162,16 @@ int record_encode(const struct job *job, char **ret_text, size_t *ret_len,
 {
     _cleanup_json_ struct json_object *record = json_object_new_object();
     _cleanup_free_ char *text = NULL;
-    if (record && add_fields(record, job) == 0)
+    if (record && job->n_disks <= JOB_DISKS_MAX && fill(record, job) == 0)
         text = to_text(record);
     if (!text)
         return err_set(err, -ENOMEM, "record of job %s: out of memory",
                        job->id);
     /* What cannot be read back must not be relied on as durable. */
-    struct job again;
+    _cleanup_free_ struct job *again = malloc(sizeof(*again));
     struct err cause = ERR_INIT;
     size_t len = strlen(text);
-    if (record_decode(text, len, &again, &cause) < 0)
+    if (!again || record_decode(text, len, again, &cause) < 0)
         return err_set(err, -EINVAL, "record of job %s: %s", job->id,
                        cause.message);
     *ret_text = TAKE(text);
@@ -162,21 +217,45 @@ static int check_version(struct json_object *record, struct err *err)
     return 0;
 }
 
-static int get_fields(struct json_object *record, struct job *job,
-                      struct err *err)
+/* @object has these members and @others more. */
+static int get_fields(struct json_object *object, const struct field *fields,
+                      size_t n, int others, void *to, struct err *err)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+    for (size_t i = 0; i < n; i++) {
         const struct field *field = &fields[i];
         struct json_object *json = NULL;
-        if (!json_object_object_get_ex(record, field->name, &json))
+        if (!json_object_object_get_ex(object, field->name, &json))
             return err_set(err, -EBADMSG, "no field %s", field->name);
-        void *value = (char *)job + field->offset;
+        void *value = (char *)to + field->offset;
         if (field->type->decode(field, json, value) < 0)
             return err_set(err, -EBADMSG, "field %s is not %s", field->name,
                            field->type->what);
     }
-    if ((size_t)json_object_object_length(record) > ARRAY_SIZE(fields) + 1)
+    if (json_object_object_length(object) > (int)n + others)
         return err_set(err, -EBADMSG, "has fields that are not known");
+    return 0;
+}
+
+static int get_disks(struct json_object *record, struct job *job,
+                     struct err *err)
+{
+    struct json_object *disks = NULL;
+    if (!json_object_object_get_ex(record, disks_name, &disks) ||
+        !json_object_is_type(disks, json_type_array))
+        return err_set(err, -EBADMSG, "no array %s", disks_name);
+    size_t n = json_object_array_length(disks);
+    if (n == 0 || n > JOB_DISKS_MAX)
+        return err_set(err, -EBADMSG, "has %zu disks", n);
+    for (size_t i = 0; i < n; i++) {
+        struct json_object *disk = json_object_array_get_idx(disks, i);
+        if (!json_object_is_type(disk, json_type_object))
+            return err_set(err, -EBADMSG, "disk %zu is no object", i);
+        int rc = get_fields(disk, disk_fields, ARRAY_SIZE(disk_fields), 0,
+                            &job->disks[i], err);
+        if (rc < 0)
+            return rc;
+    }
+    job->n_disks = n;
     return 0;
 }
 
@@ -189,9 +268,13 @@ int record_decode(const char *text, size_t len, struct job *ret_job,
         rc = check_version(record, err);
     if (rc < 0)
         return rc;
-    struct job job = { 0 };
-    rc = get_fields(record, &job, err);
+    _cleanup_free_ struct job *job = calloc(1, sizeof(*job));
+    if (!job)
+        return err_set(err, -ENOMEM, "out of memory");
+    rc = get_fields(record, job_fields, ARRAY_SIZE(job_fields), 2, job, err);
     if (rc == 0)
-        *ret_job = job;
+        rc = get_disks(record, job, err);
+    if (rc == 0)
+        *ret_job = *job;
     return rc;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A job as text, and back: one JSON object with a member per field and the
- * version of this format.
+ * A job as text, and back: one JSON object with a member per field, an array of
+ * its disks, and the version of this format.
  */
 #ifndef DRAY_JOURNAL_RECORD_H
 #define DRAY_JOURNAL_RECORD_H
@@ -11,9 +11,9 @@
 #include <stddef.h>
 
 enum {
-    RECORD_VERSION = 1,
-    /* Two paths in which every byte needs six, and the rest. */
-    RECORD_MAX = 128 * 1024,
+    RECORD_VERSION = 2,
+    /* Two paths for each disk in which every byte needs six, and the rest. */
+    RECORD_MAX = 192 * 1024,
 };
 
 /* *ret_text is the caller's, *ret_len without its NUL. -EINVAL for a job that

@@ -31,32 +31,56 @@ typedef enum job_outcome (*act_fn)(struct migration *m);
 /* The state is the act that is under way; terminal states have none. */
 static const act_fn acts[JOB_STATE_COUNT] = {
     [JOB_PLANNED] = act_plan,        [JOB_PREPARING] = act_prepare,
-    [JOB_STARTING] = act_start,      [JOB_SYNCING] = act_sync,
+    [JOB_FREEZING] = act_freeze,     [JOB_SYNCING] = act_sync,
+    [JOB_VERIFYING] = act_verify,    [JOB_STARTING] = act_start,
     [JOB_CONVERGING] = act_converge, [JOB_PIVOTING] = act_pivot,
-    [JOB_PIVOTED] = act_settle,      [JOB_RELEASING] = act_release,
+    [JOB_RETURNING] = act_return,    [JOB_PIVOTED] = act_settle,
+    [JOB_COMMITTING] = act_commit,   [JOB_FOLDING] = act_fold,
+    [JOB_FOLDED] = act_folded,       [JOB_RELEASING] = act_release,
     [JOB_ABORTING] = act_abort,      [JOB_REMOVING] = act_remove,
 };
 
 /* --- the log ----------------------------------------------------------- */
 
+/* "disk vda,vdb of web1", "image UUID". */
+static void name_disks(const struct job *job, char *text, size_t size)
+{
+    size_t used = 0;
+
+    for (size_t i = 0; i < job->n_disks && used < size; i++) {
+        const struct job_disk *disk = &job->disks[i];
+        const char *name = disk->target[0] ? disk->target : disk->img;
+
+        (void)str_format(text + used, size - used, "%s%s", i ? "," : "", name);
+        used += strlen(text + used);
+    }
+    if (job->vm[0])
+        (void)str_format(text + used, size - used, " of %s", job->vm_name);
+}
+
+static const char *place(const struct job_disk *disk)
+{
+    return disk->dst_sd[0] ? disk->dst_sd : disk->dst_path;
+}
+
 static void say(const struct migration *m, enum job_state state)
 {
     const struct job *job = &m->job;
-    const struct job_disk_move *move = &job->move;
     const char *name = job_state_name(state);
+    char disks[512];
 
-    if (job->error.rc &&
-        (state == JOB_FAILED || state == JOB_ABORTING || state == JOB_REMOVING))
-        log_info("job=%s vm=%s %s: %s", job->id, move->vm, name,
+    name_disks(job, disks, sizeof(disks));
+    if (job->error.rc && (state == JOB_FAILED || job_is_undo(state)))
+        log_info("job=%s vm=%s %s: %s", job->id, job->vm, name,
                  job->error.message);
     else if (state == JOB_DONE && job->progress.pause_us >= 0)
-        log_info("job=%s vm=%s %s: disk %s of %s is on domain %s, the guest "
-                 "stood %" PRId64 " us",
-                 job->id, move->vm, name, move->target, move->vm_name,
-                 move->dst_sd, job->progress.pause_us);
+        log_info("job=%s vm=%s %s: disk %s is on %s, the guest stood %" PRId64
+                 " us",
+                 job->id, job->vm, name, disks, place(&job->disks[0]),
+                 job->progress.pause_us);
     else
-        log_info("job=%s vm=%s %s: disk %s of %s to domain %s", job->id,
-                 move->vm, name, move->target, move->vm_name, move->dst_sd);
+        log_info("job=%s vm=%s %s: %s, disk %s to %s", job->id, job->vm, name,
+                 job_kind_name(job->kind), disks, place(&job->disks[0]));
 }
 
 /* Lines about what happened while the guest was suspended are held back: the
@@ -88,28 +112,44 @@ bool migration_record(struct migration *m)
     }
     if (!m->record_failed)
         log_error("job=%s vm=%s waits, its record cannot be written: %s",
-                  m->job.id, m->job.move.vm, err.message);
+                  m->job.id, m->job.vm, err.message);
     m->record_failed = true;
     return false;
+}
+
+/* On the storage itself, where recovery finds it. */
+static int leave_fact(struct migration *m, struct err *err)
+{
+    int rc = 0;
+
+    if (m->job.state == JOB_FOLDED)
+        return fold_settle_records(m) == JOB_OK ? 0 : -EIO;
+    for_each_disk(d, m)
+    {
+        const struct volume_id top = disk_target(d, disk_top(d));
+
+        if (rc == 0 && d->of->dst_sd[0])
+            rc = PORT(&m->ports, storage, volume_set_legality, &top,
+                      VOLUME_LEGAL, err);
+    }
+    return rc;
 }
 
 /* The record cannot be written: do nothing, but do not let the guest stand. In
  * JOB_ABORTING it is on the source, as the record says: resume. In JOB_PIVOTED
  * a guest that ran on would write to the destination while the record still
- * names the source: so first leave the fact at the destination itself, where
- * recovery finds it (migration_leaf_settled()). If even that fails, a guest
- * that lives counts more than the crash that may not come. Returns the time to
- * the next try. */
+ * names the source (in JOB_FOLDED: to a layer while the record names the one
+ * above): so first leave the fact at the storage itself. If even that fails, a
+ * guest that lives counts more than the crash that may not come. Returns the
+ * time to the next try. */
 static int64_t without_record(struct migration *m)
 {
     struct err err = ERR_INIT;
 
     if (!m->job.suspended)
         return RECORD_RETRY_MS;
-    if (m->job.state == JOB_PIVOTED) {
-        const struct volume_id leaf = migration_target(m, m->job.move.leaf);
-        int rc = PORT(&m->ports, storage, volume_set_legality, &leaf,
-                      VOLUME_LEGAL, &err);
+    if (m->job.state == JOB_PIVOTED || m->job.state == JOB_FOLDED) {
+        int rc = leave_fact(m, &err);
 
         if (rc && !guest_held_too_long(m))
             return HELD_RETRY_MS;
@@ -119,7 +159,7 @@ static int64_t without_record(struct migration *m)
         err_clear(&err);
     }
     if (guest_resume(m, &err))
-        log_warning("job=%s vm=%s resume: %s", m->job.id, m->job.move.vm,
+        log_warning("job=%s vm=%s resume: %s", m->job.id, m->job.vm,
                     err.message);
     return m->job.suspended ? HELD_RETRY_MS : RECORD_RETRY_MS;
 }
@@ -135,17 +175,23 @@ static void take_orders(struct migration *m,
         return;
     if (orders->limit != m->job.limit) {
         m->job.limit = orders->limit;
-        m->limit_applied = false;
+        for_each_disk(d, m) d->limit_applied = false;
         m->durable = false;
     }
-    if (orders->cancel && job_can_cancel(m->job.state))
-        m->job.cancel_requested = true; /* recorded with what follows */
+    if (orders->finish && !m->job.finish_requested) {
+        m->job.finish_requested = true;
+        m->durable = false;
+    }
+    if (orders->cancel && !m->job.cancel_requested && job_can_cancel(&m->job)) {
+        m->job.cancel_requested = true;
+        m->durable = false; /* what was promised is not forgotten */
+    }
 }
 
 static bool cancels_now(const struct migration *m)
 {
     return m->job.cancel_requested &&
-           job_next(m->job.state, JOB_CANCEL) != m->job.state;
+           job_next(&m->job, JOB_CANCEL) != m->job.state;
 }
 
 static enum job_outcome act(struct migration *m)
@@ -176,22 +222,32 @@ static void forget_failure(struct migration *m)
     m->job.cancel_requested = false;
 }
 
-static void move_on(struct migration *m, enum job_outcome outcome)
+static void enter(struct migration *m, enum job_state state)
 {
-    enum job_state next = job_next(m->job.state, outcome);
+    bool landed = state == JOB_PIVOTED ||
+                  (state == JOB_FOLDED && m->job.kind == JOB_MERGE);
 
-    if (m->job.state == JOB_REMOVING && outcome == JOB_OK)
-        next = job_end_of_undo(&m->job);
-    if (next == m->job.state)
-        return;
-    if (next == JOB_PIVOTED)
+    m->job.state = state;
+    if (landed) {
         forget_failure(m);
-    m->job.state = next;
-    m->unsaid |= 1u << next;
+        m->job.undo = false;
+    } else if (job_is_undo(state)) {
+        m->job.undo = true;
+    }
+    m->unsaid |= 1u << state;
     m->durable = false;
     m->entered_ms = -1;
     m->trouble_ms = -1;
-    m->layer = 0;
+    m->at = 0;
+    for_each_disk(d, m) d->layer = 0;
+}
+
+static void move_on(struct migration *m, enum job_outcome outcome)
+{
+    enum job_state next = job_next(&m->job, outcome);
+
+    if (next != m->job.state)
+        enter(m, next);
 }
 
 static int64_t step(struct migration *m)
@@ -249,6 +305,10 @@ int migration_new(const struct migrate_ports *ports, const struct job *job,
         return -ENOMEM;
     m->ports = *ports;
     m->job = *job;
+    for (size_t i = 0; i < job->n_disks; i++) {
+        m->disks[i].m = m;
+        m->disks[i].of = &m->job.disks[i];
+    }
     /* A new job is in JOB_PLANNED; recording that once more does no harm. */
     m->adopted = job->state != JOB_PLANNED;
     m->durable = m->adopted;
@@ -265,8 +325,8 @@ void migration_free(struct migration *m)
 {
     if (!m)
         return;
-    sync_close_copy(m);
-    storage_chain_deinit(&m->chain);
+    sync_close_copies(m);
+    for_each_disk(d, m) storage_chain_deinit(&d->chain);
     free(m);
 }
 

@@ -24,8 +24,11 @@ bool guest_held_too_long(const struct migration *m)
 
 static void released(struct migration *m)
 {
-    if (m->held_us >= 0 && m->job.suspended)
-        m->job.progress.pause_us = now_us(m) - m->held_us;
+    int64_t *longest_us = &m->job.progress.pause_us;
+
+    if (m->held_us >= 0 && m->job.suspended &&
+        now_us(m) - m->held_us > *longest_us)
+        *longest_us = now_us(m) - m->held_us;
     m->job.suspended = false;
     m->held_us = -1;
     m->still = false;
@@ -38,7 +41,7 @@ static int is_paused(const struct migration *m, bool *ret_paused,
 {
     struct vm_info vm;
     struct err find = ERR_INIT;
-    int rc = PORT(&m->ports, hypervisor, vm_find, m->job.move.vm, &vm, &find);
+    int rc = PORT(&m->ports, hypervisor, vm_find, m->job.vm, &vm, &find);
 
     if (rc && find.code != ERR_NO_VM)
         return err_set(err, rc, "%s", find.message);
@@ -55,7 +58,7 @@ int guest_resume(struct migration *m, struct err *err)
         return 0;
 
     /* Resume without asking first: every call here is guest's time. */
-    int rc = PORT(&m->ports, hypervisor, vm_resume, m->job.move.vm, &resume);
+    int rc = PORT(&m->ports, hypervisor, vm_resume, m->job.vm, &resume);
 
     if (rc) {
         int asked = is_paused(m, &paused, err);
@@ -99,7 +102,7 @@ enum job_outcome guest_hold(struct migration *m)
         m->job.suspended = false;
         m->durable = migration_record(m);
     } else if (!paused &&
-               PORT(&m->ports, hypervisor, vm_suspend, m->job.move.vm, &err)) {
+               PORT(&m->ports, hypervisor, vm_suspend, m->job.vm, &err)) {
         /* If it just died, the pivot's next look says so. */
         (void)err_wrap(&err, "suspend the VM for the pivot");
         return migration_doubt(m, &err, SUSPEND_PATIENCE_MS);

@@ -105,6 +105,7 @@ static struct entry *add(struct migrate_jobs *jobs, const struct job *job)
     entry->job = *job;
     entry->orders.cancel = job->cancel_requested;
     entry->orders.limit = job->limit;
+    entry->orders.finish = job->finish_requested;
     insert(jobs, entry);
     return entry;
 }
@@ -137,7 +138,7 @@ static void remove_run(void *arg)
 
     if (PORT(&entry->jobs->ports, journal, remove, entry->job.id, &err))
         log_warning("job=%s vm=%s its record stays: %s", entry->job.id,
-                    entry->job.move.vm, err.message);
+                    entry->job.vm, err.message);
 }
 
 static void remove_done(void *arg)
@@ -193,7 +194,7 @@ static void wait_for(struct entry *entry, int64_t wait_ms)
 {
     if (work_after(entry->jobs->work, wait_ms, submit, entry, &entry->timer))
         log_error("job=%s vm=%s waits for the next event: out of memory",
-                  entry->job.id, entry->job.move.vm);
+                  entry->job.id, entry->job.vm);
 }
 
 /* Takes over what the step found; tells the others. */
@@ -233,14 +234,32 @@ static void stepped(void *arg)
 /* A guest that is suspended must not wait behind others' slow storage. */
 static bool is_urgent(const struct entry *entry)
 {
-    return entry->job.suspended || entry->job.state == JOB_PIVOTING ||
-           entry->job.state == JOB_PIVOTED;
+    switch (entry->job.state) {
+    case JOB_PIVOTING:
+    case JOB_RETURNING:
+    case JOB_PIVOTED:
+    case JOB_FOLDING:
+    case JOB_FOLDED:
+        return true;
+    default:
+        return entry->job.suspended;
+    }
+}
+
+/* Whose slowness may hold up this job, but no others. */
+static const char *storage_of(const struct job *job)
+{
+    const struct job_disk *disk = &job->disks[0];
+
+    if (disk->dst_sd[0])
+        return disk->dst_sd;
+    return disk->src_sd[0] ? disk->src_sd : NULL;
 }
 
 static void submit(void *arg)
 {
     struct entry *entry = arg;
-    const char *key = is_urgent(entry) ? NULL : entry->job.move.dst_sd;
+    const char *key = is_urgent(entry) ? NULL : storage_of(&entry->job);
 
     entry->timer = NULL;
     entry->wake = false;
@@ -304,7 +323,7 @@ static int adopt(struct migrate_jobs *jobs, const struct job *record,
         return no_memory(record, err);
     if (!entry->migration)
         return 0;
-    log_info("job=%s vm=%s taken over: it was %s", record->id, record->move.vm,
+    log_info("job=%s vm=%s taken over: it was %s", record->id, record->vm,
              job_state_name(record->state));
     submit(entry);
     return 0;
@@ -329,27 +348,71 @@ int migrate_jobs_adopt(struct migrate_jobs *jobs, const struct job *records,
     return result;
 }
 
-static int check_free(const struct migrate_jobs *jobs, const struct job *job,
+/* Images may be filled while the leaf is being replicated to the same place:
+ * the pivot waits for them (pivot.c, check_layers()). */
+static bool may_run_together(const struct job *a, const struct job *b)
+{
+    const struct job *sync = a->kind == JOB_SYNC ? a : b;
+    const struct job *replica = sync == a ? b : a;
+
+    return sync->kind == JOB_SYNC && sync->scope == JOB_INTERNAL &&
+           replica->kind == JOB_REPLICATE && !replica->finish_requested &&
+           strcmp(sync->disks[0].dst_sd, replica->disks[0].dst_sd) == 0;
+}
+
+static bool same_vm_disk(const struct job *a, const struct job_disk *disk,
+                         const struct job *b)
+{
+    if (!a->vm[0] || strcmp(a->vm, b->vm) != 0)
+        return false;
+    for (size_t i = 0; i < b->n_disks; i++) {
+        if (strcmp(disk->target, b->disks[i].target) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The first disk of @wish that @job works on, NULL if none. */
+static const struct job_disk *clash(const struct job *wish,
+                                    const struct job *job)
+{
+    if (may_run_together(wish, job))
+        return NULL;
+    for (size_t i = 0; i < wish->n_disks; i++) {
+        const struct job_disk *disk = &wish->disks[i];
+
+        if (same_vm_disk(wish, disk, job) || job_disk_of_image(job, disk->img))
+            return disk;
+    }
+    return NULL;
+}
+
+static int disk_is_taken(const struct job *wish, const struct job_disk *disk,
+                         const struct job *job, struct err *err)
+{
+    int rc = 0;
+
+    if (wish->vm[0])
+        rc = err_set_code(err, ERR_DISK_BUSY,
+                          "disk %s of VM %s: job %s works on it", disk->target,
+                          wish->vm_name, job->id);
+    else
+        rc = err_set_code(err, ERR_DISK_BUSY, "image %s: job %s works on it",
+                          disk->img, job->id);
+    (void)err_next(err, "wait for it: drayctl job watch %s", job->id);
+    return rc;
+}
+
+static int check_free(const struct migrate_jobs *jobs, const struct job *wish,
                       struct err *err)
 {
-    const struct job_disk_move *wish = &job->move;
-
     for (size_t i = 0; i < jobs->n; i++) {
         const struct entry *entry = jobs->entries[i];
-        const struct job_disk_move *move = &entry->job.move;
-        bool same_disk = strcmp(move->vm, wish->vm) == 0 &&
-                         strcmp(move->target, wish->target) == 0;
+        const struct job_disk *disk =
+            entry->migration ? clash(wish, &entry->job) : NULL;
 
-        if (!entry->migration ||
-            (!same_disk && strcmp(move->img, wish->img) != 0))
-            continue;
-
-        int rc = err_set_code(err, ERR_DISK_BUSY,
-                              "disk %s of VM %s: job %s works on it",
-                              wish->target, wish->vm_name, entry->job.id);
-
-        (void)err_next(err, "wait for it: drayctl job watch %s", entry->job.id);
-        return rc;
+        if (disk)
+            return disk_is_taken(wish, disk, &entry->job, err);
     }
     return 0;
 }
@@ -412,7 +475,7 @@ static int past_pivot(const struct job *job, struct err *err)
     int rc = err_set_code(err, ERR_UNSUPPORTED,
                           "job %s is past the pivot: VM %s runs on the "
                           "destination",
-                          job->id, job->move.vm_name);
+                          job->id, job->vm_name);
 
     (void)err_next(err, "wait for its end, then move the disk back");
     return rc;
@@ -427,7 +490,7 @@ int migrate_jobs_cancel(struct migrate_jobs *jobs, const char *id,
         return no_such_job(id, err);
     if (job_is_terminal(entry->job.state))
         return has_ended(&entry->job, err);
-    if (!job_can_cancel(entry->job.state))
+    if (!job_can_cancel(&entry->job))
         return past_pivot(&entry->job, err);
     entry->orders.cancel = true;
     wake(entry);
@@ -444,6 +507,20 @@ int migrate_jobs_limit(struct migrate_jobs *jobs, const char *id,
     if (job_is_terminal(entry->job.state))
         return has_ended(&entry->job, err);
     entry->orders.limit = bytes_per_s;
+    wake(entry);
+    return 0;
+}
+
+int migrate_jobs_finish(struct migrate_jobs *jobs, const char *id,
+                        struct err *err)
+{
+    struct entry *entry = find(jobs, id);
+
+    if (!entry)
+        return no_such_job(id, err);
+    if (job_is_terminal(entry->job.state))
+        return has_ended(&entry->job, err);
+    entry->orders.finish = true;
     wake(entry);
     return 0;
 }
@@ -470,7 +547,7 @@ const struct job *migrate_jobs_of_image(const struct migrate_jobs *jobs,
     for (size_t i = 0; i < jobs->n; i++) {
         const struct entry *entry = jobs->entries[i];
 
-        if (entry->migration && strcmp(entry->job.move.img, img) == 0)
+        if (entry->migration && job_disk_of_image(&entry->job, img))
             return &entry->job;
     }
     return NULL;
@@ -481,7 +558,7 @@ void migrate_jobs_hint(struct migrate_jobs *jobs, const char *vm)
     for (size_t i = 0; i < jobs->n; i++) {
         struct entry *entry = jobs->entries[i];
 
-        if (!vm || strcmp(entry->job.move.vm, vm) == 0)
+        if (!vm || strcmp(entry->job.vm, vm) == 0)
             wake(entry);
     }
 }

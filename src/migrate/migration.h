@@ -28,9 +28,34 @@ enum {
     ADOPT_PATIENCE_MS = 30000,  /* storage may come back after a restart */
 };
 
+struct migration;
+
+/* One disk of the job, and what this life of the daemon knows of it. */
+struct disk {
+    struct migration *m;
+    struct job_disk *of; /* in m->job */
+
+    /* The source's, base .. leaf, without the overlay; read when first needed.
+     * Of a source outside of all domains: the one volume that it becomes. */
+    struct storage_chain chain;
+    size_t layer;      /* next one to copy or to compare */
+    struct copy *copy; /* of chain.volumes[layer] */
+    uint64_t copied;   /* bytes of it */
+    bool fresh;        /* this life made the destination; nobody wrote to it */
+    bool limit_applied;
+    int64_t looked_ms; /* when we last saw that the destination is there */
+    struct vm_mirror_info mirror; /* as last seen */
+    bool pivot_asked;
+    struct err pivot_error; /* what the call said */
+    bool committing;        /* this life started its commit */
+    bool given_up;          /* its overlay stays; said so */
+};
+
 struct migration {
     struct migrate_ports ports;
     struct job job;
+    struct disk disks[JOB_DISKS_MAX];
+    size_t at;          /* the disk that an act is about, one after another */
     bool durable;       /* the journal holds job as it stands */
     unsigned unsaid;    /* bits: states that the log does not know yet */
     bool record_failed; /* said so already */
@@ -40,21 +65,17 @@ struct migration {
     int64_t entered_ms; /* when this state's act was first tried */
     int64_t trouble_ms; /* since when it fails; -1: it does not */
     bool troubled;      /* it did just now */
-
-    struct storage_chain chain; /* the source's; read when first needed */
-    size_t layer;               /* next one to make or to copy */
-    struct copy *copy;          /* of chain.volumes[layer] */
-    uint64_t layers_done;       /* bytes of the layers before it */
-    bool caught_up;             /* the mirror, while layers are copied */
-    bool limit_applied;
-    int64_t looked_ms; /* when we last saw that the destination is there */
+    int64_t looked_ms;  /* when we last saw that the VM is there */
     struct meter meter;
+    struct vm_disk_io io; /* of all disks, when we began to watch */
 
-    bool still; /* the guest cannot write: we may pivot */
-    bool pivot_asked;
-    int64_t held_us;        /* since when it is still; -1: it is not */
-    struct err pivot_error; /* what the call said */
+    bool still;      /* the guest cannot write: we may pivot */
+    int64_t held_us; /* since when it is still; -1: it is not */
 };
+
+#define for_each_disk(d, migration)                                            \
+    for (struct disk *d = (migration)->disks;                                  \
+         d < (migration)->disks + (migration)->job.n_disks; d++)
 
 /* Puts the job as it stands into the journal (engine.c). */
 bool migration_record(struct migration *m);
@@ -92,14 +113,25 @@ int64_t migration_now_ms(const struct migration *m);
 
 /* --- outcome.c: names of things --- */
 
-struct volume_id migration_source(const struct migration *m, const char *vol);
-struct volume_id migration_target(const struct migration *m, const char *vol);
-/* The destination's format of layer @i of the loaded chain. */
-enum volume_format migration_format(const struct migration *m, size_t i);
-/* Reads the source's chain unless it is there already. */
-int migration_load_chain(struct migration *m, struct err *err);
-/* The directory @path is in. */
+struct volume_id disk_source(const struct disk *d, const char *vol);
+struct volume_id disk_target(const struct disk *d, const char *vol);
+/* The layer that the VM writes to while the disk moves: overlay or leaf. */
+const char *disk_top(const struct disk *d);
+/* Path of a layer beside the leaf, on either side. */
+void disk_source_path(const struct disk *d, const char *vol,
+                      char ret_path[PATH_MAX]);
+void disk_target_path(const struct disk *d, const char *vol,
+                      char ret_path[PATH_MAX]);
+/* The directory @path is in; @ret_dir may be @path. */
 void migration_directory(const char *path, char ret_dir[PATH_MAX]);
+/* The destination's format of layer @i of the loaded chain. */
+enum volume_format disk_format(const struct disk *d, size_t i);
+/* ... of the layer that is mirrored, as qemu calls it. */
+const char *disk_top_format(const struct disk *d);
+/* Reads the source's chain unless it is there already. */
+int disk_load_chain(struct disk *d, struct err *err);
+/* Milliseconds to the next poll: few at first, for what may be over at once. */
+int64_t migration_poll_ms(const struct migration *m);
 
 /* --- sight.c: the truth --- */
 
@@ -118,16 +150,19 @@ struct sight {
 };
 
 /* What qemu says, not what was intended. */
-int migration_look(const struct migration *m, struct sight *ret_sight,
-                   struct err *err);
-bool migration_on_destination(const struct migration *m, const char *path);
-/* 1: the destination's leaf is LEGAL, 0: it is not. LEGAL is set from
+int disk_look(const struct disk *d, struct sight *ret_sight, struct err *err);
+bool disk_on_destination(const struct disk *d, const char *path);
+/* Whether @path is layer @vol, on the side (source or destination) given. */
+bool disk_is_layer(const struct disk *d, const char *path, const char *vol,
+                   bool on_destination);
+/* 1: the destination's top is LEGAL, 0: it is not. LEGAL is set from
  * JOB_PIVOTED on only. */
-int migration_leaf_settled(const struct migration *m, struct err *err);
-
+int disk_settled(const struct disk *d, struct err *err);
 /* Whether the destination can still be reached by its path. Who has files of
  * it open would write on for hours after it was unmounted. */
-enum job_outcome migration_see_destination(struct migration *m);
+enum job_outcome disk_see_destination(struct disk *d);
+/* The VM still runs, and its disks are where they were. Asks now and then. */
+enum job_outcome migration_see_vm(struct migration *m);
 
 /* --- guest.c --- */
 
@@ -136,32 +171,46 @@ int guest_resume(struct migration *m, struct err *err);
 /* Suspends it; the intent is durable before. */
 enum job_outcome guest_hold(struct migration *m);
 bool guest_held_too_long(const struct migration *m);
+/* latency.c: how long the guest's writes took, before and during the job */
+void guest_watch_quiet(struct migration *m);
+void guest_watch_begin(struct migration *m);
+void guest_watch(struct migration *m);
 
-/* --- mirror.c, sync.c --- */
+/* --- mirror.c, sync.c, pivot.c --- */
 
-/* JOB_OK while our mirror lives (*ret_info is valid), else what follows from
+/* JOB_OK while our mirror lives (d->mirror is valid), else what follows from
  * its absence. */
-enum job_outcome mirror_watch(struct migration *m,
-                              struct vm_mirror_info *ret_info);
-bool mirror_is_ours(const struct migration *m,
-                    const struct vm_mirror_info *info);
-/* The copier's part of the limit; 0: none. */
-uint64_t migration_copy_share(const struct migration *m);
+enum job_outcome mirror_watch(struct disk *d);
+bool mirror_is_ours(const struct disk *d, const struct vm_mirror_info *info);
 /* Applies a limit that changed. */
-void mirror_apply_limit(struct migration *m);
-void sync_close_copy(struct migration *m);
-void sync_report(struct migration *m, const struct vm_mirror_info *info,
-                 uint64_t copying);
+void mirror_apply_limit(struct disk *d);
+void sync_close_copies(struct migration *m);
+void migration_report(struct migration *m);
+/* Asks for the pivot of @d's block job when nothing is left to be copied.
+ * Always JOB_AGAIN, or a failure. */
+enum job_outcome pivot_ask(struct disk *d, enum vm_job_kind kind);
+/* Waits for the pivot that was asked for. JOB_OK: look at the truth. */
+enum job_outcome pivot_wait(struct disk *d, enum vm_job_kind kind);
+/* The move's last words on a disk that is on the destination (release.c). */
+enum job_outcome disk_settle(struct disk *d);
+/* Says in the storage's records which layers the chains have (fold.c). */
+enum job_outcome fold_settle_records(struct migration *m);
 
 /* --- the acts, one per state that has one --- */
 
 enum job_outcome act_plan(struct migration *m);     /* prepare.c */
 enum job_outcome act_prepare(struct migration *m);  /* prepare.c */
-enum job_outcome act_start(struct migration *m);    /* mirror.c */
+enum job_outcome act_freeze(struct migration *m);   /* freeze.c */
 enum job_outcome act_sync(struct migration *m);     /* sync.c */
+enum job_outcome act_verify(struct migration *m);   /* sync.c */
+enum job_outcome act_start(struct migration *m);    /* mirror.c */
 enum job_outcome act_converge(struct migration *m); /* mirror.c */
 enum job_outcome act_pivot(struct migration *m);    /* pivot.c */
+enum job_outcome act_return(struct migration *m);   /* return.c */
 enum job_outcome act_settle(struct migration *m);   /* release.c */
+enum job_outcome act_commit(struct migration *m);   /* fold.c */
+enum job_outcome act_fold(struct migration *m);     /* fold.c */
+enum job_outcome act_folded(struct migration *m);   /* fold.c */
 enum job_outcome act_release(struct migration *m);  /* release.c */
 enum job_outcome act_abort(struct migration *m);    /* undo.c */
 enum job_outcome act_remove(struct migration *m);   /* undo.c */

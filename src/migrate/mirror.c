@@ -1,185 +1,232 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The mirror of the leaf: starting it, watching it, waiting for it.
+ * The mirrors of what the VM writes to: starting them, watching them, waiting
+ * for them.
  *
- * It belongs to qemu and outlives us and libvirtd, so before starting one we
+ * They belong to qemu and outlive us and libvirtd, so before starting one we
  * look for ours. Its end is announced by nobody reliably: every look asks.
  */
 #include "migration.h"
 
 #include <inttypes.h>
+#include <string.h>
 
-bool mirror_is_ours(const struct migration *m,
-                    const struct vm_mirror_info *info)
+bool mirror_is_ours(const struct disk *d, const struct vm_mirror_info *info)
 {
-    return info->job && migration_on_destination(m, info->mirror_path);
+    return info->job && disk_on_destination(d, info->mirror_path);
 }
 
 /* Why there is no mirror of ours (any more). */
-static enum job_outcome absence(struct migration *m, bool other_job)
+static enum job_outcome absence(struct disk *d, bool other_job)
 {
-    const struct job_disk_move *move = &m->job.move;
+    struct migration *m = d->m;
+    const char *target = d->of->target;
     char why[256] = "";
     struct err err = ERR_INIT;
     struct sight sight;
 
-    if (migration_look(m, &sight, &err))
+    if (disk_look(d, &sight, &err))
         return migration_doubt(m, &err, QUERY_PATIENCE_MS);
-    if (sight.where == ON_DESTINATION)
+    if (sight.where == ON_DESTINATION && m->job.n_disks == 1)
         return JOB_LANDED;
     if (sight.where == VM_GONE)
         return migration_fail_text(
             m, ERR_REPLICA,
             "VM %s was shut down during the copy of disk %s: the source is "
             "intact",
-            move->vm_name, move->target);
+            m->job.vm_name, target);
     if (other_job)
         return migration_fail_text(m, ERR_DISK_BUSY,
                                    "disk %s of VM %s has another block job now",
-                                   move->target, move->vm_name);
-    PORT(&m->ports, hypervisor, mirror_failure, move->vm, move->target, why,
+                                   target, m->job.vm_name);
+    PORT(&m->ports, hypervisor, mirror_failure, m->job.vm, target, why,
          sizeof(why));
     return migration_fail_text(
-        m, ERR_REPLICA, "the mirror of disk %s of VM %s ended: %s",
-        move->target, move->vm_name, why[0] ? why : "qemu gave no reason");
+        m, ERR_REPLICA, "the mirror of disk %s of VM %s ended: %s", target,
+        m->job.vm_name, why[0] ? why : "qemu gave no reason");
 }
 
-enum job_outcome mirror_watch(struct migration *m,
-                              struct vm_mirror_info *ret_info)
+enum job_outcome mirror_watch(struct disk *d)
 {
-    const struct job_disk_move *move = &m->job.move;
+    struct migration *m = d->m;
     struct err err = ERR_INIT;
     struct err look_err = ERR_INIT;
     struct vm_mirror_info info = { .job = false };
     struct sight sight;
 
-    if (PORT(&m->ports, hypervisor, mirror_info, move->vm, move->target, &info,
-             &err)) {
+    if (PORT(&m->ports, hypervisor, mirror_info, m->job.vm, d->of->target,
+             &info, &err)) {
         /* The question may have failed because the VM is gone. */
-        if (migration_look(m, &sight, &look_err) == 0 && sight.where == VM_GONE)
-            return absence(m, false);
+        if (disk_look(d, &sight, &look_err) == 0 && sight.where == VM_GONE)
+            return absence(d, false);
         return migration_doubt(m, &err, QUERY_PATIENCE_MS);
     }
-    if (!mirror_is_ours(m, &info))
-        return absence(m, info.job);
-    *ret_info = info;
+    if (!mirror_is_ours(d, &info))
+        return absence(d, info.kind != VM_JOB_NONE);
+    d->mirror = info;
     return JOB_OK;
 }
 
-/* While internal volumes are copied beside the mirror each gets half; a mirror
- * that has caught up needs only what the guest writes. 0 would mean no limit.
- */
-static uint64_t mirror_share(const struct migration *m)
+/* All of a job's disks together keep its limit. 0 would mean no limit. */
+static uint64_t share(const struct migration *m)
 {
-    bool alone = m->chain.n == 1 || m->job.state > JOB_SYNCING;
-
-    if (m->job.limit == 0 || alone)
-        return m->job.limit;
-    return m->job.limit / (m->caught_up ? 8 : 2) + 1;
+    return m->job.limit ? m->job.limit / m->job.n_disks + 1 : 0;
 }
 
-uint64_t migration_copy_share(const struct migration *m)
+void mirror_apply_limit(struct disk *d)
 {
-    uint64_t mirror = mirror_share(m);
-
-    if (m->job.limit == 0)
-        return 0;
-    return mirror < m->job.limit ? m->job.limit - mirror : 1;
-}
-
-void mirror_apply_limit(struct migration *m)
-{
+    struct migration *m = d->m;
     struct err ignored = ERR_INIT; /* tried again at the next poll */
 
-    if (m->limit_applied)
-        return;
-    if (m->copy)
-        PORT(&m->ports, copier, limit, m->copy, migration_copy_share(m));
-    m->limit_applied = PORT(&m->ports, hypervisor, mirror_limit, m->job.move.vm,
-                            m->job.move.target, mirror_share(m), &ignored) == 0;
+    if (!d->limit_applied)
+        d->limit_applied = PORT(&m->ports, hypervisor, mirror_limit, m->job.vm,
+                                d->of->target, share(m), &ignored) == 0;
+}
+
+/* --- starting ---------------------------------------------------------- */
+
+static bool has_parent_there(const struct disk *d)
+{
+    return !job_disk_is_flat(d->of) && (d->chain.n > 1 || d->of->overlay[0]);
+}
+
+/* A volume that an engine made may be LEGAL. */
+static int make_anew(struct disk *d, const struct volume_id *top,
+                     struct err *err)
+{
+    struct migration *m = d->m;
+    int rc = 0;
+
+    if (m->job.kind == JOB_REPLICATE)
+        rc = PORT(&m->ports, storage, volume_set_legality, top, VOLUME_ILLEGAL,
+                  err);
+    return rc ? rc : PORT(&m->ports, storage, volume_reset, top, err);
 }
 
 /* What an overlay held before would silently survive under a shallow mirror:
- * the leaf is made anew right before. */
-static enum job_outcome start_afresh(struct migration *m)
+ * it is made anew right before, unless nobody had it since we made it. */
+static enum job_outcome start_afresh(struct disk *d)
 {
-    const struct job_disk_move *move = &m->job.move;
-    const struct volume_id leaf = migration_target(m, move->leaf);
+    struct migration *m = d->m;
+    const struct volume_id top = disk_target(d, disk_top(d));
     struct err err = ERR_INIT;
-    struct vm_mirror_spec spec = { .shallow = m->chain.n > 1,
-                                   .bytes_per_s = mirror_share(m),
-                                   .buffer_bytes = m->ports.buffer_bytes };
-    bool cow = migration_format(m, m->chain.n - 1) == VOLUME_COW;
+    struct vm_mirror_spec spec = {
+        .capacity = d->of->dst_sd[0] ? 0 : d->of->capacity,
+        .format = disk_top_format(d),
+        .shallow = has_parent_there(d),
+        .bytes_per_s = share(m),
+        .buffer_bytes = m->job.fast ? 0 : m->ports.buffer_bytes,
+    };
 
-    if (PORT(&m->ports, storage, volume_reset, &leaf, &err))
+    if (d->of->dst_sd[0] && !d->fresh && make_anew(d, &top, &err))
         return migration_storage_failed(m, &err);
-    spec.format = cow ? "qcow2" : "raw";
-    (void)str_copy(spec.vm, sizeof(spec.vm), move->vm);
-    (void)str_copy(spec.target, sizeof(spec.target), move->target);
-    (void)str_copy(spec.path, sizeof(spec.path), move->dst_path);
+    (void)str_copy(spec.vm, sizeof(spec.vm), m->job.vm);
+    (void)str_copy(spec.target, sizeof(spec.target), d->of->target);
+    disk_target_path(d, disk_top(d), spec.path);
+    d->fresh = false;
     if (PORT(&m->ports, hypervisor, mirror_start, &spec, &err)) {
         (void)err_wrap(&err, "start the mirror");
         return migration_doubt(m, &err, 0);
     }
-    m->limit_applied = true;
+    d->limit_applied = true;
     return JOB_OK;
 }
 
-enum job_outcome act_start(struct migration *m)
+static enum job_outcome start(struct disk *d)
 {
-    const struct job_disk_move *move = &m->job.move;
+    struct migration *m = d->m;
     struct err err = ERR_INIT;
     struct vm_mirror_info info = { .job = false };
     struct sight sight;
 
-    if (migration_look(m, &sight, &err))
+    if (disk_look(d, &sight, &err))
         return migration_doubt(m, &err, QUERY_PATIENCE_MS);
     if (sight.where != ON_SOURCE)
-        return absence(m, false);
-    if (PORT(&m->ports, hypervisor, mirror_info, move->vm, move->target, &info,
-             &err))
+        return absence(d, false);
+    if (PORT(&m->ports, hypervisor, mirror_info, m->job.vm, d->of->target,
+             &info, &err))
         return migration_doubt(m, &err, QUERY_PATIENCE_MS);
-    if (mirror_is_ours(m, &info))
+    if (mirror_is_ours(d, &info))
         return JOB_OK;
-    if (info.job)
-        return absence(m, true);
-    if (migration_load_chain(m, &err))
+    if (info.kind != VM_JOB_NONE)
+        return absence(d, true);
+    if (disk_load_chain(d, &err))
         return migration_storage_failed(m, &err);
-    return start_afresh(m);
+    return start_afresh(d);
 }
 
-static enum job_outcome too_slow(struct migration *m,
-                                 const struct vm_mirror_info *info)
+enum job_outcome act_start(struct migration *m)
 {
-    uint64_t left = info->total > info->done ? info->total - info->done : 0;
+    enum job_outcome outcome = JOB_OK;
+
+    guest_watch_begin(m);
+    for_each_disk(d, m)
+    {
+        if (outcome == JOB_OK)
+            outcome = start(d);
+    }
+    return outcome;
+}
+
+/* --- waiting ----------------------------------------------------------- */
+
+static enum job_outcome too_slow(struct migration *m)
+{
+    const struct job_progress *progress = &m->job.progress;
+    uint64_t left = progress->total - progress->done;
 
     return migration_fail_text(
         m, ERR_TIMEOUT,
         "no convergence in %u s: the guest writes as fast as the mirror "
         "copies (%" PRIu64 " MiB left at %" PRIu64 " MiB/s)",
-        m->ports.converge_limit_s, left >> 20, m->job.progress.rate >> 20);
+        m->ports.converge_limit_s, left >> 20, progress->rate >> 20);
+}
+
+static enum job_outcome watch(struct disk *d)
+{
+    struct err ignored = ERR_INIT; /* only the progress is less exact */
+    enum job_outcome outcome = mirror_watch(d);
+
+    if (outcome == JOB_OK)
+        outcome = disk_see_destination(d);
+    if (outcome == JOB_OK) {
+        (void)disk_load_chain(d, &ignored);
+        mirror_apply_limit(d);
+    }
+    return outcome;
+}
+
+static bool may_pivot(const struct migration *m)
+{
+    bool ready = m->job.kind != JOB_REPLICATE || m->job.finish_requested;
+
+    for (size_t i = 0; i < m->job.n_disks; i++)
+        ready = ready && m->disks[i].mirror.ready;
+    return ready;
 }
 
 enum job_outcome act_converge(struct migration *m)
 {
-    struct vm_mirror_info info = { .job = false };
-    struct err ignored = ERR_INIT; /* only the progress is less exact */
-    enum job_outcome outcome = mirror_watch(m, &info);
+    enum job_outcome outcome = JOB_OK;
 
-    if (outcome == JOB_OK)
-        outcome = migration_see_destination(m);
+    for_each_disk(d, m)
+    {
+        if (outcome == JOB_OK)
+            outcome = watch(d);
+    }
     if (outcome != JOB_OK)
         return outcome;
-    (void)migration_load_chain(m, &ignored);
-    mirror_apply_limit(m);
-    sync_report(m, &info, 0);
-    if (info.ready)
+    migration_report(m);
+    if (may_pivot(m) || migration_poll_ms(m) == POLL_MS)
+        guest_watch(m);
+    if (may_pivot(m))
         return JOB_OK;
 
     int64_t waited_ms = migration_now_ms(m) - m->entered_ms;
     int64_t limit_ms = (int64_t)m->ports.converge_limit_s * 1000;
 
-    if (limit_ms > 0 && waited_ms >= limit_ms)
-        return too_slow(m, &info);
-    return migration_again(m, POLL_MS);
+    if (m->job.kind == JOB_DISK_MIGRATE && limit_ms > 0 &&
+        waited_ms >= limit_ms)
+        return too_slow(m);
+    return migration_again(m, migration_poll_ms(m));
 }

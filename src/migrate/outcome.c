@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -98,12 +99,16 @@ enum job_outcome migration_doubt(struct migration *m, const struct err *err,
 
 void migration_name_cause(const struct migration *m, struct err *err)
 {
-    struct err cause = ERR_INIT;
-    struct domain_info info;
+    for (size_t i = 0; i < m->job.n_disks; i++) {
+        const char *sd = m->job.disks[i].dst_sd;
+        struct err cause = ERR_INIT;
+        struct domain_info info;
 
-    if (PORT(&m->ports, storage, domain_info, m->job.move.dst_sd, &info,
-             &cause))
-        *err = cause;
+        if (sd[0] && PORT(&m->ports, storage, domain_info, sd, &info, &cause)) {
+            *err = cause;
+            return;
+        }
+    }
 }
 
 enum job_outcome migration_storage_failed(struct migration *m,
@@ -129,7 +134,7 @@ void migration_warn(struct migration *m, const char *format, ...)
     /* What does not fit is lost: the first warnings matter most. */
     (void)str_format(m->job.warning + used, sizeof(m->job.warning) - used,
                      "%s%s", used ? "; " : "", text);
-    log_warning("job=%s vm=%s %s", m->job.id, m->job.move.vm, text);
+    log_warning("job=%s vm=%s %s", m->job.id, m->job.vm, text);
 }
 
 int64_t migration_now_ms(const struct migration *m)
@@ -137,55 +142,126 @@ int64_t migration_now_ms(const struct migration *m)
     return PORT(&m->ports, clock, now_ms);
 }
 
+int64_t migration_poll_ms(const struct migration *m)
+{
+    int64_t in_state_ms =
+        m->entered_ms < 0 ? 0 : migration_now_ms(m) - m->entered_ms;
+    int64_t wait_ms = in_state_ms / 8;
+
+    if (wait_ms < POLL_STILL_MS)
+        return POLL_STILL_MS;
+    return wait_ms < POLL_MS ? wait_ms : POLL_MS;
+}
+
 /* --- names of things --------------------------------------------------- */
 
-static struct volume_id volume_in(const struct migration *m, const char *sd,
+static struct volume_id volume_in(const struct disk *d, const char *sd,
                                   const char *vol)
 {
     struct volume_id id;
 
     memcpy(id.sd, sd, UUID_SIZE);
-    memcpy(id.img, m->job.move.img, UUID_SIZE);
+    memcpy(id.img, d->of->img, UUID_SIZE);
     memcpy(id.vol, vol, UUID_SIZE);
     return id;
 }
 
-struct volume_id migration_source(const struct migration *m, const char *vol)
+struct volume_id disk_source(const struct disk *d, const char *vol)
 {
-    return volume_in(m, m->job.move.src_sd, vol);
+    return volume_in(d, d->of->src_sd, vol);
 }
 
-struct volume_id migration_target(const struct migration *m, const char *vol)
+struct volume_id disk_target(const struct disk *d, const char *vol)
 {
-    return volume_in(m, m->job.move.dst_sd, vol);
+    return volume_in(d, d->of->dst_sd, vol);
 }
 
-enum volume_format migration_format(const struct migration *m, size_t i)
+const char *disk_top(const struct disk *d)
 {
-    if (i == 0 && m->job.move.convert)
-        return m->job.move.base_cow ? VOLUME_COW : VOLUME_RAW;
-    return m->chain.volumes[i].format;
+    return d->of->overlay[0] ? d->of->overlay : d->of->leaf;
 }
 
-int migration_load_chain(struct migration *m, struct err *err)
+/* Layers lie beside each other under their UUIDs. */
+static void path_beside(const struct disk *d, const char *leaf_path,
+                        const char *vol, char ret_path[PATH_MAX])
 {
-    const struct job_disk_move *move = &m->job.move;
+    (void)str_copy(ret_path, PATH_MAX, leaf_path); /* no longer than it was */
+    if (strcmp(vol, d->of->leaf) == 0)
+        return;
 
-    if (m->chain.n > 0)
+    char *slash = strrchr(ret_path, '/');
+
+    if (slash)
+        (void)str_copy(slash + 1, PATH_MAX - (size_t)(slash + 1 - ret_path),
+                       vol);
+}
+
+void disk_source_path(const struct disk *d, const char *vol,
+                      char ret_path[PATH_MAX])
+{
+    path_beside(d, d->of->src_path, vol, ret_path);
+}
+
+void disk_target_path(const struct disk *d, const char *vol,
+                      char ret_path[PATH_MAX])
+{
+    path_beside(d, d->of->dst_path, vol, ret_path);
+}
+
+enum volume_format disk_format(const struct disk *d, size_t i)
+{
+    if (i == 0 && d->of->convert)
+        return d->of->base_cow ? VOLUME_COW : VOLUME_RAW;
+    return d->chain.volumes[i].format;
+}
+
+const char *disk_top_format(const struct disk *d)
+{
+    enum volume_format format = VOLUME_COW;
+
+    if (!d->of->overlay[0])
+        format = disk_format(d, d->of->dst_sd[0] ? d->chain.n - 1 : 0);
+    return format == VOLUME_COW ? "qcow2" : "raw";
+}
+
+/* What a disk from outside becomes. */
+static int make_chain(struct disk *d, struct err *err)
+{
+    struct volume_info *volume = calloc(1, sizeof(*volume));
+
+    if (!volume)
+        return err_set(err, -ENOMEM, "out of memory");
+    volume->id = disk_target(d, d->of->leaf);
+    volume->format = d->of->base_cow ? VOLUME_COW : VOLUME_RAW;
+    volume->capacity = d->of->capacity;
+    (void)str_copy(volume->parent, UUID_SIZE, UUID_BLANK);
+    (void)str_copy(volume->disk_type, sizeof(volume->disk_type), "DATA");
+    d->chain = (struct storage_chain){ .n = 1, .volumes = volume };
+    return 0;
+}
+
+int disk_load_chain(struct disk *d, struct err *err)
+{
+    const struct job_disk *of = d->of;
+
+    if (d->chain.n > 0)
         return 0;
+    if (!of->src_sd[0])
+        return make_chain(d, err);
 
-    int rc = PORT(&m->ports, storage, image_chain, move->src_sd, move->img,
-                  move->leaf, &m->chain, err);
+    int rc = PORT(&d->m->ports, storage, image_chain, of->src_sd, of->img,
+                  of->leaf, &d->chain, err);
 
-    if (rc == 0 && m->chain.n == 0)
+    if (rc == 0 && d->chain.n == 0)
         return err_set_code(err, ERR_IMAGE_CHAIN, "image %s: no volumes",
-                            move->img);
+                            of->img);
     return rc;
 }
 
 void migration_directory(const char *path, char ret_dir[PATH_MAX])
 {
-    (void)str_copy(ret_dir, PATH_MAX, path); /* no longer than it was */
+    if (ret_dir != path)
+        (void)str_copy(ret_dir, PATH_MAX, path); /* no longer than it was */
 
     char *slash = strrchr(ret_dir, '/');
 

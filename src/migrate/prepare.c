@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Makes the image's structure on the destination: the same volumes with the
- * same UUIDs, all ILLEGAL until their data is there.
+ * Makes the structure: on the destination the same volumes with the same UUIDs,
+ * all ILLEGAL until their data is there; with the snapshot strategy one overlay
+ * above the leaf on each side. The source's is LEGAL, since the VM writes to it
+ * from one moment to the next.
  *
  * JOB_PLANNED checks that the destination has no such image; from the record of
  * JOB_PREPARING on, what is there is ours. Should somebody have been faster, a
@@ -9,12 +11,18 @@
  */
 #include "migration.h"
 
-enum job_outcome act_plan(struct migration *m)
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- planned ----------------------------------------------------------- */
+
+static enum job_outcome check_image_absent(struct disk *d)
 {
-    const struct job_disk_move *move = &m->job.move;
+    struct migration *m = d->m;
     struct uuid_list volumes = { 0 };
     struct err err = ERR_INIT;
-    int rc = PORT(&m->ports, storage, domain_volumes, move->dst_sd, move->img,
+    int rc = PORT(&m->ports, storage, domain_volumes, d->of->dst_sd, d->of->img,
                   &volumes, &err);
     size_t n = rc ? 0 : volumes.n;
 
@@ -24,84 +32,187 @@ enum job_outcome act_plan(struct migration *m)
     if (n > 0)
         return migration_fail_text(m, ERR_VOLUME_EXISTS,
                                    "image %s exists on domain %s already",
-                                   move->img, move->dst_sd);
+                                   d->of->img, d->of->dst_sd);
     return JOB_OK;
 }
 
-static void describe(const struct migration *m, size_t i,
-                     struct volume_create *ret_spec)
+/* A file that is not there, or is empty, is ours to make and to delete. */
+static enum job_outcome check_outside(struct disk *d)
 {
-    const struct volume_info *from = &m->chain.volumes[i];
-    bool leaf = i + 1 == m->chain.n;
-    const char *parent = i ? m->chain.volumes[i - 1].id.vol : UUID_BLANK;
+    struct migration *m = d->m;
+    struct outside_info info;
+    struct err err = ERR_INIT;
 
-    *ret_spec = (struct volume_create){
-        .id = migration_target(m, from->id.vol),
-        .format = migration_format(m, i),
+    if (PORT(&m->ports, storage, outside_info, d->of->dst_path,
+             d->of->base_cow ? VOLUME_COW : VOLUME_RAW, &info, &err))
+        return migration_doubt(m, &err, 0);
+    d->of->dst_made = !info.network && !info.block;
+    if (d->of->dst_made && info.exists && info.bytes > 0)
+        return migration_fail_text(m, ERR_VOLUME_EXISTS, "%s exists already",
+                                   d->of->dst_path);
+    return JOB_OK;
+}
+
+static bool makes_structure(const struct migration *m)
+{
+    return job_next(&m->job, JOB_OK) == JOB_PREPARING;
+}
+
+enum job_outcome act_plan(struct migration *m)
+{
+    enum job_outcome outcome = JOB_OK;
+
+    if (m->job.vm[0])
+        guest_watch_quiet(m);
+    for_each_disk(d, m)
+    {
+        if (outcome == JOB_OK && makes_structure(m))
+            outcome =
+                d->of->dst_sd[0] ? check_image_absent(d) : check_outside(d);
+    }
+    return outcome;
+}
+
+/* --- what to make ------------------------------------------------------ */
+
+static struct volume_create like(const struct disk *d,
+                                 const struct volume_info *from)
+{
+    struct volume_create spec = {
+        .id = disk_target(d, from->id.vol),
+        .format = from->format,
         .allocation = VOLUME_SPARSE,
         .legality = VOLUME_ILLEGAL,
         .capacity = from->capacity,
         .sequence = from->sequence,
         .clone = true,
-        .role = leaf ? VOLUME_LEAF : VOLUME_INTERNAL,
     };
-    if (ret_spec->format == VOLUME_RAW)
-        ret_spec->allocation = from->allocation;
-    (void)str_copy(ret_spec->parent, UUID_SIZE, parent);
-    (void)str_copy(ret_spec->parent_img, UUID_SIZE,
-                   i ? m->job.move.img : UUID_BLANK);
-    (void)str_copy(ret_spec->disk_type, sizeof(ret_spec->disk_type),
-                   from->disk_type);
-    (void)str_copy(ret_spec->description, sizeof(ret_spec->description),
+
+    (void)str_copy(spec.parent, UUID_SIZE, UUID_BLANK);
+    (void)str_copy(spec.parent_img, UUID_SIZE, UUID_BLANK);
+    (void)str_copy(spec.disk_type, sizeof(spec.disk_type), from->disk_type);
+    (void)str_copy(spec.description, sizeof(spec.description),
                    from->description);
+    return spec;
 }
 
-/* A volume stands where ours should be: is it what an earlier try made? */
-static enum job_outcome recognise(struct migration *m,
-                                  const struct volume_create *spec)
+static void set_parent(const struct disk *d, struct volume_create *spec,
+                       const char *vol)
 {
-    struct err err = ERR_INIT;
-    struct volume_info info;
-
-    if (PORT(&m->ports, storage, volume_info, &spec->id, &info, &err))
-        return migration_storage_failed(m, &err);
-    if (info.legality != VOLUME_ILLEGAL || info.format != spec->format ||
-        info.capacity != spec->capacity)
-        return migration_fail_text(
-            m, ERR_VOLUME_EXISTS,
-            "volume %s of image %s on domain %s was made by somebody else",
-            spec->id.vol, spec->id.img, spec->id.sd);
-    return JOB_OK;
+    (void)str_copy(spec->parent, UUID_SIZE, vol);
+    (void)str_copy(spec->parent_img, UUID_SIZE, d->of->img);
 }
 
-static enum job_outcome make_volume(struct migration *m)
+static struct volume_create describe(const struct disk *d, size_t i)
+{
+    const struct volume_info *from = &d->chain.volumes[i];
+    bool top = i + 1 == d->chain.n && !d->of->overlay[0];
+    struct volume_create spec = like(d, from);
+
+    spec.format = disk_format(d, i);
+    spec.role = top ? VOLUME_LEAF : VOLUME_INTERNAL;
+    if (spec.format == VOLUME_RAW)
+        spec.allocation = from->allocation;
+    if (i > 0)
+        set_parent(d, &spec, d->chain.volumes[i - 1].id.vol);
+    return spec;
+}
+
+static struct volume_create describe_overlay(const struct disk *d,
+                                             struct volume_id id)
+{
+    const struct volume_info *leaf = &d->chain.volumes[d->chain.n - 1];
+    struct volume_create spec = like(d, leaf);
+
+    spec.id = id;
+    spec.format = VOLUME_COW;
+    spec.role = VOLUME_LEAF;
+    spec.sequence = leaf->sequence + 1;
+    set_parent(d, &spec, d->of->leaf);
+    return spec;
+}
+
+/* --- making it --------------------------------------------------------- */
+
+static int make_volumes(struct disk *d, struct err *err)
+{
+    size_t n = d->chain.n;
+    _cleanup_free_ struct volume_create *specs = calloc(n + 1, sizeof(*specs));
+
+    if (!specs)
+        return err_set(err, -ENOMEM, "out of memory");
+    for (size_t i = 0; i < n; i++)
+        specs[i] = describe(d, i);
+    if (d->of->overlay[0])
+        specs[n++] = describe_overlay(d, disk_target(d, d->of->overlay));
+    return PORT(&d->m->ports, storage, volumes_create, specs, n, err);
+}
+
+static int make_source_overlay(struct disk *d, struct err *err)
 {
     struct volume_create spec;
-    struct err err = ERR_INIT;
-    enum job_outcome outcome = JOB_OK;
 
-    describe(m, m->layer, &spec);
-    if (PORT(&m->ports, storage, volume_create, &spec, &err))
-        outcome = err.code == ERR_VOLUME_EXISTS
-                      ? recognise(m, &spec)
-                      : migration_storage_failed(m, &err);
-    if (outcome != JOB_OK)
-        return outcome;
-    m->layer++;
-    return migration_again(m, 0);
+    if (!d->of->overlay[0])
+        return 0;
+    spec = describe_overlay(d, disk_source(d, d->of->overlay));
+    spec.legality = VOLUME_LEGAL;
+    spec.clone = false;
+    return PORT(&d->m->ports, storage, volumes_create, &spec, 1, err);
+}
+
+/* The path of the top layer, through the links that a VM needs. */
+static int prepare_image(struct disk *d, struct err *err)
+{
+    const struct volume_id top = disk_target(d, disk_top(d));
+    char path[PATH_MAX];
+    int rc = PORT(&d->m->ports, storage, image_prepare, &top, true, path, err);
+
+    if (rc)
+        return rc;
+    if (d->of->overlay[0]) {
+        char *slash = strrchr(path, '/');
+
+        if (slash)
+            (void)str_copy(slash + 1, PATH_MAX - (size_t)(slash + 1 - path),
+                           d->of->leaf);
+    }
+    if (!str_copy(d->of->dst_path, sizeof(d->of->dst_path), path))
+        return err_set_code(err, ERR_IMAGE_PATH, "the path is too long: %s",
+                            path);
+    return 0;
+}
+
+static int make_outside(struct disk *d, struct err *err)
+{
+    return PORT(&d->m->ports, storage, outside_create, d->of->dst_path,
+                d->of->base_cow ? VOLUME_COW : VOLUME_RAW, d->of->capacity,
+                err);
+}
+
+static int make(struct disk *d, struct err *err)
+{
+    int rc = disk_load_chain(d, err);
+
+    if (rc == 0 && !d->of->dst_sd[0])
+        return make_outside(d, err);
+    if (rc == 0)
+        rc = make_volumes(d, err);
+    if (rc == 0)
+        rc = make_source_overlay(d, err);
+    if (rc == 0 && d->of->target[0])
+        rc = prepare_image(d, err);
+    return rc;
 }
 
 enum job_outcome act_prepare(struct migration *m)
 {
-    const struct volume_id leaf = migration_target(m, m->job.move.leaf);
     struct err err = ERR_INIT;
 
-    if (migration_load_chain(m, &err))
-        return migration_storage_failed(m, &err);
-    if (m->layer < m->chain.n)
-        return make_volume(m);
-    if (PORT(&m->ports, storage, image_prepare, &leaf, true,
-             m->job.move.dst_path, &err))
-        return migration_storage_failed(m, &err);
+    for_each_disk(d, m)
+    {
+        if (make(d, &err))
+            return migration_storage_failed(m, &err);
+        d->fresh = !m->adopted;
+    }
     return JOB_OK;
 }

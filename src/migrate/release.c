@@ -32,48 +32,54 @@ static enum job_outcome let_guest_run(struct migration *m)
     return JOB_OK;
 }
 
-static enum job_outcome make_leaf_legal(struct migration *m)
+static enum job_outcome make_top_legal(struct disk *d)
 {
-    const struct volume_id leaf = migration_target(m, m->job.move.leaf);
+    const struct volume_id top = disk_target(d, disk_top(d));
     struct err err = ERR_INIT;
 
-    if (PORT(&m->ports, storage, volume_set_legality, &leaf, VOLUME_LEGAL,
-             &err))
-        return retry_or_warn(m, &err, "the leaf is not marked legal");
+    if (d->of->dst_sd[0] && PORT(&d->m->ports, storage, volume_set_legality,
+                                 &top, VOLUME_LEGAL, &err))
+        return retry_or_warn(d->m, &err, "the leaf is not marked legal");
     return JOB_OK;
 }
 
-static int set_persistent(struct migration *m, struct err *err)
+static int set_persistent(struct disk *d, struct err *err)
 {
-    const struct job_disk_move *move = &m->job.move;
-    const struct volume_id leaf = migration_target(m, move->leaf);
-    struct volume_info info;
-    int rc = PORT(&m->ports, storage, volume_info, &leaf, &info, err);
+    struct migration *m = d->m;
+    char path[PATH_MAX];
+    const char *format = d->of->base_cow ? "qcow2" : "raw";
 
-    if (rc)
-        return rc;
-    return PORT(&m->ports, hypervisor, disk_set_persistent, move->vm,
-                move->target, move->dst_path,
-                info.format == VOLUME_COW ? "qcow2" : "raw", err);
+    disk_target_path(d, disk_top(d), path);
+    if (d->of->dst_sd[0]) {
+        const struct volume_id top = disk_target(d, disk_top(d));
+        struct volume_info info;
+        int rc = PORT(&m->ports, storage, volume_info, &top, &info, err);
+
+        if (rc)
+            return rc;
+        format = info.format == VOLUME_COW ? "qcow2" : "raw";
+    }
+    return PORT(&m->ports, hypervisor, disk_set_persistent, m->job.vm,
+                d->of->target, path, format, err);
 }
 
 /* The next boot must find the destination. */
-static enum job_outcome mend_definitions(struct migration *m)
+static enum job_outcome mend_definitions(struct disk *d)
 {
+    struct migration *m = d->m;
     struct err err = ERR_INIT;
     struct sight sight;
 
-    if (migration_look(m, &sight, &err))
+    if (disk_look(d, &sight, &err))
         return retry_or_warn(m, &err, "the VM's definition was not checked");
     if (sight.where == ON_DESTINATION && !sight.xml_on_destination)
         migration_warn(m,
                        "libvirt's live XML does not name the file that qemu "
                        "writes to: %.100s",
-                       m->job.move.dst_path);
-    if (sight.persistent[0] == '\0' ||
-        migration_on_destination(m, sight.persistent))
+                       d->of->dst_path);
+    if (sight.persistent[0] == '\0' || disk_on_destination(d, sight.persistent))
         return JOB_OK;
-    if (set_persistent(m, &err))
+    if (set_persistent(d, &err))
         return retry_or_warn(m, &err,
                              "the persistent definition names the source");
     return JOB_OK;
@@ -81,62 +87,73 @@ static enum job_outcome mend_definitions(struct migration *m)
 
 /* Copies leave holes where there are zeros: a preallocated volume has to get
  * its space back. The guest runs, so one try is enough. */
-static void take_promised_space(struct migration *m)
+static void take_promised_space(struct disk *d)
 {
+    struct migration *m = d->m;
     struct err err = ERR_INIT;
 
-    (void)migration_load_chain(m, &err); /* no source left: done before */
-    for (size_t i = 0; i < m->chain.n; i++) {
-        const struct volume_id id =
-            migration_target(m, m->chain.volumes[i].id.vol);
+    (void)disk_load_chain(d, &err); /* no source left: done before */
+    for (size_t i = 0; d->of->dst_sd[0] && i < d->chain.n; i++) {
+        const struct volume_id id = disk_target(d, d->chain.volumes[i].id.vol);
 
         err_clear(&err);
-        if (m->chain.volumes[i].allocation == VOLUME_PREALLOCATED &&
+        if (d->chain.volumes[i].allocation == VOLUME_PREALLOCATED &&
             PORT(&m->ports, storage, volume_preallocate, &id, &err))
             migration_warn(m, "preallocated volume %s is sparse now: %.120s",
                            id.vol, err.message);
     }
 }
 
+enum job_outcome disk_settle(struct disk *d)
+{
+    enum job_outcome outcome = make_top_legal(d);
+
+    if (outcome == JOB_OK)
+        outcome = mend_definitions(d);
+    if (outcome == JOB_OK)
+        take_promised_space(d);
+    return outcome;
+}
+
 enum job_outcome act_settle(struct migration *m)
 {
     enum job_outcome outcome = let_guest_run(m);
 
-    sync_close_copy(m);
-    if (outcome == JOB_OK)
-        outcome = make_leaf_legal(m);
-    if (outcome == JOB_OK)
-        outcome = mend_definitions(m);
-    if (outcome == JOB_OK)
-        take_promised_space(m);
+    sync_close_copies(m);
+    for_each_disk(d, m)
+    {
+        if (outcome == JOB_OK)
+            outcome = disk_settle(d);
+    }
     return outcome;
 }
 
-static enum job_outcome keep(struct migration *m, const char *why)
+/* --- the source -------------------------------------------------------- */
+
+static enum job_outcome keep(struct disk *d, const char *why)
 {
-    migration_warn(m,
+    migration_warn(d->m,
                    "source kept: %.120s. Check, then remove it: drayctl rpc "
                    "Image.delete '{\"storagedomainID\":\"%s\",\"imageID\":\"%s"
                    "\"}'",
-                   why, m->job.move.src_sd, m->job.move.img);
+                   why, d->of->src_sd, d->of->img);
     return JOB_OK;
 }
 
-static enum job_outcome retry_or_keep(struct migration *m,
-                                      const struct err *err)
+static enum job_outcome retry_or_keep(struct disk *d, const struct err *err)
 {
-    if (migration_trouble(m, err, TIDY_PATIENCE_MS) == JOB_AGAIN)
+    if (migration_trouble(d->m, err, TIDY_PATIENCE_MS) == JOB_AGAIN)
         return JOB_AGAIN;
-    return keep(m, err->message);
+    return keep(d, err->message);
 }
 
-/* Deleting a copy is only right while the other is whole. */
-static int check_destination(const struct migration *m, struct err *err)
+/* Every layer that has to be there is, and is complete. */
+static int check_image(const struct disk *d, struct err *err)
 {
-    const struct job_disk_move *move = &m->job.move;
+    const struct job_disk *of = d->of;
     struct storage_chain chain = { 0 };
-    int rc = PORT(&m->ports, storage, image_chain, move->dst_sd, move->img,
-                  move->leaf, &chain, err);
+    int rc = PORT(&d->m->ports, storage, image_chain, of->dst_sd, of->img, NULL,
+                  &chain, err);
 
     for (size_t i = 0; rc == 0 && i < chain.n; i++) {
         if (chain.volumes[i].legality != VOLUME_LEGAL)
@@ -148,75 +165,116 @@ static int check_destination(const struct migration *m, struct err *err)
     return rc;
 }
 
+/* Deleting a copy is only right while the other is whole. */
+static int check_destination(const struct disk *d, struct err *err)
+{
+    struct outside_info info;
+
+    if (d->of->dst_sd[0])
+        return check_image(d, err);
+
+    int rc = PORT(&d->m->ports, storage, outside_info, d->of->dst_path,
+                  d->of->base_cow ? VOLUME_COW : VOLUME_RAW, &info, err);
+
+    if (rc == 0 && !info.exists)
+        rc = err_set_code(err, ERR_STORAGE, "%s is not there", d->of->dst_path);
+    return rc;
+}
+
 /* A VM that has a layer of the source, in *ret_user; empty if none. */
-static int find_user(const struct migration *m, struct vm_info *ret_user,
+static int find_user(const struct disk *d, struct vm_info *ret_user,
                      struct err *err)
 {
     char directory[PATH_MAX];
 
-    migration_directory(m->job.move.src_path, directory);
+    disk_source_path(d, d->of->leaf, directory);
+    migration_directory(directory, directory);
     memset(ret_user, 0, sizeof(*ret_user));
-    return PORT(&m->ports, hypervisor, path_user, directory, ret_user, err);
+    return PORT(&d->m->ports, hypervisor, path_user, directory, ret_user, err);
 }
 
 /* Last: its links are names by which a VM may still know a layer, and the
  * proofs need them. */
-static enum job_outcome tear_source_down(struct migration *m)
+static enum job_outcome tear_source_down(struct disk *d)
 {
     struct err err = ERR_INIT;
 
-    if (PORT(&m->ports, storage, image_teardown, m->job.move.src_sd,
-             m->job.move.img, &err))
-        return retry_or_warn(m, &err, "the source is still prepared");
+    if (PORT(&d->m->ports, storage, image_teardown, d->of->src_sd, d->of->img,
+             &err))
+        return retry_or_warn(d->m, &err, "the source is still prepared");
     return JOB_OK;
 }
 
-static enum job_outcome delete_source(struct migration *m)
+static enum job_outcome delete_source(struct disk *d)
 {
     struct err err = ERR_INIT;
 
-    if (PORT(&m->ports, storage, image_delete, m->job.move.src_sd,
-             m->job.move.img, &err) &&
+    if (PORT(&d->m->ports, storage, image_delete, d->of->src_sd, d->of->img,
+             &err) &&
         err.code != ERR_NO_IMAGE)
-        return retry_or_keep(m, &err);
-    return tear_source_down(m);
+        return retry_or_keep(d, &err);
+    return tear_source_down(d);
 }
 
 /* By an earlier life that did not get to record it: nothing is left to prove,
  * and image_delete() finishes what that life began. */
-static bool source_is_deleted(const struct migration *m)
+static bool source_is_deleted(const struct disk *d)
 {
     struct uuid_list volumes = { 0 };
     struct err err = ERR_INIT;
-    int rc = PORT(&m->ports, storage, domain_volumes, m->job.move.src_sd,
-                  m->job.move.img, &volumes, &err);
+    int rc = PORT(&d->m->ports, storage, domain_volumes, d->of->src_sd,
+                  d->of->img, &volumes, &err);
 
     uuid_list_deinit(&volumes);
     return rc && err.code == ERR_NO_IMAGE;
 }
 
-enum job_outcome act_release(struct migration *m)
+/* What qemu and libvirt say of a running VM. NULL: both name the destination.
+ */
+static const char *vm_speaks_against(const struct sight *sight)
+{
+    if (sight->where == VM_GONE)
+        return "the VM does not run any more, nothing proves that the source "
+               "is not needed";
+    if (sight->where != ON_DESTINATION || !sight->xml_on_destination)
+        return "qemu and libvirt do not both name the destination";
+    return NULL;
+}
+
+static enum job_outcome release(struct disk *d)
 {
     struct err err = ERR_INIT;
     struct vm_info user;
     struct sight sight;
 
-    if (m->job.move.keep_source)
-        return tear_source_down(m);
-    if (source_is_deleted(m))
-        return delete_source(m);
-    if (migration_look(m, &sight, &err))
-        return retry_or_keep(m, &err);
-    if (sight.where == VM_GONE)
-        return keep(m, "the VM does not run any more, nothing proves that the "
-                       "source is not needed");
-    if (sight.where != ON_DESTINATION || !sight.xml_on_destination)
-        return keep(m, "qemu and libvirt do not both name the destination");
-    if (find_user(m, &user, &err))
-        return retry_or_keep(m, &err);
+    if (!d->of->src_sd[0])
+        return JOB_OK; /* outside: not ours to delete */
+    if (d->m->job.keep_source)
+        return tear_source_down(d);
+    if (source_is_deleted(d))
+        return delete_source(d);
+    if (d->of->target[0]) {
+        if (disk_look(d, &sight, &err))
+            return retry_or_keep(d, &err);
+        if (vm_speaks_against(&sight))
+            return keep(d, vm_speaks_against(&sight));
+    }
+    if (find_user(d, &user, &err))
+        return retry_or_keep(d, &err);
     if (user.uuid[0])
-        return keep(m, "a VM still has a layer of it");
-    if (check_destination(m, &err))
-        return retry_or_keep(m, &err);
-    return delete_source(m);
+        return keep(d, "a VM still has a layer of it");
+    if (check_destination(d, &err))
+        return retry_or_keep(d, &err);
+    return delete_source(d);
+}
+
+enum job_outcome act_release(struct migration *m)
+{
+    for (; m->at < m->job.n_disks; m->at++) {
+        enum job_outcome outcome = release(&m->disks[m->at]);
+
+        if (outcome != JOB_OK)
+            return outcome;
+    }
+    return JOB_OK;
 }

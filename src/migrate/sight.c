@@ -10,64 +10,86 @@
 
 /* The same file may have several spellings (links that we made ourselves): the
  * storage knows which volume a path is. It is asked only about paths that are
- * neither of the two we know, for a guest may be waiting. */
-static bool is_leaf_of(const struct migration *m, const char *path,
-                       const char *sd)
+ * none of those we know, for a guest may be waiting. */
+static bool is_volume(const struct disk *d, const char *path, const char *sd,
+                      const char *vol)
 {
     struct err ignored = ERR_INIT; /* not ours or not readable: not it */
     struct volume_id id;
 
-    return path[0] &&
-           PORT(&m->ports, storage, locate, path, &id, &ignored) == 0 &&
-           strcmp(id.sd, sd) == 0 && strcmp(id.img, m->job.move.img) == 0 &&
-           strcmp(id.vol, m->job.move.leaf) == 0;
+    return path[0] && sd[0] &&
+           PORT(&d->m->ports, storage, locate, path, &id, &ignored) == 0 &&
+           strcmp(id.sd, sd) == 0 && strcmp(id.img, d->of->img) == 0 &&
+           strcmp(id.vol, vol) == 0;
 }
 
-bool migration_on_destination(const struct migration *m, const char *path)
+bool disk_is_layer(const struct disk *d, const char *path, const char *vol,
+                   bool on_destination)
 {
-    const struct job_disk_move *move = &m->job.move;
+    const struct job_disk *of = d->of;
+    char known[PATH_MAX];
 
-    if (strcmp(path, move->dst_path) == 0)
-        return path[0] != '\0';
-    return strcmp(path, move->src_path) != 0 &&
-           is_leaf_of(m, path, move->dst_sd);
+    if (on_destination)
+        disk_target_path(d, vol, known);
+    else
+        disk_source_path(d, vol, known);
+    if (known[0] && strcmp(path, known) == 0)
+        return true;
+    return is_volume(d, path, on_destination ? of->dst_sd : of->src_sd, vol);
 }
 
-static enum where where_is(const struct migration *m, const char *path)
+/* Leaf or overlay of a side. */
+static bool is_on(const struct disk *d, const char *path, bool on_destination)
 {
-    if (migration_on_destination(m, path))
-        return ON_DESTINATION;
-    if (strcmp(path, m->job.move.src_path) == 0 ||
-        is_leaf_of(m, path, m->job.move.src_sd))
+    const struct job_disk *of = d->of;
+
+    return path[0] && (disk_is_layer(d, path, of->leaf, on_destination) ||
+                       (of->overlay[0] &&
+                        disk_is_layer(d, path, of->overlay, on_destination)));
+}
+
+static enum where where_is(const struct disk *d, const char *path)
+{
+    char leaf[PATH_MAX];
+
+    /* The common case costs no look at the storage. */
+    disk_source_path(d, disk_top(d), leaf);
+    if (strcmp(path, leaf) == 0)
         return ON_SOURCE;
-    return ON_ELSEWHERE;
+    if (is_on(d, path, true))
+        return ON_DESTINATION;
+    return is_on(d, path, false) ? ON_SOURCE : ON_ELSEWHERE;
+}
+
+bool disk_on_destination(const struct disk *d, const char *path)
+{
+    return where_is(d, path) == ON_DESTINATION;
 }
 
 /* A VM that does not run has its persistent definition only. */
-static int look_at_definition(const struct migration *m, struct sight *sight,
+static int look_at_definition(const struct disk *d, struct sight *sight,
                               struct err *err)
 {
     _cleanup_free_ struct vm_disk *disks = NULL;
     size_t n = 0;
     int rc =
-        PORT(&m->ports, hypervisor, vm_disks, m->job.move.vm, &disks, &n, err);
+        PORT(&d->m->ports, hypervisor, vm_disks, d->m->job.vm, &disks, &n, err);
 
     for (size_t i = 0; rc == 0 && i < n; i++) {
-        if (strcmp(disks[i].target, m->job.move.target) == 0)
+        if (strcmp(disks[i].target, d->of->target) == 0)
             (void)str_copy(sight->persistent, sizeof(sight->persistent),
                            disks[i].path);
     }
     return rc;
 }
 
-static int look_at_qemu(const struct migration *m, struct sight *sight,
+static int look_at_qemu(const struct disk *d, struct sight *sight,
                         struct err *err)
 {
-    const struct job_disk_move *move = &m->job.move;
     struct err ask = ERR_INIT;
     struct vm_disk_truth truth;
-    int rc = PORT(&m->ports, hypervisor, disk_truth, move->vm, move->target,
-                  &truth, &ask);
+    int rc = PORT(&d->m->ports, hypervisor, disk_truth, d->m->job.vm,
+                  d->of->target, &truth, &ask);
 
     if (rc && ask.code == ERR_NO_DISK) {
         sight->where = ON_ELSEWHERE; /* unplugged */
@@ -79,21 +101,20 @@ static int look_at_qemu(const struct migration *m, struct sight *sight,
     }
     /* Shut off between the two questions: no live paths. */
     sight->where = truth.qemu_path[0] || truth.xml_path[0]
-                       ? where_is(m, truth.qemu_path)
+                       ? where_is(d, truth.qemu_path)
                        : VM_GONE;
-    sight->xml_on_destination = migration_on_destination(m, truth.xml_path);
+    sight->xml_on_destination = disk_on_destination(d, truth.xml_path);
     (void)str_copy(sight->persistent, sizeof(sight->persistent),
                    truth.persistent_path);
     return 0;
 }
 
-int migration_look(const struct migration *m, struct sight *ret_sight,
-                   struct err *err)
+int disk_look(const struct disk *d, struct sight *ret_sight, struct err *err)
 {
     struct sight sight = { .where = VM_GONE, .state = VM_SHUTOFF };
     struct err find = ERR_INIT;
     struct vm_info vm;
-    int rc = PORT(&m->ports, hypervisor, vm_find, m->job.move.vm, &vm, &find);
+    int rc = PORT(&d->m->ports, hypervisor, vm_find, d->m->job.vm, &vm, &find);
 
     if (rc && find.code != ERR_NO_VM) {
         *err = find;
@@ -101,8 +122,8 @@ int migration_look(const struct migration *m, struct sight *ret_sight,
     }
     if (rc == 0) {
         sight.state = vm.state;
-        rc = vm.state == VM_SHUTOFF ? look_at_definition(m, &sight, err)
-                                    : look_at_qemu(m, &sight, err);
+        rc = vm.state == VM_SHUTOFF ? look_at_definition(d, &sight, err)
+                                    : look_at_qemu(d, &sight, err);
         if (rc)
             return rc;
     }
@@ -110,12 +131,16 @@ int migration_look(const struct migration *m, struct sight *ret_sight,
     return 0;
 }
 
-int migration_leaf_settled(const struct migration *m, struct err *err)
+int disk_settled(const struct disk *d, struct err *err)
 {
-    const struct volume_id leaf = migration_target(m, m->job.move.leaf);
+    const struct volume_id top = disk_target(d, disk_top(d));
     struct err ask = ERR_INIT;
     struct volume_info info;
-    int rc = PORT(&m->ports, storage, volume_info, &leaf, &info, &ask);
+
+    if (!d->of->dst_sd[0])
+        return 0; /* nothing there can say so */
+
+    int rc = PORT(&d->m->ports, storage, volume_info, &top, &info, &ask);
 
     if (rc == 0)
         return info.legality == VOLUME_LEGAL;
@@ -125,18 +150,61 @@ int migration_leaf_settled(const struct migration *m, struct err *err)
     return rc;
 }
 
-enum job_outcome migration_see_destination(struct migration *m)
+static bool is_time_to_look(const struct migration *m, int64_t looked_ms)
 {
-    const struct volume_id leaf = migration_target(m, m->job.move.leaf);
-    int64_t now_ms = migration_now_ms(m);
+    return m->trouble_ms >= 0 ||
+           migration_now_ms(m) - looked_ms >= STORAGE_LOOK_MS;
+}
+
+enum job_outcome disk_see_destination(struct disk *d)
+{
+    struct migration *m = d->m;
+    const struct volume_id top = disk_target(d, disk_top(d));
     struct err err = ERR_INIT;
     struct volume_info info;
 
-    if (m->trouble_ms < 0 && now_ms - m->looked_ms < STORAGE_LOOK_MS)
+    if (!d->of->dst_sd[0] || !is_time_to_look(m, d->looked_ms))
         return JOB_OK;
-    if (PORT(&m->ports, storage, volume_info, &leaf, &info, &err))
+    if (PORT(&m->ports, storage, volume_info, &top, &info, &err))
         return migration_doubt(
             m, &err, m->adopted ? ADOPT_PATIENCE_MS : STORAGE_PATIENCE_MS);
-    m->looked_ms = now_ms;
+    d->looked_ms = migration_now_ms(m);
     return JOB_OK;
+}
+
+static enum job_outcome see_disk(struct disk *d)
+{
+    struct migration *m = d->m;
+    struct err err = ERR_INIT;
+    struct sight sight;
+
+    if (disk_look(d, &sight, &err))
+        return migration_doubt(m, &err, QUERY_PATIENCE_MS);
+    if (sight.where == VM_GONE)
+        return migration_fail_text(m, ERR_REPLICA,
+                                   "VM %s was shut down during the copy of "
+                                   "disk %s: the source is intact",
+                                   m->job.vm_name, d->of->target);
+    if (sight.where != ON_SOURCE)
+        return migration_fail_text(m, ERR_CHANGE_DISK,
+                                   "disk %s of VM %s is not what it was when "
+                                   "the job began",
+                                   d->of->target, m->job.vm_name);
+    return JOB_OK;
+}
+
+enum job_outcome migration_see_vm(struct migration *m)
+{
+    enum job_outcome outcome = JOB_OK;
+
+    if (!m->job.vm[0] || !is_time_to_look(m, m->looked_ms))
+        return JOB_OK;
+    for_each_disk(d, m)
+    {
+        if (outcome == JOB_OK)
+            outcome = see_disk(d);
+    }
+    if (outcome == JOB_OK)
+        m->looked_ms = migration_now_ms(m);
+    return outcome;
 }

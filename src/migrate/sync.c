@@ -1,44 +1,91 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Copies the internal volumes, base first, while the mirror runs. qemu opens
- * the destination's internal volumes only at the pivot, so we may write them
- * until then; nobody but us checks that they are complete by then.
+ * Copies the frozen volumes, base first, one disk after another, before the
+ * mirror starts: what the guest writes meanwhile is mirrored once, not twice,
+ * and a copy that fails has no block job to abort. With --verify both sides are
+ * read again and compared, later, in a state of its own.
  *
- * LEGAL on the destination is the mark of a finished one: set after the copier
- * made it durable. A copy that a crash cut off is done again from zero.
+ * LEGAL on the destination is the mark of a finished volume: set after the
+ * copier made it durable; nobody but us checks that all are there before the
+ * pivot. A copy that a crash cut off goes on from the copier's checkpoint.
  */
 #include "migration.h"
 
-static bool all_copied(const struct migration *m)
+/* --- which layers ------------------------------------------------------ */
+
+struct range {
+    size_t first, end;
+};
+
+static struct range frozen(const struct disk *d)
 {
-    return m->layer + 1 >= m->chain.n;
+    const struct job *job = &d->m->job;
+    size_t n = d->chain.n;
+    bool leaf_is_frozen =
+        job->kind == JOB_COPY || job->kind == JOB_MOVE || d->of->overlay[0];
+
+    if (job_disk_is_flat(d->of))
+        return (struct range){ 0, 0 }; /* the mirror takes it all */
+    if (job->kind == JOB_SYNC && job->scope == JOB_LEAF)
+        return (struct range){ n - 1, n };
+    if (leaf_is_frozen || (job->kind == JOB_SYNC && job->scope == JOB_ALL))
+        return (struct range){ 0, n };
+    return (struct range){ 0, n - 1 };
 }
 
-void sync_close_copy(struct migration *m)
+/* --- progress ---------------------------------------------------------- */
+
+void sync_close_copies(struct migration *m)
 {
-    if (m->copy)
-        PORT(&m->ports, copier, close, m->copy);
-    m->copy = NULL;
+    for_each_disk(d, m)
+    {
+        if (d->copy)
+            PORT(&m->ports, copier, close, d->copy);
+        d->copy = NULL;
+        d->copied = 0;
+    }
 }
 
-/* Bytes of the internal volumes below layer @end. */
-static uint64_t internal_bytes(const struct migration *m, size_t end)
+static bool copies_are_done(const struct migration *m)
 {
-    uint64_t sum = 0;
-
-    for (size_t i = 0; i < end && i + 1 < m->chain.n; i++)
-        sum += m->chain.volumes[i].true_bytes;
-    return sum;
+    switch (m->job.state) {
+    case JOB_PLANNED:
+    case JOB_PREPARING:
+    case JOB_FREEZING:
+    case JOB_SYNCING:
+        return false;
+    default:
+        return true;
+    }
 }
 
-void sync_report(struct migration *m, const struct vm_mirror_info *info,
-                 uint64_t copying)
+static void add_disk(const struct disk *d, struct job_progress *progress)
+{
+    struct range range = frozen(d);
+
+    for (size_t i = range.first; i < range.end; i++) {
+        uint64_t bytes = d->chain.volumes[i].true_bytes;
+
+        progress->total += bytes;
+        if (copies_are_done(d->m) || i < d->layer)
+            progress->done += bytes;
+    }
+    progress->done += copies_are_done(d->m) ? 0 : d->copied;
+    progress->total += d->mirror.total;
+    progress->done += d->mirror.done;
+}
+
+void migration_report(struct migration *m)
 {
     struct job_progress *progress = &m->job.progress;
-    size_t copied = m->job.state > JOB_SYNCING ? m->chain.n : m->layer;
 
-    progress->total = internal_bytes(m, m->chain.n) + info->total;
-    progress->done = internal_bytes(m, copied) + copying + info->done;
+    progress->done = 0;
+    progress->total = 0;
+    for_each_disk(d, m)
+    {
+        if (d->chain.n > 0)
+            add_disk(d, progress);
+    }
     if (progress->done > progress->total)
         progress->done = progress->total;
     progress->rate = meter_read(&m->meter, migration_now_ms(m), progress->done);
@@ -46,122 +93,165 @@ void sync_report(struct migration *m, const struct vm_mirror_info *info,
         meter_eta_s(progress->rate, progress->total - progress->done);
 }
 
-/* Skips what an earlier life of the daemon finished. */
-static int skip_finished(struct migration *m, struct volume_info *ret_info,
-                         struct err *err)
-{
-    for (; !all_copied(m); m->layer++) {
-        const struct volume_id id =
-            migration_target(m, m->chain.volumes[m->layer].id.vol);
-        int rc = PORT(&m->ports, storage, volume_info, &id, ret_info, err);
+/* --- one volume -------------------------------------------------------- */
 
-        if (rc)
-            return rc;
-        if (ret_info->legality != VOLUME_LEGAL)
-            break;
-    }
-    return 0;
-}
-
-static void describe_copy(const struct migration *m,
-                          const struct volume_info *to,
-                          struct copy_spec *ret_spec)
+static void describe(const struct disk *d, const struct volume_info *to,
+                     enum copy_task task, struct copy_spec *ret_spec)
 {
-    const struct volume_info *from = &m->chain.volumes[m->layer];
+    const struct volume_info *from = &d->chain.volumes[d->layer];
 
     *ret_spec = (struct copy_spec){ .src_format = from->format,
                                     .dst_format = to->format,
-                                    .bytes_per_s = migration_copy_share(m) };
+                                    .bytes_per_s = d->m->job.limit,
+                                    .task = task };
     (void)str_copy(ret_spec->src_path, sizeof(ret_spec->src_path), from->path);
     (void)str_copy(ret_spec->dst_path, sizeof(ret_spec->dst_path), to->path);
-    if (m->layer == 0)
+    if (task == COPY_DATA)
+        (void)str_format(ret_spec->resume_key, sizeof(ret_spec->resume_key),
+                         "%s-%s", d->m->job.id, to->id.vol);
+    if (d->layer == 0)
         return;
     (void)str_copy(ret_spec->dst_backing, sizeof(ret_spec->dst_backing),
-                   m->chain.volumes[m->layer - 1].id.vol);
-    ret_spec->src_backing_format = m->chain.volumes[m->layer - 1].format;
-    ret_spec->dst_backing_format = migration_format(m, m->layer - 1);
+                   d->chain.volumes[d->layer - 1].id.vol);
+    ret_spec->src_backing_format = d->chain.volumes[d->layer - 1].format;
+    ret_spec->dst_backing_format = disk_format(d, d->layer - 1);
 }
 
-static int start_copy(struct migration *m, const struct volume_info *to,
-                      struct err *err)
+static int start(struct disk *d, const struct volume_info *to,
+                 enum copy_task task, struct err *err)
 {
+    struct migration *m = d->m;
     struct copy_spec spec;
-    int rc = PORT(&m->ports, storage, volume_reset, &to->id, err);
+    int rc = 0;
 
+    describe(d, to, task, &spec);
+    if (task == COPY_DATA && !d->fresh &&
+        !PORT(&m->ports, copier, resumable, &spec))
+        rc = PORT(&m->ports, storage, volume_reset, &to->id, err);
+    if (rc == 0)
+        rc = PORT(&m->ports, copier, start, &spec, &d->copy, err);
     if (rc)
-        return rc;
-    describe_copy(m, to, &spec);
-    return PORT(&m->ports, copier, start, &spec, &m->copy, err);
+        return err_wrap(err, "copy volume %s", to->id.vol);
+    d->limit_applied = true;
+    return 0;
 }
 
-static enum job_outcome copy_finished(struct migration *m,
-                                      const struct copy_progress *progress,
-                                      struct err *err)
+static enum job_outcome finished(struct disk *d, enum copy_task task,
+                                 const struct copy_progress *progress,
+                                 struct err *err)
 {
-    const struct volume_info *from = &m->chain.volumes[m->layer];
-    const struct volume_id id = migration_target(m, from->id.vol);
+    struct migration *m = d->m;
+    const struct volume_id id =
+        disk_target(d, d->chain.volumes[d->layer].id.vol);
 
-    sync_close_copy(m);
+    sync_close_copies(m);
     if (progress->result) {
-        (void)err_set(err, progress->result, "the copy ended with error %d",
+        (void)err_set(err, progress->result, "ended with error %d",
                       -progress->result); /* unless poll() said more */
-        (void)err_wrap(err, "copy volume %s", from->id.vol);
+        (void)err_wrap(err, "%s volume %s",
+                       task == COPY_DATA ? "copy" : "verify", id.vol);
         migration_name_cause(m, err);
         return migration_fail(m, err);
     }
-    if (PORT(&m->ports, storage, volume_set_legality, &id, VOLUME_LEGAL, err))
+    if (task == COPY_DATA &&
+        PORT(&m->ports, storage, volume_set_legality, &id, VOLUME_LEGAL, err))
         return migration_storage_failed(m, err);
-    m->layer++;
+    d->layer++;
     return migration_again(m, 0);
 }
 
-static enum job_outcome go_on_copying(struct migration *m,
-                                      const struct vm_mirror_info *info)
+static enum job_outcome go_on(struct disk *d, enum copy_task task)
 {
-    const struct volume_info *from = &m->chain.volumes[m->layer];
+    struct migration *m = d->m;
     struct copy_progress progress = { .finished = false };
     struct err err = ERR_INIT;
 
-    PORT(&m->ports, copier, poll, m->copy, &progress, &err);
+    if (!d->limit_applied)
+        PORT(&m->ports, copier, limit, d->copy, m->job.limit);
+    d->limit_applied = true;
+    PORT(&m->ports, copier, poll, d->copy, &progress, &err);
     if (progress.finished)
-        return copy_finished(m, &progress, &err);
+        return finished(d, task, &progress, &err);
 
     double part =
         progress.total ? (double)progress.done / (double)progress.total : 0;
 
-    sync_report(m, info, (uint64_t)(part * (double)from->true_bytes));
-    return migration_again(m, POLL_MS);
+    d->copied =
+        (uint64_t)(part * (double)d->chain.volumes[d->layer].true_bytes);
+    return migration_again(m, migration_poll_ms(m));
+}
+
+/* --- all of them ------------------------------------------------------- */
+
+/* The next volume of @d, in *ret_to; skips what is finished. 0: there is none.
+ */
+static int next_volume(struct disk *d, enum copy_task task,
+                       struct volume_info *ret_to, struct err *err)
+{
+    struct range range = frozen(d);
+
+    if (d->layer < range.first)
+        d->layer = range.first;
+    for (; d->layer < range.end; d->layer++) {
+        const struct volume_id id =
+            disk_target(d, d->chain.volumes[d->layer].id.vol);
+        int rc = PORT(&d->m->ports, storage, volume_info, &id, ret_to, err);
+
+        if (rc)
+            return rc;
+        if (task == COPY_COMPARE || ret_to->legality != VOLUME_LEGAL)
+            return 1;
+    }
+    return 0;
+}
+
+static enum job_outcome work_on(struct disk *d, enum copy_task task)
+{
+    struct migration *m = d->m;
+    struct volume_info to;
+    struct err err = ERR_INIT;
+
+    if (disk_load_chain(d, &err))
+        return migration_storage_failed(m, &err);
+    if (d->copy)
+        return go_on(d, task);
+
+    int more = next_volume(d, task, &to, &err);
+
+    if (more == 0) {
+        m->at++;
+        return migration_again(m, 0);
+    }
+    if (more < 0 || start(d, &to, task, &err))
+        return migration_storage_failed(m, &err);
+    return migration_again(m, POLL_STILL_MS);
+}
+
+static enum job_outcome work_through(struct migration *m, enum copy_task task)
+{
+    enum job_outcome outcome = migration_see_vm(m);
+
+    while (outcome == JOB_OK && m->at < m->job.n_disks) {
+        struct disk *d = &m->disks[m->at];
+        size_t at = m->at;
+
+        outcome = disk_see_destination(d);
+        if (outcome == JOB_OK)
+            outcome = work_on(d, task);
+        if (outcome == JOB_AGAIN && m->wait_ms == 0 && m->at > at)
+            outcome = JOB_OK; /* on to the next disk */
+    }
+    if (task == COPY_DATA)
+        migration_report(m);
+    return outcome;
 }
 
 enum job_outcome act_sync(struct migration *m)
 {
-    struct vm_mirror_info mirror = { .job = false };
-    struct volume_info to;
-    struct err err = ERR_INIT;
-    enum job_outcome outcome = mirror_watch(m, &mirror);
+    return work_through(m, COPY_DATA);
+}
 
-    if (outcome == JOB_OK)
-        outcome = migration_see_destination(m);
-    if (outcome != JOB_OK)
-        return outcome;
-    if (migration_load_chain(m, &err))
-        return migration_storage_failed(m, &err);
-    if (mirror.ready != m->caught_up)
-        m->limit_applied = m->job.limit == 0;
-    m->caught_up = mirror.ready;
-    mirror_apply_limit(m);
-    if (m->copy)
-        return go_on_copying(m, &mirror);
-    sync_report(m, &mirror, 0);
-    if (skip_finished(m, &to, &err))
-        return migration_storage_failed(m, &err);
-    if (all_copied(m)) {
-        m->limit_applied = m->job.limit == 0; /* the mirror has it all now */
-        return JOB_OK;
-    }
-    if (start_copy(m, &to, &err)) {
-        (void)err_wrap(&err, "copy volume %s", to.id.vol);
-        return migration_storage_failed(m, &err);
-    }
-    return migration_again(m, POLL_MS / 10); /* small layers take no longer */
+enum job_outcome act_verify(struct migration *m)
+{
+    return work_through(m, COPY_COMPARE);
 }

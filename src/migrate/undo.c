@@ -29,184 +29,308 @@ static enum job_outcome retry_or_go_on(struct migration *m,
 static enum job_outcome without_vm(struct migration *m)
 {
     struct err err = ERR_INIT;
-    int settled = migration_leaf_settled(m, &err);
 
     m->job.suspended = false;
-    if (settled < 0)
-        return retry_or_go_on(m, &err, "the destination was not looked at");
-    return settled ? JOB_LANDED : JOB_OK;
+    for_each_disk(d, m)
+    {
+        int settled = m->job.kind == JOB_MERGE ? 0 : disk_settled(d, &err);
+
+        if (settled < 0)
+            return retry_or_go_on(m, &err, "the destination was not looked at");
+        if (settled)
+            return JOB_LANDED;
+    }
+    return JOB_OK;
 }
 
-static enum job_outcome end_mirror(struct migration *m)
+static bool is_ours(const struct disk *d, const struct vm_mirror_info *info)
 {
-    const struct job_disk_move *move = &m->job.move;
+    if (d->m->job.kind == JOB_MERGE)
+        return info->kind == VM_JOB_COMMIT ||
+               info->kind == VM_JOB_ACTIVE_COMMIT;
+    return mirror_is_ours(d, info);
+}
+
+static enum job_outcome end_job(struct disk *d)
+{
+    struct migration *m = d->m;
     struct err err = ERR_INIT;
     struct vm_mirror_info info = { .job = false };
 
-    if (PORT(&m->ports, hypervisor, mirror_info, move->vm, move->target, &info,
-             &err))
+    if (PORT(&m->ports, hypervisor, mirror_info, m->job.vm, d->of->target,
+             &info, &err))
         return retry_or_go_on(m, &err, "the mirror could not be asked");
-    if (!mirror_is_ours(m, &info))
+    if (!is_ours(d, &info))
         return JOB_OK;
-    if (PORT(&m->ports, hypervisor, mirror_abort, move->vm, move->target,
+    if (PORT(&m->ports, hypervisor, mirror_abort, m->job.vm, d->of->target,
              &err) == 0) {
         if (migration_now_ms(m) - m->entered_ms < UNDO_PATIENCE_MS)
-            return migration_again(m, POLL_MS / 4);
+            return migration_again(m, migration_poll_ms(m));
         (void)err_set_code(&err, ERR_TIMEOUT, "it does not end");
     }
     return retry_or_go_on(m, &err, "the mirror still runs");
 }
 
-enum job_outcome act_abort(struct migration *m)
+/* Where the disks are. */
+struct whereabouts {
+    bool seen; /* all could be asked */
+    size_t gone, there;
+};
+
+static struct whereabouts look_around(struct migration *m, struct err *err)
+{
+    struct whereabouts w = { .seen = true };
+
+    for_each_disk(d, m)
+    {
+        struct sight sight = { .where = ON_SOURCE };
+
+        if (disk_look(d, &sight, err))
+            w.seen = false;
+        w.gone += sight.where == VM_GONE;
+        w.there += sight.where == ON_DESTINATION;
+    }
+    return w;
+}
+
+static enum job_outcome resume(struct migration *m)
 {
     struct err err = ERR_INIT;
-    struct err resume = ERR_INIT;
-    struct sight sight;
-    bool seen = migration_look(m, &sight, &err) == 0;
 
-    sync_close_copy(m);
-    if (seen && sight.where == ON_DESTINATION)
-        return JOB_LANDED;
-    if (seen && sight.where == VM_GONE)
-        return without_vm(m);
-    if (guest_resume(m, &resume)) {
-        if (retry_or_go_on(m, &resume, "the VM is still paused, resume it") ==
+    if (guest_resume(m, &err)) {
+        if (retry_or_go_on(m, &err, "the VM is still paused, resume it") ==
             JOB_AGAIN)
             return JOB_AGAIN;
         m->job.suspended = false;
     }
-    if (!seen)
+    return JOB_OK;
+}
+
+enum job_outcome act_abort(struct migration *m)
+{
+    struct err err = ERR_INIT;
+    struct whereabouts w = look_around(m, &err);
+
+    sync_close_copies(m);
+    if (w.there == m->job.n_disks && m->job.kind != JOB_MERGE)
+        return JOB_LANDED;
+    if (w.gone > 0)
+        return without_vm(m);
+    if (resume(m) == JOB_AGAIN)
+        return JOB_AGAIN;
+    if (!w.seen)
         return retry_or_go_on(m, &err, "the VM could not be asked");
-    return end_mirror(m);
+    for_each_disk(d, m)
+    {
+        enum job_outcome outcome = end_job(d);
+
+        if (outcome != JOB_OK)
+            return outcome;
+    }
+    return JOB_OK;
 }
 
 /* --- removing the destination ------------------------------------------ */
 
-static enum job_outcome leave(struct migration *m, const char *why)
+static enum job_outcome leave(struct disk *d, const char *why)
 {
-    migration_warn(m,
-                   "destination left: %.240s. Check, then remove it: drayctl "
-                   "rpc Image.delete '{\"storagedomainID\":\"%s\",\"imageID\":"
-                   "\"%s\"}'",
-                   why, m->job.move.dst_sd, m->job.move.img);
+    const struct job_disk *of = d->of;
+
+    if (of->dst_sd[0])
+        migration_warn(d->m,
+                       "destination left: %.240s. Check, then remove it: "
+                       "drayctl rpc Image.delete '{\"storagedomainID\":\"%s\","
+                       "\"imageID\":\"%s\"}'",
+                       why, of->dst_sd, of->img);
+    else
+        migration_warn(d->m, "destination left: %.160s: %.200s", of->dst_path,
+                       why);
     return JOB_OK;
+}
+
+static int source_format(const struct disk *d, const char **ret_format,
+                         struct err *err)
+{
+    const struct volume_id top = disk_source(d, disk_top(d));
+    struct volume_info info = { .format =
+                                    d->of->base_cow ? VOLUME_COW : VOLUME_RAW };
+    int rc = 0;
+
+    if (d->of->src_sd[0])
+        rc = PORT(&d->m->ports, storage, volume_info, &top, &info, err);
+    *ret_format = info.format == VOLUME_COW ? "qcow2" : "raw";
+    return rc;
 }
 
 /* A pivot that qemu did not survive may have changed the persistent definition
  * already: it must name the copy that stays. */
-static int mend_definition(struct migration *m, const struct sight *sight,
+static int mend_definition(const struct disk *d, const struct sight *sight,
                            struct err *err)
 {
-    const struct job_disk_move *move = &m->job.move;
-    const struct volume_id leaf = migration_source(m, move->leaf);
-    struct volume_info info;
+    const char *format = NULL;
+    char path[PATH_MAX];
 
-    if (!migration_on_destination(m, sight->persistent))
+    if (!disk_on_destination(d, sight->persistent))
         return 0;
 
-    int rc = PORT(&m->ports, storage, volume_info, &leaf, &info, err);
+    int rc = source_format(d, &format, err);
 
     if (rc)
         return rc;
-    return PORT(&m->ports, hypervisor, disk_set_persistent, move->vm,
-                move->target, move->src_path,
-                info.format == VOLUME_COW ? "qcow2" : "raw", err);
+    disk_source_path(d, disk_top(d), path);
+    return PORT(&d->m->ports, hypervisor, disk_set_persistent, d->m->job.vm,
+                d->of->target, path, format, err);
 }
 
 /* That our mirror is not there any more. */
-static int prove_no_mirror(const struct migration *m, struct err *err)
+static int prove_no_mirror(const struct disk *d, struct err *err)
 {
-    const struct job_disk_move *move = &m->job.move;
     struct vm_mirror_info info = { .job = false };
-    int rc = PORT(&m->ports, hypervisor, mirror_info, move->vm, move->target,
-                  &info, err);
+    int rc = PORT(&d->m->ports, hypervisor, mirror_info, d->m->job.vm,
+                  d->of->target, &info, err);
 
-    if (rc == 0 && mirror_is_ours(m, &info))
+    if (rc == 0 && mirror_is_ours(d, &info))
         rc = err_set_code(err, ERR_REPLICA, "the mirror still writes to it");
     return rc;
 }
 
 /* That no VM has any of its layers. */
-static int prove_unused(const struct migration *m, struct err *err)
+static int prove_unused(const struct disk *d, struct err *err)
 {
-    char directory[PATH_MAX];
+    char path[PATH_MAX];
     struct vm_info user = { .uuid = "" };
     int rc = 0;
 
-    if (m->job.move.dst_path[0] == '\0')
-        return 0; /* never handed to anyone */
-    migration_directory(m->job.move.dst_path, directory);
-    rc = PORT(&m->ports, hypervisor, path_user, directory, &user, err);
+    if (d->of->dst_path[0] != '/')
+        return 0; /* never handed to anyone, or nothing that we delete */
+    disk_target_path(d, d->of->leaf, path);
+    if (d->of->dst_sd[0])
+        migration_directory(path, path);
+    rc = PORT(&d->m->ports, hypervisor, path_user, path, &user, err);
     if (rc == 0 && user.uuid[0])
         rc = err_set_code(err, ERR_VOLUME_BUSY, "VM %s uses it", user.name);
     return rc;
 }
 
 /* Sees whether anything speaks against the deletion. */
-static int prove(struct migration *m, const struct sight *sight,
+static int prove(const struct disk *d, const struct sight *sight,
                  struct err *err)
 {
     int rc = 0;
 
     if (sight->where != VM_GONE)
-        rc = prove_no_mirror(m, err);
+        rc = prove_no_mirror(d, err);
     if (rc == 0)
-        rc = mend_definition(m, sight, err);
+        rc = mend_definition(d, sight, err);
     if (rc == 0)
-        rc = prove_unused(m, err);
+        rc = prove_unused(d, err);
     return rc;
 }
 
-static enum job_outcome retry_or_leave(struct migration *m,
-                                       const struct err *err)
+static enum job_outcome retry_or_leave(struct disk *d, const struct err *err)
 {
-    if (migration_trouble(m, err, TIDY_PATIENCE_MS) == JOB_AGAIN)
+    if (migration_trouble(d->m, err, TIDY_PATIENCE_MS) == JOB_AGAIN)
         return JOB_AGAIN;
-    return leave(m, err->message);
+    return leave(d, err->message);
 }
 
-static enum job_outcome delete_destination(struct migration *m)
+static void forget_checkpoints(struct disk *d)
 {
-    const struct job_disk_move *move = &m->job.move;
+    const struct migration *m = d->m;
+    struct err ignored = ERR_INIT; /* a few bytes are left then */
+
+    (void)disk_load_chain(d, &ignored);
+    for (size_t i = 0; i < d->chain.n; i++) {
+        char key[COPY_KEY_SIZE];
+
+        if (str_format(key, sizeof(key), "%s-%s", m->job.id,
+                       d->chain.volumes[i].id.vol))
+            PORT(&m->ports, copier, forget, key);
+    }
+}
+
+static enum job_outcome delete_image(struct disk *d)
+{
+    const struct job_disk *of = d->of;
+    struct migration *m = d->m;
     struct err err = ERR_INIT;
     int rc =
-        PORT(&m->ports, storage, image_teardown, move->dst_sd, move->img, &err);
+        PORT(&m->ports, storage, image_teardown, of->dst_sd, of->img, &err);
 
+    forget_checkpoints(d);
     if (rc == 0 || err.code == ERR_NO_IMAGE) {
         err_clear(&err);
-        rc = PORT(&m->ports, storage, image_delete, move->dst_sd, move->img,
-                  &err);
+        rc = PORT(&m->ports, storage, image_delete, of->dst_sd, of->img, &err);
     }
     if (rc && err.code != ERR_NO_IMAGE)
-        return retry_or_leave(m, &err);
+        return retry_or_leave(d, &err);
     return JOB_OK;
 }
 
-/* Somebody else's image, see prepare.c. */
+static enum job_outcome delete_destination(struct disk *d)
+{
+    struct err err = ERR_INIT;
+
+    if (d->of->dst_sd[0])
+        return delete_image(d);
+    if (d->of->dst_made &&
+        PORT(&d->m->ports, storage, outside_remove, d->of->dst_path, &err))
+        return retry_or_leave(d, &err);
+    return JOB_OK;
+}
+
+/* Somebody else's image, see prepare.c. Of several images nothing says which
+ * one it is: all are left. */
 static bool is_foreign(const struct migration *m)
 {
     return m->job.error.code == ERR_VOLUME_EXISTS &&
            m->job.failed_in == JOB_PREPARING;
 }
 
-enum job_outcome act_remove(struct migration *m)
+/* One disk of several that could not be brought back: its copy over there is
+ * the right one. */
+static enum job_outcome stay_there(struct disk *d)
 {
+    migration_warn(d->m,
+                   "disk %s went over and could not be brought back: it is on "
+                   "%s now, its source is left as it was. Move it back: "
+                   "drayctl disk migrate",
+                   d->of->target,
+                   d->of->dst_sd[0] ? d->of->dst_sd : d->of->dst_path);
+    return disk_settle(d);
+}
+
+static enum job_outcome remove_one(struct disk *d)
+{
+    struct migration *m = d->m;
     struct err err = ERR_INIT;
-    struct sight sight;
+    struct sight sight = { .where = VM_GONE };
 
     if (is_foreign(m))
-        return leave(m, "it was made by somebody else");
-    if (migration_look(m, &sight, &err))
-        return retry_or_leave(m, &err);
+        return leave(d, "it was made by somebody else");
+    if (m->job.vm[0] && disk_look(d, &sight, &err))
+        return retry_or_leave(d, &err);
     if (sight.where == ON_DESTINATION)
-        return JOB_LANDED;
+        return m->job.n_disks == 1 ? JOB_LANDED : stay_there(d);
 
-    int settled = migration_leaf_settled(m, &err);
+    int settled = m->job.vm[0] ? disk_settled(d, &err) : 0;
 
     if (settled > 0)
-        return leave(m, "its leaf is marked legal, which only a finished move "
+        return leave(d, "its leaf is marked legal, which only a finished move "
                         "does");
-    if (settled < 0 || prove(m, &sight, &err))
-        return retry_or_leave(m, &err);
-    return delete_destination(m);
+    if (settled < 0 || (m->job.vm[0] && prove(d, &sight, &err)))
+        return retry_or_leave(d, &err);
+    return delete_destination(d);
+}
+
+enum job_outcome act_remove(struct migration *m)
+{
+    sync_close_copies(m);
+    for (; m->at < m->job.n_disks; m->at++) {
+        enum job_outcome outcome = remove_one(&m->disks[m->at]);
+
+        if (outcome != JOB_OK)
+            return outcome;
+    }
+    return JOB_OK;
 }

@@ -283,6 +283,11 @@ struct storage_ops {
      * image, in order. */
     int (*image_sync_chain)(void *ctx, const char *sd, const char *img,
                             const struct uuid_list *vols, struct err *err);
+    /* Commits the data of @top into its parent, for a VM that does not run;
+     * the records stay. May be repeated. ERR_VOLUME_BUSY: somebody has it open.
+     */
+    int (*volume_commit)(void *ctx, const struct volume_id *top,
+                         struct err *err);
     /* The qcow2 headers' chain of @leaf, base first (no VM may run on it).
      * ERR_IMAGE_CHAIN when a header names what the image does not have. */
     int (*image_header_chain)(void *ctx, const char *sd, const char *img,

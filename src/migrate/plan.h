@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Inside migrate/: what planning is split into.
+ */
+#ifndef DRAY_MIGRATE_PLAN_H
+#define DRAY_MIGRATE_PLAN_H
+
+#include "migration.h"
+
+/* About one disk. */
+struct question {
+    const struct migrate_ports *ports;
+    const struct migrate_request *request;
+    const struct migrate_wish *wish;
+    struct migrate_plan *plan;
+    struct job_disk *of;           /* in plan->job */
+    struct migrate_plan_disk *out; /* in plan */
+    const struct vm_info *vm;
+    struct vm_disk disk;
+    bool located; /* the source is in a domain: of has src_sd, img, leaf */
+    struct storage_chain chain;
+    struct domain_info source;
+    struct domain_info target;
+};
+
+/* Returns the obstacle for its hint, or a spare one when there are too many. */
+struct err *plan_obstacle(struct migrate_plan *plan, enum err_code code,
+                          const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* How the frozen volumes of this disk would be copied (strategy.c). */
+void plan_frozen(struct question *q);
+/* Chooses the strategy for all disks, says why, and what speaks against the
+ * one that was asked for. */
+void plan_strategy(const struct migrate_request *request,
+                   struct migrate_plan *plan);
+
+#endif

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Mirror or snapshot? The mirror moves the leaf through the host while the
+ * guest writes to it, and needs no merge afterwards. The snapshot freezes the
+ * leaf, so that it can be copied the cheapest way there is (shared blocks, by
+ * the server), be compared with its copy, and, with several disks, so that what
+ * is mirrored is small enough to be brought back while the guest waits.
+ */
+#include "plan.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* Below, a mirror takes no longer than the snapshot's extra steps, some 0.1 s.
+ */
+static const uint64_t small_leaf = 32 << 20;
+
+/* What the source must have for the overlay, at least. */
+static const uint64_t overlay_room = 64 << 20;
+
+void plan_frozen(struct question *q)
+{
+    struct err ignored = ERR_INIT; /* then it goes through the host */
+    char dir[PATH_MAX];
+
+    q->out->mover = COPY_BY_DIRECT;
+    if (q->chain.n == 0 || q->target.path[0] == '\0')
+        return;
+
+    const struct volume_info *leaf = &q->chain.volumes[q->chain.n - 1];
+
+    q->out->leaf_bytes = leaf->true_bytes;
+    if (q->chain.n == 1 && q->of->convert &&
+        (leaf->format == VOLUME_COW) != q->of->base_cow)
+        q->out->mover = COPY_BY_CONVERT;
+    else if (str_format(dir, sizeof(dir), "%s/%s/images", q->target.path,
+                        q->target.sd))
+        (void)PORT(q->ports, copier, probe, leaf->path, dir, &q->out->mover,
+                   &ignored);
+}
+
+static bool any_is_flat(const struct job *job)
+{
+    for (size_t i = 0; i < job->n_disks; i++) {
+        if (job_disk_is_flat(&job->disks[i]))
+            return true;
+    }
+    return false;
+}
+
+/* The largest leaf that would be copied without passing through this host. */
+static uint64_t cheap_bytes(const struct migrate_plan *plan)
+{
+    uint64_t most = 0;
+
+    for (size_t i = 0; i < plan->job.n_disks; i++) {
+        const struct migrate_plan_disk *disk = &plan->disks[i];
+
+        if (disk->mover < COPY_BY_DIRECT && disk->leaf_bytes > most)
+            most = disk->leaf_bytes;
+    }
+    return most;
+}
+
+static void choose(struct migrate_plan *plan)
+{
+    struct job *job = &plan->job;
+    uint64_t cheap = cheap_bytes(plan);
+
+    job->strategy = JOB_BY_SNAPSHOT;
+    if (any_is_flat(job)) {
+        job->strategy = JOB_MIRROR;
+        (void)str_copy(plan->why, sizeof(plan->why),
+                       "to or from outside of domains a disk goes as one "
+                       "mirror");
+    } else if (job->n_disks > 1) {
+        (void)str_copy(plan->why, sizeof(plan->why),
+                       "of several disks only small overlays are mirrored, so "
+                       "that all can be brought back if one fails");
+    } else if (job->verify) {
+        (void)str_copy(plan->why, sizeof(plan->why),
+                       "only a frozen leaf can be compared with its copy");
+    } else if (cheap > small_leaf) {
+        (void)str_format(plan->why, sizeof(plan->why),
+                         "the leaf's %" PRIu64 " MiB are copied by %s once it "
+                         "is frozen",
+                         cheap >> 20, copy_mover_name(plan->disks[0].mover));
+    } else {
+        job->strategy = JOB_MIRROR;
+        (void)str_format(plan->why, sizeof(plan->why), "%s",
+                         cheap ? "the leaf is small"
+                               : "the leaf passes through this host in any "
+                                 "case");
+    }
+}
+
+/* What speaks against the strategy, whoever chose it. */
+static void check(struct migrate_plan *plan)
+{
+    const struct job *job = &plan->job;
+    bool flat = any_is_flat(job);
+
+    if (flat && job->n_disks > 1)
+        plan_obstacle(plan, ERR_UNSUPPORTED,
+                      "several disks at once only go from domain to domain");
+    if (flat && job->verify)
+        plan_obstacle(plan, ERR_UNSUPPORTED,
+                      "to or from outside of domains a disk is mirrored while "
+                      "the guest writes: it cannot be verified");
+    if (flat && job->strategy == JOB_BY_SNAPSHOT)
+        plan_obstacle(plan, ERR_UNSUPPORTED,
+                      "strategy snapshot only goes from domain to domain");
+    if (!flat && job->strategy == JOB_MIRROR && job->n_disks > 1)
+        plan_obstacle(plan, ERR_UNSUPPORTED,
+                      "several disks at once need strategy snapshot");
+    if (!flat && job->strategy == JOB_MIRROR && job->verify)
+        plan_obstacle(plan, ERR_UNSUPPORTED,
+                      "verifying needs strategy snapshot: a leaf that the "
+                      "guest writes to cannot be compared");
+}
+
+static void check_room(struct migrate_plan *plan, size_t i)
+{
+    const struct domain_stats *src = &plan->disks[i].src;
+
+    if (src->total_bytes && src->free_bytes < overlay_room)
+        plan_obstacle(plan, ERR_NO_SPACE,
+                      "the source has %" PRIu64 " MiB free: too little for "
+                      "what the guest writes meanwhile",
+                      src->free_bytes >> 20);
+}
+
+void plan_strategy(const struct migrate_request *request,
+                   struct migrate_plan *plan)
+{
+    struct job *job = &plan->job;
+
+    choose(plan);
+    if (request->choose && job->strategy != request->strategy) {
+        job->strategy = request->strategy;
+        (void)str_copy(plan->why, sizeof(plan->why), "asked for");
+    }
+    check(plan);
+    for (size_t i = 0; i < job->n_disks; i++) {
+        if (job->strategy != JOB_BY_SNAPSHOT)
+            break;
+        check_room(plan, i);
+        uuid_new(job->disks[i].overlay);
+    }
+}
