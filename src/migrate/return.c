@@ -11,6 +11,10 @@
  */
 #include "migration.h"
 
+enum {
+    RETURN_MAX_MS = 2500, /* on top of HOLD_MAX_MS: the guest is held longer */
+};
+
 /* The guest may run since a crash; it must not while a disk comes back. */
 static enum job_outcome keep_still(struct migration *m,
                                    const struct sight *sight)
@@ -96,7 +100,7 @@ enum job_outcome act_return(struct migration *m)
     if (err.rc)
         return migration_trouble(m, &err, HOLD_MAX_MS) == JOB_AGAIN ? JOB_AGAIN
                                                                     : JOB_OK;
-    if (!d || guest_held_too_long(m))
+    if (!d || migration_now_ms(m) - m->entered_ms > RETURN_MAX_MS)
         return JOB_OK;
 
     enum job_outcome outcome = keep_still(m, &sight);
