@@ -124,8 +124,7 @@ static int leave_fact(struct migration *m, struct err *err)
 
     if (m->job.state == JOB_FOLDED)
         return fold_settle_records(m) == JOB_OK ? 0 : -EIO;
-    for_each_disk(d, m)
-    {
+    for_each_disk (d, m) {
         const struct volume_id top = disk_target(d, disk_top(d));
 
         if (rc == 0 && d->of->dst_sd[0])
@@ -175,7 +174,8 @@ static void take_orders(struct migration *m,
         return;
     if (orders->limit != m->job.limit) {
         m->job.limit = orders->limit;
-        for_each_disk(d, m) d->limit_applied = false;
+        for_each_disk (d, m)
+            d->limit_applied = false;
         m->durable = false;
     }
     if (orders->finish && !m->job.finish_requested) {
@@ -239,7 +239,10 @@ static void enter(struct migration *m, enum job_state state)
     m->entered_ms = -1;
     m->trouble_ms = -1;
     m->at = 0;
-    for_each_disk(d, m) d->layer = 0;
+    for_each_disk (d, m) {
+        d->layer = 0;
+        d->pivot_asked = false;
+    }
 }
 
 static void move_on(struct migration *m, enum job_outcome outcome)
@@ -326,7 +329,8 @@ void migration_free(struct migration *m)
     if (!m)
         return;
     sync_close_copies(m);
-    for_each_disk(d, m) storage_chain_deinit(&d->chain);
+    for_each_disk (d, m)
+        storage_chain_deinit(&d->chain);
     free(m);
 }
 

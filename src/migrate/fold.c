@@ -257,8 +257,7 @@ enum job_outcome act_commit(struct migration *m)
 {
     enum job_outcome result = JOB_OK;
 
-    for_each_disk(d, m)
-    {
+    for_each_disk (d, m) {
         enum job_outcome outcome = commit(d);
 
         if (outcome == JOB_FAIL)
@@ -334,8 +333,7 @@ static enum job_outcome fold_one(struct disk *d)
 
 enum job_outcome act_fold(struct migration *m)
 {
-    for_each_disk(d, m)
-    {
+    for_each_disk (d, m) {
         enum job_outcome outcome = fold_one(d);
 
         if (outcome != JOB_OK)
@@ -410,8 +408,7 @@ enum job_outcome fold_settle_records(struct migration *m)
     struct err err = ERR_INIT;
     struct fold fold;
 
-    for_each_disk(d, m)
-    {
+    for_each_disk (d, m) {
         if (look(d, &fold, &err) ||
             (is_folded(d, &fold) && sync_records(d, side(d, &fold), &err)))
             return migration_trouble(m, &err, UNDO_PATIENCE_MS);
@@ -493,8 +490,7 @@ enum job_outcome act_folded(struct migration *m)
         migration_warn(m, "the VM is still paused, resume it: %.120s",
                        err.message);
     }
-    for_each_disk(d, m)
-    {
+    for_each_disk (d, m) {
         if (settle(d) == JOB_AGAIN)
             return JOB_AGAIN;
     }

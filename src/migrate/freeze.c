@@ -23,7 +23,8 @@ static size_t count_frozen(struct migration *m, struct err *err)
 {
     size_t n = 0;
 
-    for_each_disk(d, m) n += is_on_overlay(d, err);
+    for_each_disk (d, m)
+        n += is_on_overlay(d, err);
     return n;
 }
 
@@ -34,8 +35,7 @@ static int take(struct migration *m, struct err *err)
 
     if (!overlays)
         return err_set(err, -ENOMEM, "out of memory");
-    for_each_disk(d, m)
-    {
+    for_each_disk (d, m) {
         disk_source_path(d, d->of->overlay, overlays[n].path);
         (void)str_copy(overlays[n].target, sizeof(overlays[n].target),
                        d->of->target);
@@ -55,7 +55,10 @@ enum job_outcome act_freeze(struct migration *m)
     struct err look = ERR_INIT;
     int rc = 0;
 
-    if (count_frozen(m, &look) < m->job.n_disks)
+    /* The first time nothing can have happened yet. */
+    bool first = !m->adopted && m->trouble_ms < 0;
+
+    if (first || count_frozen(m, &look) < m->job.n_disks)
         rc = take(m, &err);
     if (rc == 0 || count_frozen(m, &look) == m->job.n_disks)
         return JOB_OK;

@@ -160,8 +160,7 @@ enum job_outcome act_start(struct migration *m)
     enum job_outcome outcome = JOB_OK;
 
     guest_watch_begin(m);
-    for_each_disk(d, m)
-    {
+    for_each_disk (d, m) {
         if (outcome == JOB_OK)
             outcome = start(d);
     }
@@ -209,8 +208,7 @@ enum job_outcome act_converge(struct migration *m)
 {
     enum job_outcome outcome = JOB_OK;
 
-    for_each_disk(d, m)
-    {
+    for_each_disk (d, m) {
         if (outcome == JOB_OK)
             outcome = watch(d);
     }

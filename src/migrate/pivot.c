@@ -172,8 +172,7 @@ static enum job_outcome hold(struct migration *m)
 {
     enum job_outcome outcome = JOB_OK;
 
-    for_each_disk(d, m)
-    {
+    for_each_disk (d, m) {
         struct err err = ERR_INIT;
         struct sight sight;
 
@@ -196,8 +195,7 @@ struct survey {
 static int look_around(struct migration *m, struct survey *ret, struct err *err)
 {
     *ret = (struct survey){ .there = 0 };
-    for_each_disk(d, m)
-    {
+    for_each_disk (d, m) {
         struct sight sight;
         int rc = disk_look(d, &sight, err);
 
@@ -247,8 +245,7 @@ static enum job_outcome wait_for_asked(struct migration *m)
 {
     enum job_outcome outcome = JOB_OK;
 
-    for_each_disk(d, m)
-    {
+    for_each_disk (d, m) {
         if (d->pivot_asked && outcome == JOB_OK)
             outcome = pivot_wait(d, VM_JOB_COPY);
     }

@@ -222,7 +222,11 @@ static void locate(struct question *q)
     struct err err = ERR_INIT;
     struct volume_id id;
 
-    if (PORT(q->ports, storage, locate, q->disk.path, &id, &err) == 0) {
+    if (q->disk.path[0] != '/')
+        (void)err_set_code(&err, ERR_NO_DISK, "no file");
+    else
+        (void)PORT(q->ports, storage, locate, q->disk.path, &id, &err);
+    if (err.rc == 0) {
         q->located = true;
         (void)str_copy(of->src_sd, UUID_SIZE, id.sd);
         (void)str_copy(of->img, UUID_SIZE, id.img);

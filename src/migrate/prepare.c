@@ -64,8 +64,7 @@ enum job_outcome act_plan(struct migration *m)
 
     if (m->job.vm[0])
         guest_watch_quiet(m);
-    for_each_disk(d, m)
-    {
+    for_each_disk (d, m) {
         if (outcome == JOB_OK && makes_structure(m))
             outcome =
                 d->of->dst_sd[0] ? check_image_absent(d) : check_outside(d);
@@ -184,9 +183,16 @@ static int prepare_image(struct disk *d, struct err *err)
 
 static int make_outside(struct disk *d, struct err *err)
 {
-    return PORT(&d->m->ports, storage, outside_create, d->of->dst_path,
-                d->of->base_cow ? VOLUME_COW : VOLUME_RAW, d->of->capacity,
-                err);
+    struct err why = ERR_INIT;
+    int rc =
+        PORT(&d->m->ports, storage, outside_create, d->of->dst_path,
+             d->of->base_cow ? VOLUME_COW : VOLUME_RAW, d->of->capacity, &why);
+
+    if (rc == 0 || (why.code == ERR_VOLUME_EXISTS && d->m->adopted &&
+                    d->of->dst_made)) /* by an earlier life */
+        return 0;
+    *err = why;
+    return rc;
 }
 
 static int make(struct disk *d, struct err *err)
@@ -208,8 +214,7 @@ enum job_outcome act_prepare(struct migration *m)
 {
     struct err err = ERR_INIT;
 
-    for_each_disk(d, m)
-    {
+    for_each_disk (d, m) {
         if (make(d, &err))
             return migration_storage_failed(m, &err);
         d->fresh = !m->adopted;

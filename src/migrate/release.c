@@ -120,8 +120,7 @@ enum job_outcome act_settle(struct migration *m)
     enum job_outcome outcome = let_guest_run(m);
 
     sync_close_copies(m);
-    for_each_disk(d, m)
-    {
+    for_each_disk (d, m) {
         if (outcome == JOB_OK)
             outcome = disk_settle(d);
     }

@@ -63,8 +63,7 @@ static enum job_outcome bring_back(struct disk *d)
 static struct disk *first_over_there(struct migration *m,
                                      struct sight *ret_sight, struct err *err)
 {
-    for_each_disk(d, m)
-    {
+    for_each_disk (d, m) {
         if (disk_look(d, ret_sight, err))
             return NULL;
         if (ret_sight->where == ON_DESTINATION)
@@ -77,8 +76,7 @@ static bool all_over_there(struct migration *m)
 {
     struct err ignored = ERR_INIT;
 
-    for_each_disk(d, m)
-    {
+    for_each_disk (d, m) {
         struct sight sight;
 
         if (disk_look(d, &sight, &ignored) || sight.where != ON_DESTINATION)

@@ -199,8 +199,7 @@ enum job_outcome migration_see_vm(struct migration *m)
 
     if (!m->job.vm[0] || !is_time_to_look(m, m->looked_ms))
         return JOB_OK;
-    for_each_disk(d, m)
-    {
+    for_each_disk (d, m) {
         if (outcome == JOB_OK)
             outcome = see_disk(d);
     }

@@ -24,7 +24,7 @@ static struct range frozen(const struct disk *d)
     bool leaf_is_frozen =
         job->kind == JOB_COPY || job->kind == JOB_MOVE || d->of->overlay[0];
 
-    if (job_disk_is_flat(d->of))
+    if (n == 0 || job_disk_is_flat(d->of) || job->kind == JOB_REPLICATE)
         return (struct range){ 0, 0 }; /* the mirror takes it all */
     if (job->kind == JOB_SYNC && job->scope == JOB_LEAF)
         return (struct range){ n - 1, n };
@@ -37,8 +37,7 @@ static struct range frozen(const struct disk *d)
 
 void sync_close_copies(struct migration *m)
 {
-    for_each_disk(d, m)
-    {
+    for_each_disk (d, m) {
         if (d->copy)
             PORT(&m->ports, copier, close, d->copy);
         d->copy = NULL;
@@ -81,11 +80,8 @@ void migration_report(struct migration *m)
 
     progress->done = 0;
     progress->total = 0;
-    for_each_disk(d, m)
-    {
-        if (d->chain.n > 0)
-            add_disk(d, progress);
-    }
+    for_each_disk (d, m)
+        add_disk(d, progress);
     if (progress->done > progress->total)
         progress->done = progress->total;
     progress->rate = meter_read(&m->meter, migration_now_ms(m), progress->done);

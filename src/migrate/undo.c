@@ -31,8 +31,7 @@ static enum job_outcome without_vm(struct migration *m)
     struct err err = ERR_INIT;
 
     m->job.suspended = false;
-    for_each_disk(d, m)
-    {
+    for_each_disk (d, m) {
         int settled = m->job.kind == JOB_MERGE ? 0 : disk_settled(d, &err);
 
         if (settled < 0)
@@ -81,8 +80,7 @@ static struct whereabouts look_around(struct migration *m, struct err *err)
 {
     struct whereabouts w = { .seen = true };
 
-    for_each_disk(d, m)
-    {
+    for_each_disk (d, m) {
         struct sight sight = { .where = ON_SOURCE };
 
         if (disk_look(d, &sight, err))
@@ -120,8 +118,7 @@ enum job_outcome act_abort(struct migration *m)
         return JOB_AGAIN;
     if (!w.seen)
         return retry_or_go_on(m, &err, "the VM could not be asked");
-    for_each_disk(d, m)
-    {
+    for_each_disk (d, m) {
         enum job_outcome outcome = end_job(d);
 
         if (outcome != JOB_OK)
