@@ -54,8 +54,7 @@ static bool has_control(const char *text)
     return false;
 }
 
-/* ".." as a whole component, "\" counted as a separator too. */
-static bool climbs(const char *text)
+bool check_climbs(const char *text)
 {
     for (const char *c = text; (c = strstr(c, "..")); c++) {
         bool begins = c == text || c[-1] == '/' || c[-1] == '\\';
@@ -82,7 +81,7 @@ static int check_name(const struct param_spec *spec, const char *text,
 {
     if (!*text || strlen(text) > NAME_MAX_BYTES)
         return refuse(spec, err, "a name has 1 to 255 bytes");
-    if (strchr(text, '/') || climbs(text) || str_equal(text, "."))
+    if (strchr(text, '/') || check_climbs(text) || str_equal(text, "."))
         return refuse_text(spec, text, "is a path, not a name", err);
     return 0;
 }
@@ -100,7 +99,7 @@ static int check_new_name(const struct param_spec *spec, const char *text,
                            "is not 1 to 127 letters, digits, '_', '.', '+', "
                            "'-', the first no '-'",
                            err);
-    if (str_equal(text, ".") || climbs(text) || uuid_is_valid(text))
+    if (str_equal(text, ".") || check_climbs(text) || uuid_is_valid(text))
         return refuse_text(spec, text, "would be taken for a path or a UUID",
                            err);
     return 0;
@@ -113,7 +112,7 @@ static int check_path(const struct param_spec *spec, const char *text,
         return refuse_text(spec, text, "is no absolute path", err);
     if (strlen(text) >= PATH_MAX)
         return refuse(spec, err, "longer than a path may be (4095 bytes)");
-    if (climbs(text))
+    if (check_climbs(text))
         return refuse_text(spec, text, "contains \"..\"", err);
     return 0;
 }
@@ -126,6 +125,15 @@ static int check_disk(const struct param_spec *spec, const char *text,
     return check_name(spec, text, err);
 }
 
+static int check_place(const struct param_spec *spec, const char *text,
+                       struct err *err)
+{
+    const char *problem = place_problem(text);
+    if (problem)
+        return refuse_text(spec, text, problem, err);
+    return 0;
+}
+
 static int check_text(const struct param_spec *spec, const char *text,
                       struct err *err)
 {
@@ -133,7 +141,7 @@ static int check_text(const struct param_spec *spec, const char *text,
         return err_set_code(err, ERR_PARAMS,
                             "%s: longer than %" PRIu64 " bytes", spec->name,
                             spec->max);
-    if (climbs(text))
+    if (check_climbs(text))
         return refuse_text(spec, text, "contains a path with \"..\"", err);
     return 0;
 }
@@ -164,6 +172,7 @@ static int check_string(const struct param_spec *spec, struct json_object *json,
         [PARAM_NEW_NAME] = check_new_name, [PARAM_DISK] = check_disk,
         [PARAM_TEXT] = check_text,         [PARAM_PATH] = check_path,
         [PARAM_WORD] = check_word,         [PARAM_UUIDS] = check_uuid,
+        [PARAM_PLACE] = check_place,
     };
     if (!json_object_is_type(json, json_type_string))
         return refuse(spec, err, "must be a string");
@@ -262,6 +271,44 @@ static int keep_bool(const struct param_spec *spec, struct json_object *json,
     return 0;
 }
 
+static int keep_object(const struct param_spec *spec, struct json_object *json,
+                       struct param_value *ret_value, struct err *err)
+{
+    ret_value->items = calloc(1, sizeof(struct params *));
+    if (!ret_value->items)
+        return err_set(err, -ENOMEM, "no memory for the request");
+    int r = params_read_object(spec, spec->name, json, ret_value->items, err);
+    ret_value->n_items = r == 0;
+    return r;
+}
+
+static int keep_objects(const struct param_spec *spec, struct json_object *json,
+                        struct param_value *ret_value, struct err *err)
+{
+    size_t n = json_object_is_type(json, json_type_array)
+                   ? json_object_array_length(json)
+                   : 0;
+    if (n == 0 || n < spec->min || n > spec->max)
+        return err_set_code(err, ERR_PARAMS,
+                            "%s: must be an array of %" PRIu64 " to %" PRIu64
+                            " objects",
+                            spec->name, spec->min, spec->max);
+    ret_value->items = calloc(n, sizeof(struct params *));
+    if (!ret_value->items)
+        return err_set(err, -ENOMEM, "no memory for the request");
+    for (size_t i = 0; i < n; i++) {
+        char name[64];
+        (void)str_format(name, sizeof(name), "%s[%zu]", spec->name, i);
+        int r =
+            params_read_object(spec, name, json_object_array_get_idx(json, i),
+                               &ret_value->items[i], err);
+        if (r < 0)
+            return r;
+        ret_value->n_items = i + 1;
+    }
+    return 0;
+}
+
 int check_value(const struct param_spec *spec, struct json_object *json,
                 struct param_value *ret_value, struct err *err)
 {
@@ -275,6 +322,10 @@ int check_value(const struct param_spec *spec, struct json_object *json,
         return keep_integer(spec, json, ret_value, err);
     case PARAM_BOOL:
         return keep_bool(spec, json, ret_value, err);
+    case PARAM_OBJECT:
+        return keep_object(spec, json, ret_value, err);
+    case PARAM_OBJECTS:
+        return keep_objects(spec, json, ret_value, err);
     default:
         return keep_string(spec, json, ret_value, err);
     }

@@ -47,9 +47,25 @@ static bool put_string_type(struct json_object *schema,
     }
 }
 
+static bool put_object_type(struct json_object *schema,
+                            const struct param_spec *spec);
+
+static struct json_object *object_schema(const struct param_spec *spec)
+{
+    struct json_object *schema = json_object_new_object();
+    return put_end(schema, put_object_type(schema, spec));
+}
+
 static bool put_type(struct json_object *schema, const struct param_spec *spec)
 {
     switch (spec->type) {
+    case PARAM_OBJECT:
+        return put_object_type(schema, spec);
+    case PARAM_OBJECTS:
+        return put_text(schema, "type", "array") &&
+               put_u64(schema, "minItems", spec->min) &&
+               put_u64(schema, "maxItems", spec->max) &&
+               put_value(schema, "items", object_schema(spec));
     case PARAM_UUIDS:
         return put_text(schema, "type", "array") &&
                put_value(schema, "items", uuid_schema());
@@ -78,15 +94,55 @@ static bool put_default(struct json_object *schema,
     return put_text(schema, "default", spec->preset);
 }
 
-static struct json_object *describe_param(const struct param_spec *spec)
+static struct json_object *value_schema(const struct param_spec *spec)
 {
-    struct json_object *param = json_object_new_object();
     struct json_object *schema = json_object_new_object();
     bool ok = put_type(schema, spec) && put_default(schema, spec) &&
               (!spec->nullable || put_flag(schema, "nullable", true));
+    return put_end(schema, ok);
+}
+
+static struct json_object *member_schema(const struct param_spec *spec)
+{
+    struct json_object *schema = value_schema(spec);
+    return put_end(schema, put_text(schema, "description", spec->text));
+}
+
+static struct json_object *describe_members(const struct param_spec *spec)
+{
+    struct json_object *members = json_object_new_object();
+    bool ok = members;
+    for (size_t i = 0; ok && i < spec->n_members; i++)
+        ok = put_value(members, spec->members[i].name,
+                       member_schema(&spec->members[i]));
+    return put_end(members, ok);
+}
+
+static struct json_object *required_members(const struct param_spec *spec)
+{
+    struct json_object *names = json_object_new_array();
+    bool ok = names;
+    for (size_t i = 0; ok && i < spec->n_members; i++)
+        ok = spec->members[i].optional ||
+             put_item(names, json_object_new_string(spec->members[i].name));
+    return put_end(names, ok);
+}
+
+static bool put_object_type(struct json_object *schema,
+                            const struct param_spec *spec)
+{
+    return put_text(schema, "type", "object") &&
+           put_value(schema, "properties", describe_members(spec)) &&
+           put_value(schema, "required", required_members(spec)) &&
+           put_flag(schema, "additionalProperties", spec->open);
+}
+
+static struct json_object *describe_param(const struct param_spec *spec)
+{
+    struct json_object *param = json_object_new_object();
 
     return put_end(param, put_text(param, "name", spec->name) &&
-                              put_value(param, "schema", put_end(schema, ok)) &&
+                              put_value(param, "schema", value_schema(spec)) &&
                               put_text(param, "description", spec->text) &&
                               put_flag(param, "required", !spec->optional));
 }

@@ -14,6 +14,8 @@ struct param_value {
     char *text;      /* all kinds of strings */
     uint64_t number; /* PARAM_SIZE, PARAM_UINT, PARAM_BOOL */
     struct uuid_list uuids;
+    struct params **items; /* PARAM_OBJECT, PARAM_OBJECTS */
+    size_t n_items;
 };
 
 /* Object, array (in the table's order) or NULL -> *ret_params, the caller's.
@@ -29,19 +31,28 @@ uint64_t params_number(const struct params *params, const char *name);
 bool params_flag(const struct params *params, const char *name);
 const struct uuid_list *params_uuids(const struct params *params,
                                      const char *name);
-/* PARAM_OBJECT (one) and PARAM_OBJECTS: how many there are, and the @i'th, which
- * is read like a request's params. */
+/* PARAM_OBJECT and PARAM_OBJECTS: how many there are (0: absent), and the
+ * @i'th, which is read like a request's params and belongs to them. */
 size_t params_count(const struct params *params, const char *name);
 const struct params *params_item(const struct params *params, const char *name,
                                  size_t i);
 /* params_text() of a parameter that this verb may not have at all. */
 const char *params_text_if_any(const struct params *params, const char *name);
 
+/* An object with @spec's members; errors say "@name.member: ...". */
+int params_read_object(const struct param_spec *spec, const char *name,
+                       struct json_object *json, struct params **ret_params,
+                       struct err *err);
+
 /* check.c: one value, not null. */
 int check_value(const struct param_spec *spec, struct json_object *json,
                 struct param_value *ret_value, struct err *err);
 /* check.c: from its text in the table. */
 int check_preset(const struct param_spec *spec, struct param_value *ret_value);
+/* ".." as a whole component, "\" counted as a separator too. */
+bool check_climbs(const char *text);
+/* place.c: NULL, or what is wrong with it. */
+const char *place_problem(const char *text);
 /* What came from a stranger, for a message: bounded and printable. */
 enum {
     SHOWN_SIZE = 48

@@ -30,7 +30,7 @@ enum param_type {
     PARAM_SIZE,     /* bytes: decimal digits in a string, or a number */
     PARAM_UINT,
     PARAM_BOOL,
-    PARAM_WORD, /* one of param_spec.words */
+    PARAM_WORD,    /* one of param_spec.words */
     PARAM_PLACE,   /* name or UUID of a domain, absolute path, or URI */
     PARAM_OBJECT,  /* with param_spec.members, each checked like a parameter */
     PARAM_OBJECTS, /* an array of min to max of them */
