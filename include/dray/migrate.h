@@ -147,6 +147,10 @@ int migrate_jobs_limit(struct migrate_jobs *jobs, const char *id,
 /* JOB_REPLICATE: pivot when it is ready. Repeatable. */
 int migrate_jobs_finish(struct migrate_jobs *jobs, const char *id,
                         struct err *err);
+/* Whether the journal has the job and all that was ordered so far (or the order
+ * came too late for it), so that a crash does not forget it. True for ended and
+ * unknown jobs. When it becomes true, changed() is called. */
+bool migrate_jobs_recorded(const struct migrate_jobs *jobs, const char *id);
 /* Forgets an ended job. ERR_JOB_NOT_DONE. */
 int migrate_jobs_delete(struct migrate_jobs *jobs, const char *id,
                         struct err *err);

@@ -39,6 +39,7 @@ struct entry {
     struct work_timer *timer;       /* it waits */
     bool running;                   /* a step is with a worker */
     bool wake;                      /* another one is wanted at once */
+    bool durable;                   /* the journal holds job as it stands */
     int64_t wait_ms;                /* what the step returned */
 };
 
@@ -197,6 +198,19 @@ static void wait_for(struct entry *entry, int64_t wait_ms)
                   entry->job.id, entry->job.vm);
 }
 
+/* An order that the job cannot take any more counts as recorded. */
+static bool is_recorded(const struct entry *entry)
+{
+    const struct migration_orders *orders = &entry->orders;
+    const struct job *job = &entry->job;
+
+    if (!entry->migration)
+        return true;
+    return entry->durable && orders->limit == job->limit &&
+           (!orders->finish || job->finish_requested) &&
+           (!orders->cancel || job->cancel_requested || !job_can_cancel(job));
+}
+
 /* Takes over what the step found; tells the others. */
 static void take_over(struct entry *entry)
 {
@@ -205,15 +219,18 @@ static void take_over(struct entry *entry)
     bool moved = now->state != entry->job.state;
     bool progressed = memcmp(&now->progress, &entry->job.progress,
                              sizeof(now->progress)) != 0;
+    bool was_recorded = is_recorded(entry);
 
     entry->job = *now;
+    entry->durable = entry->migration->durable;
     if (now->progress.rate)
         jobs->rate = now->progress.rate;
     if (entry->wait_ms < 0) {
         migration_free(entry->migration);
         entry->migration = NULL;
     }
-    if (moved || progressed || !entry->migration)
+    if (moved || progressed || !entry->migration ||
+        is_recorded(entry) != was_recorded)
         jobs->changed(jobs->arg, &entry->job, moved || !entry->migration);
 }
 
@@ -523,6 +540,13 @@ int migrate_jobs_finish(struct migrate_jobs *jobs, const char *id,
     entry->orders.finish = true;
     wake(entry);
     return 0;
+}
+
+bool migrate_jobs_recorded(const struct migrate_jobs *jobs, const char *id)
+{
+    const struct entry *entry = find(jobs, id);
+
+    return !entry || is_recorded(entry);
 }
 
 int migrate_jobs_delete(struct migrate_jobs *jobs, const char *id,
