@@ -241,3 +241,14 @@ struct copier_port copier_port(struct copier *copier)
     };
     return (struct copier_port){ .ctx = copier, .ops = &ops };
 }
+
+const char *copy_mover_name(enum copy_mover mover)
+{
+    static const char *const names[] = {
+        [COPY_BY_REFLINK] = "reflink",
+        [COPY_BY_SERVER] = "server",
+        [COPY_BY_DIRECT] = "direct",
+        [COPY_BY_CONVERT] = "convert",
+    };
+    return names[mover];
+}
