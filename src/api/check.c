@@ -120,6 +120,8 @@ static int check_path(const struct param_spec *spec, const char *text,
 static int check_disk(const struct param_spec *spec, const char *text,
                       struct err *err)
 {
+    if (strlen(text) >= JOB_PATH_SIZE)
+        return refuse(spec, err, "longer than 1023 bytes");
     if (strchr(text, '/'))
         return check_path(spec, text, err);
     return check_name(spec, text, err);

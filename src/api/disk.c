@@ -11,43 +11,20 @@
  * what the first one's job does, so the job table is looked at again before
  * obstacles count.
  */
-#include "params.h"
+#include "disk-request.h"
 #include "put.h"
 #include "shape.h"
-#include "verb.h"
 
 #include <errno.h>
 #include <json-c/json.h>
 
 struct move {
     struct migrate_request request;
-    uint64_t rate;          /* bytes/s, for the estimate */
-    bool known;             /* a job with the id was there before planning */
-    char dst_sd[UUID_SIZE]; /* then: the domain asked for */
+    uint64_t rate; /* bytes/s, for the estimate */
+    bool known;    /* a job with the id was there before planning */
+    struct request_places places; /* then: where it was asked to go */
     struct migrate_plan plan;
 };
-
-static void copy_text(const struct api_call *call, const char *name, char *dst,
-                      size_t size)
-{
-    const char *text = params_text_if_any(call->params, name);
-    (void)str_copy(dst, size, text ? text : "");
-}
-
-static void fill_request(const struct api_call *call,
-                         struct migrate_request *request)
-{
-    const char *format = params_text(call->params, "format");
-
-    copy_text(call, "vmID", request->vm, sizeof(request->vm));
-    copy_text(call, "disk", request->disk, sizeof(request->disk));
-    copy_text(call, "domain", request->domain, sizeof(request->domain));
-    copy_text(call, "jobID", request->job_id, sizeof(request->job_id));
-    request->convert = format;
-    request->base_cow = str_equal(format, "COW");
-    request->keep_source = params_flag(call->params, "keepSource");
-    request->limit = params_number(call->params, "limit");
-}
 
 int verb_disk_plan_before(struct api_call *call, struct err *err)
 {
@@ -55,9 +32,8 @@ int verb_disk_plan_before(struct api_call *call, struct err *err)
     if (!move)
         return err_set(err, -ENOMEM, "no memory for a plan");
     call->state = move;
-    fill_request(call, &move->request);
     move->rate = migrate_jobs_rate(call->api->jobs);
-    return 0;
+    return request_read(call, &move->request, err);
 }
 
 static int plan(struct api_call *call, struct err *err)
@@ -95,39 +71,31 @@ int verb_disk_migrate_before(struct api_call *call, struct err *err)
 int verb_disk_migrate(struct api_call *call, struct err *err)
 {
     struct move *move = call->state;
-    const char *domain = move->request.domain;
 
     if (!move->known)
         return plan(call, err);
-    if (!uuid_is_valid(domain))
-        return API_PORT(call, storage, domain_find, domain, move->dst_sd, err);
-    (void)str_copy(move->dst_sd, sizeof(move->dst_sd), domain);
-    return 0;
+    return request_find_places(call, &move->request, &move->places, err);
 }
 
-/* The request names things as people do, the job by what they are. The limit
- * may have been changed since and does not count. */
-static bool asks_for(const struct move *move, const struct job *job)
+/* "job X is another request: disk vda of VM web1 to domain Y". */
+static int refuse_other(const struct job *job, struct err *err)
 {
-    const struct migrate_request *request = &move->request;
-    const struct job_disk_move *of = &job->move;
+    const struct job_disk *disk = &job->disks[0];
+    char more[32] = "";
 
-    return (str_equal(request->vm, of->vm) ||
-            str_equal(request->vm, of->vm_name)) &&
-           (str_equal(request->disk, of->target) ||
-            str_equal(request->disk, of->img) ||
-            str_equal(request->disk, of->src_path) ||
-            str_equal(request->disk, of->dst_path)) &&
-           str_equal(move->dst_sd, of->dst_sd) &&
-           request->keep_source == of->keep_source &&
-           request->convert == of->convert &&
-           (!request->convert || request->base_cow == of->base_cow);
-}
-
-static int answer(struct api_call *call, const struct job *job, struct err *err)
-{
-    call->result = shape_job(job);
-    return call->result ? 0 : err_set(err, -ENOMEM, "no memory for the answer");
+    if (job->n_disks > 1)
+        (void)str_format(more, sizeof(more), " and %zu more", job->n_disks - 1);
+    if (job->kind != JOB_DISK_MIGRATE)
+        (void)err_set_code(err, ERR_JOB_EXISTS, "job %s is another request: %s",
+                           job->id, job_kind_name(job->kind));
+    else
+        (void)err_set_code(err, ERR_JOB_EXISTS,
+                           "job %s is another request: disk %s%s of VM %s to "
+                           "%s%s",
+                           job->id, disk->target, more, job->vm_name,
+                           disk->dst_sd[0] ? "domain " : "",
+                           disk->dst_sd[0] ? disk->dst_sd : disk->dst_path);
+    return err_next(err, "use a new jobID, or none");
 }
 
 static int answer_if_same(struct api_call *call, struct err *err)
@@ -138,14 +106,9 @@ static int answer_if_same(struct api_call *call, struct err *err)
     int r = migrate_jobs_get(call->api->jobs, move->request.job_id, &job, err);
     if (r < 0)
         return r;
-    if (asks_for(move, job))
-        return answer(call, job, err);
-    (void)err_set_code(err, ERR_JOB_EXISTS,
-                       "job %s is another request: disk %s of VM %s to "
-                       "domain %s",
-                       job->id, job->move.target, job->move.vm_name,
-                       job->move.dst_sd);
-    return err_next(err, "use a new jobID, or none");
+    if (request_is(&move->request, &move->places, job))
+        return wait_for_start(call, job->id, err);
+    return refuse_other(job, err);
 }
 
 static int refuse(struct api_call *call, struct err *err)
@@ -168,72 +131,107 @@ static int refuse(struct api_call *call, struct err *err)
                                    : "Disk.plan lists all of them");
 }
 
-/* A job on the image is the reason for what the plan stumbled over. */
+/* An image from outside gets its UUID with the job: there the VM's disk says
+ * what is taken. */
+static bool works_on(const struct job *job, const struct job *wish,
+                     const struct job_disk *disk)
+{
+    if (job_disk_of_image(job, disk->img))
+        return true;
+    for (size_t i = 0; i < job->n_disks; i++)
+        if (str_equal(job->vm, wish->vm) &&
+            str_equal(job->disks[i].target, disk->target))
+            return true;
+    return false;
+}
+
+static const struct job *job_on(const struct migrate_jobs *jobs,
+                                const struct job *wish,
+                                const struct job_disk *disk)
+{
+    for (size_t i = 0; i < migrate_jobs_count(jobs); i++) {
+        const struct job *job = migrate_jobs_at(jobs, i);
+        if (!job_is_terminal(job->state) && works_on(job, wish, disk))
+            return job;
+    }
+    return NULL;
+}
+
+/* A job on a disk is the reason for what the plan stumbled over. */
 static int check_no_job(struct api_call *call, struct err *err)
 {
-    const struct job_disk_move *wish = &((struct move *)call->state)->plan.move;
-    const struct job *job =
-        wish->img[0] ? migrate_jobs_of_image(call->api->jobs, wish->img) : NULL;
-    if (!job)
-        return 0;
-    (void)err_set_code(err, ERR_DISK_BUSY,
-                       "disk %s of VM %s: job %s works on it", wish->target,
-                       wish->vm_name, job->id);
-    return err_next(err, "wait for it: drayctl job watch %s", job->id);
+    const struct job *wish = &((struct move *)call->state)->plan.job;
+
+    for (size_t i = 0; i < wish->n_disks; i++) {
+        const struct job_disk *disk = &wish->disks[i];
+        const struct job *job = job_on(call->api->jobs, wish, disk);
+        if (!job)
+            continue;
+        (void)err_set_code(err, ERR_DISK_BUSY,
+                           "disk %s of VM %s: job %s works on it", disk->target,
+                           wish->vm_name, job->id);
+        return err_next(err, "wait for it: drayctl job watch %s", job->id);
+    }
+    return 0;
 }
 
 /* Image.delete and the like check for jobs before they start; here is the
  * other half of that agreement. */
-static int check_image_free(struct api_call *call, struct err *err)
+static int check_images_free(struct api_call *call, struct err *err)
 {
-    struct move *move = call->state;
-    const struct api_call *other =
-        guard_changing(call->api, move->plan.move.img);
-    if (!other)
-        return 0;
-    (void)err_set_code(err, ERR_DISK_BUSY, "%s is changing image %s",
-                       other->verb->name, move->plan.move.img);
-    return err_next(err, "try again when it is done");
+    const struct job *wish = &((struct move *)call->state)->plan.job;
+
+    for (size_t i = 0; i < wish->n_disks; i++) {
+        const char *img = wish->disks[i].img;
+        const struct api_call *other = guard_changing(call->api, img);
+        if (!other)
+            continue;
+        (void)err_set_code(err, ERR_DISK_BUSY, "%s is changing image %s",
+                           other->verb->name, img);
+        return err_next(err, "try again when it is done");
+    }
+    return 0;
 }
 
 static int start(struct api_call *call, struct err *err)
 {
     struct move *move = call->state;
-    const struct clock_port *clock = &call->api->ports->clock;
     const struct job *started = NULL;
-    struct job job;
-    char id[UUID_SIZE];
+    struct job *job = &move->plan.job;
 
-    if (move->request.job_id[0])
-        (void)str_copy(id, sizeof(id), move->request.job_id);
-    else
-        uuid_new(id);
-    job_init(&job, id, &move->plan.move, move->request.limit,
-             clock->ops->wall_ms(clock->ctx));
-    job.progress.total = move->plan.bytes;
-    int r = migrate_jobs_start(call->api->jobs, &job, &started, err);
+    if (!job->id[0])
+        uuid_new(job->id);
+    int r = migrate_jobs_start(call->api->jobs, job, &started, err);
     return r < 0 ? r : wait_for_start(call, started->id, err);
 }
 
-int verb_disk_migrate_after(struct api_call *call, struct err *err)
+/* The same request arrived twice at once, and the other one was faster. */
+static bool is_there_now(struct api_call *call)
 {
     struct move *move = call->state;
     struct err unknown = ERR_INIT; /* the normal case */
     const struct job *job = NULL;
 
-    if (move->known)
-        return answer_if_same(call, err);
-    if (move->request.job_id[0] &&
+    if (!move->request.job_id[0] ||
         migrate_jobs_get(call->api->jobs, move->request.job_id, &job,
-                         &unknown) == 0) {
-        (void)str_copy(move->dst_sd, sizeof(move->dst_sd),
-                       move->plan.move.dst_sd);
+                         &unknown) < 0)
+        return false;
+    for (size_t i = 0; i < move->plan.job.n_disks; i++)
+        (void)str_copy(move->places.sd[i], UUID_SIZE,
+                       move->plan.job.disks[i].dst_sd);
+    return true;
+}
+
+int verb_disk_migrate_after(struct api_call *call, struct err *err)
+{
+    struct move *move = call->state;
+
+    if (move->known || is_there_now(call))
         return answer_if_same(call, err);
-    }
     int r = check_no_job(call, err);
     if (r == 0 && move->plan.n_obstacles > 0)
         return refuse(call, err);
     if (r == 0)
-        r = check_image_free(call, err);
+        r = check_images_free(call, err);
     return r < 0 ? r : start(call, err);
 }

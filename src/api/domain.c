@@ -88,8 +88,13 @@ int verb_domain_join(struct api_call *call, struct err *err)
 /* A job has volumes of this domain open. */
 static bool uses_domain(const struct job *job, const char *sd)
 {
-    return !job_is_terminal(job->state) &&
-           (str_equal(job->move.src_sd, sd) || str_equal(job->move.dst_sd, sd));
+    if (job_is_terminal(job->state))
+        return false;
+    for (size_t i = 0; i < job->n_disks; i++)
+        if (str_equal(job->disks[i].src_sd, sd) ||
+            str_equal(job->disks[i].dst_sd, sd))
+            return true;
+    return false;
 }
 
 int verb_domain_leave_before(struct api_call *call, struct err *err)

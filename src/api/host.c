@@ -25,10 +25,13 @@ int verb_host_ping(struct api_call *call, struct err *err)
     return 0; /* true */
 }
 
-static struct json_object *words(const char *word)
+static struct json_object *words(const char *const *list, size_t n)
 {
     struct json_object *array = json_object_new_array();
-    return put_end(array, put_item(array, json_object_new_string(word)));
+    bool ok = array;
+    for (size_t i = 0; ok && i < n; i++)
+        ok = put_item(array, json_object_new_string(list[i]));
+    return put_end(array, ok);
 }
 
 static struct json_object *shape_limits(void)
@@ -45,15 +48,19 @@ static struct json_object *shape_limits(void)
 
 int verb_host_capabilities(struct api_call *call, struct err *err)
 {
+    static const char *const formats[] = { "V5" };
+    static const char *const strategies[] = { "mirror", "snapshot" };
     const struct api_options *options = &call->api->options;
     struct json_object *object = json_object_new_object();
     bool ok = put_text(object, "version", options->version) &&
               put_u64(object, "hostId", options->host_id) &&
               put_text(object, "hostName", options->host_name) &&
               put_text(object, "apiVersion", "1") &&
-              put_value(object, "supportedStorageFormats", words("V5")) &&
-              put_value(object, "strategies", words("mirror")) &&
-              put_flag(object, "liveMerge", false) &&
+              put_value(object, "supportedStorageFormats",
+                        words(formats, ARRAY_SIZE(formats))) &&
+              put_value(object, "strategies",
+                        words(strategies, ARRAY_SIZE(strategies))) &&
+              put_flag(object, "liveMerge", true) &&
               put_flag(object, "hypervisorConnected",
                        call->api->ports->hypervisor.ops->connected(
                            call->api->ports->hypervisor.ctx) == 0) &&
@@ -117,9 +124,48 @@ static int act_on_all(struct api_call *call, job_act act, struct err *err)
     return call->result ? 0 : no_memory(err);
 }
 
+static bool all_recorded(const struct api_call *call, const char *job_id)
+{
+    const struct uuid_list *ids = params_uuids(call->params, "job_ids");
+    (void)job_id;
+    for (size_t i = 0; i < ids->n; i++)
+        if (!wait_is_recorded(call, ids->uuids[i]))
+            return false;
+    return true;
+}
+
+/* Cancelled, or an order that came too late: asking again tells. */
+static int abort_again(struct migrate_jobs *jobs, const char *id,
+                       struct err *err)
+{
+    const struct job *job = NULL;
+    int r = migrate_jobs_get(jobs, id, &job, err);
+    return r == 0 && !job->cancel_requested ? migrate_jobs_cancel(jobs, id, err)
+                                            : r;
+}
+
+/* What was refused at first stays refused. */
+static int answer_aborts(struct api_call *call, const char *job_id,
+                         struct err *err)
+{
+    const struct uuid_list *ids = params_uuids(call->params, "job_ids");
+    bool ok = true;
+    (void)job_id;
+    for (size_t i = 0; ok && i < ids->n; i++) {
+        const char *id = ids->uuids[i];
+        struct json_object *first = json_object_object_get(call->result, id);
+        if (json_object_object_get(first, "ok"))
+            ok = put_value(call->result, id,
+                           act_on(call->api->jobs, abort_again, id));
+    }
+    return ok ? 0 : no_memory(err);
+}
+
 int verb_host_abort_jobs(struct api_call *call, struct err *err)
 {
-    return act_on_all(call, migrate_jobs_cancel, err);
+    static const struct wait_kind orders = { all_recorded, answer_aborts };
+    int r = act_on_all(call, migrate_jobs_cancel, err);
+    return r < 0 ? r : wait_until(call, &orders, "", err);
 }
 
 int verb_host_delete_jobs(struct api_call *call, struct err *err)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Job.*: looking at jobs and steering them. Job.wait is in wait.c.
+ * Job.*: looking at jobs and steering them. Job.wait is in wait.c. An order is
+ * answered when the journal has it: a restart does not forget it then.
  */
 #include "params.h"
 #include "put.h"
@@ -36,17 +37,30 @@ int verb_job_info(struct api_call *call, struct err *err)
     return r < 0 ? r : done(call, shape_job(job), err);
 }
 
+/* A cancel that nobody can take any more has not been obeyed: say so. */
+static int answer_cancel(struct api_call *call, const char *job_id,
+                         struct err *err)
+{
+    const struct job *job = NULL;
+    int r = migrate_jobs_get(call->api->jobs, job_id, &job, err);
+    if (r == 0 && !job->cancel_requested)
+        r = migrate_jobs_cancel(call->api->jobs, job_id, err);
+    return r < 0 ? r : wait_answer_job(call, job_id, err);
+}
+
 int verb_job_cancel(struct api_call *call, struct err *err)
 {
+    static const struct wait_kind order = { wait_is_recorded, answer_cancel };
     const char *id = params_text(call->params, "jobID");
     int r = migrate_jobs_cancel(call->api->jobs, id, err);
-    return r < 0 ? r : verb_job_info(call, err);
+    return r < 0 ? r : wait_until(call, &order, id, err);
 }
 
 int verb_job_limit(struct api_call *call, struct err *err)
 {
+    static const struct wait_kind order = { wait_is_recorded, wait_answer_job };
     const char *id = params_text(call->params, "jobID");
     int r = migrate_jobs_limit(call->api->jobs, id,
                                params_number(call->params, "limit"), err);
-    return r < 0 ? r : verb_job_info(call, err);
+    return r < 0 ? r : wait_until(call, &order, id, err);
 }

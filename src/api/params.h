@@ -53,6 +53,8 @@ int check_preset(const struct param_spec *spec, struct param_value *ret_value);
 bool check_climbs(const char *text);
 /* place.c: NULL, or what is wrong with it. */
 const char *place_problem(const char *text);
+/* A path or a URI, no domain. */
+bool place_is_outside(const char *text);
 /* What came from a stranger, for a message: bounded and printable. */
 enum {
     SHOWN_SIZE = 48

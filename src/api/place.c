@@ -133,3 +133,8 @@ const char *place_problem(const char *text)
         return check_climbs(text) ? "contains \"..\"" : NULL;
     return rest ? uri_problem(text, rest) : name_problem(text);
 }
+
+bool place_is_outside(const char *text)
+{
+    return *text == '/' || strstr(text, "://");
+}

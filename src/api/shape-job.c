@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Jobs and plans as JSON.
+ * Jobs as JSON. A job's first disk is told at the top, too: most jobs have one.
  */
 #include "put.h"
 #include "shape.h"
@@ -19,22 +19,71 @@ struct json_object *shape_error(const struct err *err, const char *phase)
                        put_text(object, "next", err->next));
 }
 
-static struct json_object *shape_job_vm(const struct job_disk_move *move)
+struct json_object *shape_job_vm(const struct job *job)
 {
     struct json_object *object = json_object_new_object();
-    return put_end(object, put_text(object, "vmId", move->vm) &&
-                               put_text(object, "vmName", move->vm_name));
+    return put_end(object, put_text(object, "vmId", job->vm) &&
+                               put_text(object, "vmName", job->vm_name));
 }
 
 /* The leaf has the same volume UUID on both sides. */
-static struct json_object *shape_side(const struct job_disk_move *move,
+static struct json_object *shape_side(const struct job_disk *disk,
                                       const char *sd, const char *path)
 {
     struct json_object *object = json_object_new_object();
-    return put_end(object, put_text(object, "domainID", sd) &&
-                               put_text(object, "imageID", move->img) &&
-                               put_text(object, "volumeID", move->leaf) &&
-                               put_text(object, "path", path));
+    bool ok = !sd[0] || (put_text(object, "domainID", sd) &&
+                         put_text(object, "imageID", disk->img) &&
+                         put_text(object, "volumeID", disk->leaf));
+    return put_end(object, ok && put_text(object, "path", path));
+}
+
+static bool put_side(struct json_object *object, const char *side,
+                     const struct job_disk *disk, const char *sd,
+                     const char *path)
+{
+    if (!sd[0] && !path[0])
+        return true; /* it has no such side */
+    return put_value(object, side, shape_side(disk, sd, path));
+}
+
+static bool put_disk(struct json_object *object, const struct job_disk *disk)
+{
+    return (!disk->target[0] || put_text(object, "disk", disk->target)) &&
+           put_side(object, "source", disk, disk->src_sd, disk->src_path) &&
+           put_side(object, "destination", disk, disk->dst_sd,
+                    disk->dst_path) &&
+           (!disk->convert ||
+            put_text(object, "format", disk->base_cow ? "COW" : "RAW"));
+}
+
+/* What a merge folds, what others put on top. */
+static bool put_layers(struct json_object *object, const struct job *job,
+                       const struct job_disk *disk)
+{
+    if (job->kind == JOB_MERGE)
+        return put_text(object, "base", disk->leaf) &&
+               put_text(object, "top", disk->overlay);
+    return !disk->overlay[0] || put_text(object, "overlay", disk->overlay);
+}
+
+static struct json_object *shape_disks(const struct job *job)
+{
+    struct json_object *array = json_object_new_array();
+    bool ok = array;
+    for (size_t i = 0; ok && i < job->n_disks; i++) {
+        struct json_object *object = json_object_new_object();
+        ok = put_item(array, put_end(object, put_disk(object, &job->disks[i]) &&
+                                                 put_layers(object, job,
+                                                            &job->disks[i])));
+    }
+    return put_end(array, ok);
+}
+
+static bool put_disks(struct json_object *object, const struct job *job)
+{
+    return (!job->vm[0] || put_value(object, "vm", shape_job_vm(job))) &&
+           put_disk(object, &job->disks[0]) &&
+           put_value(object, "disks", shape_disks(job));
 }
 
 /* 0 to 100; a mirror that chases the guest's writes is not at 100 before its
@@ -52,13 +101,16 @@ static unsigned percent(const struct job *job)
     return (unsigned)((double)progress->done * 100 / (double)progress->total);
 }
 
-/* Milliseconds with three decimals, never 17. */
-static struct json_object *shape_pause(int64_t pause_us)
+/* Milliseconds with three decimals, never 17; null when there is none. */
+static bool put_ms(struct json_object *object, const char *key, int64_t us)
 {
-    double ms = (double)pause_us / 1000.0;
+    double ms = (double)us / 1000.0;
     char text[32];
+
+    if (us < 0)
+        return put_null(object, key);
     (void)str_format(text, sizeof(text), "%.3f", ms);
-    return json_object_new_double_s(ms, text);
+    return put_value(object, key, json_object_new_double_s(ms, text));
 }
 
 static struct json_object *shape_progress(const struct job *job)
@@ -71,32 +123,56 @@ static struct json_object *shape_progress(const struct job *job)
               put_u64(object, "rate", progress->rate) &&
               (progress->eta_s < 0 ? put_null(object, "eta")
                                    : put_i64(object, "eta", progress->eta_s));
-    ok = ok &&
-         (progress->pause_us < 0
-              ? put_null(object, "pauseMs")
-              : put_value(object, "pauseMs", shape_pause(progress->pause_us)));
-    return put_end(object, ok);
+    return put_end(
+        object, ok && put_ms(object, "pauseMs", progress->pause_us) &&
+                    put_ms(object, "quietWriteMs", progress->quiet_write_us) &&
+                    put_ms(object, "writeMs", progress->write_us));
 }
 
-static bool put_move(struct json_object *object,
-                     const struct job_disk_move *move)
+static bool put_move(struct json_object *object, const struct job *job)
 {
-    return put_value(object, "vm", shape_job_vm(move)) &&
-           put_text(object, "disk", move->target) &&
-           put_value(object, "source",
-                     shape_side(move, move->src_sd, move->src_path)) &&
-           put_value(object, "destination",
-                     shape_side(move, move->dst_sd, move->dst_path)) &&
-           put_flag(object, "keepSource", move->keep_source) &&
-           (!move->convert ||
-            put_text(object, "format", move->base_cow ? "COW" : "RAW"));
+    return put_text(object, "strategy", job_strategy_name(job->strategy)) &&
+           put_flag(object, "keepSource", job->keep_source) &&
+           put_flag(object, "verify", job->verify) &&
+           put_flag(object, "fast", job->fast);
+}
+
+/* What was asked for, by kind. */
+static bool put_wishes(struct json_object *object, const struct job *job)
+{
+    const struct job_disk *disk = &job->disks[0];
+
+    switch (job->kind) {
+    case JOB_DISK_MIGRATE:
+        return put_move(object, job);
+    case JOB_REPLICATE:
+        return put_flag(object, "finishRequested", job->finish_requested) &&
+               put_flag(object, "fast", job->fast);
+    case JOB_SNAPSHOT:
+        return put_flag(object, "frozen", job->quiesce);
+    case JOB_MERGE:
+        return put_layers(object, job, disk) &&
+               put_flag(object, "deleteTop", job->delete_top);
+    case JOB_SYNC:
+        return put_text(object, "scope", job_scope_name(job->scope));
+    case JOB_COPY:
+    case JOB_MOVE:
+        return put_flag(object, "verify", job->verify);
+    default:
+        return true;
+    }
+}
+
+static bool put_error(struct json_object *object, const struct job *job)
+{
+    const char *phase = job_state_name(job->failed_in);
+    return job->error.rc == 0 ||
+           put_value(object, "error", shape_error(&job->error, phase));
 }
 
 static bool put_end_of_job(struct json_object *object, const struct job *job)
 {
-    const char *phase = job_state_name(job->failed_in);
-    return (job->error.rc == 0 ||
-            put_value(object, "error", shape_error(&job->error, phase))) &&
+    return put_error(object, job) &&
            (!job->warning[0] || put_text(object, "warning", job->warning)) &&
            put_i64(object, "created", job->created_ms) &&
            put_i64(object, "modified", job->modified_ms) &&
@@ -110,10 +186,9 @@ struct json_object *shape_job(const struct job *job)
         object,
         put_text(object, "id", job->id) &&
             put_text(object, "kind", job_kind_name(job->kind)) &&
-            put_text(object, "strategy", "mirror") &&
             put_text(object, "state", job_state_name(job->state)) &&
             put_text(object, "status", job_vdsm_status(job)) &&
-            put_move(object, &job->move) &&
+            put_disks(object, job) && put_wishes(object, job) &&
             put_value(object, "progress", shape_progress(job)) &&
             put_u64(object, "limit", job->limit) &&
             put_flag(object, "cancelRequested", job->cancel_requested) &&
@@ -123,57 +198,11 @@ struct json_object *shape_job(const struct job *job)
 struct json_object *shape_vdsm_job(const struct job *job)
 {
     struct json_object *object = json_object_new_object();
-    const char *phase = job_state_name(job->failed_in);
     return put_end(
-        object,
-        put_text(object, "id", job->id) &&
-            put_text(object, "status", job_vdsm_status(job)) &&
-            put_text(object, "description", job_kind_name(job->kind)) &&
-            put_text(object, "job_type", "storage") &&
-            put_u64(object, "progress", percent(job)) &&
-            (job->error.rc == 0 ||
-             put_value(object, "error", shape_error(&job->error, phase))));
-}
-
-struct json_object *shape_obstacles(const struct migrate_plan *plan)
-{
-    struct json_object *array = json_object_new_array();
-    bool ok = array;
-    for (size_t i = 0; ok && i < plan->n_obstacles; i++)
-        ok = put_item(array, shape_error(&plan->obstacles[i], NULL));
-    return put_end(array, ok);
-}
-
-static struct json_object *shape_space(const char *sd, const char *img,
-                                       const struct domain_stats *stats,
-                                       const uint64_t *required)
-{
-    struct json_object *object = json_object_new_object();
-    return put_end(object,
-                   put_text(object, "domainID", sd) &&
-                       put_text(object, "imageID", img) &&
-                       put_u64(object, "free", stats->free_bytes) &&
-                       put_u64(object, "total", stats->total_bytes) &&
-                       (!required || put_u64(object, "required", *required)));
-}
-
-struct json_object *shape_plan(const struct migrate_plan *plan)
-{
-    const struct job_disk_move *move = &plan->move;
-    struct json_object *object = json_object_new_object();
-    return put_end(
-        object,
-        put_flag(object, "possible", plan->n_obstacles == 0) &&
-            put_text(object, "strategy", "mirror") &&
-            put_value(object, "obstacles", shape_obstacles(plan)) &&
-            put_value(object, "vm", shape_job_vm(move)) &&
-            put_text(object, "disk", move->target) &&
-            put_u64(object, "chain", plan->chain_n) &&
-            put_u64(object, "bytes", plan->bytes) &&
-            put_i64(object, "expectedSeconds", plan->expected_s) &&
-            put_value(object, "source",
-                      shape_space(move->src_sd, move->img, &plan->src, NULL)) &&
-            put_value(object, "destination",
-                      shape_space(move->dst_sd, move->img, &plan->dst,
-                                  &plan->required)));
+        object, put_text(object, "id", job->id) &&
+                    put_text(object, "status", job_vdsm_status(job)) &&
+                    put_text(object, "description", job_kind_name(job->kind)) &&
+                    put_text(object, "job_type", "storage") &&
+                    put_u64(object, "progress", percent(job)) &&
+                    put_error(object, job));
 }

@@ -32,9 +32,13 @@ struct json_object *shape_disk(const struct vm_disk *disk,
 
 /* {code, message, cause, phase?, next} */
 struct json_object *shape_error(const struct err *err, const char *phase);
+/* {vmId, vmName} */
+struct json_object *shape_job_vm(const struct job *job);
 struct json_object *shape_job(const struct job *job);
 /* The same with what VDSM's Host.getJobs adds to it. */
 struct json_object *shape_vdsm_job(const struct job *job);
+
+/* shape-plan.c */
 struct json_object *shape_obstacles(const struct migrate_plan *plan);
 struct json_object *shape_plan(const struct migrate_plan *plan);
 

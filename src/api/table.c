@@ -14,6 +14,7 @@
 
 static const char *const formats[] = { "RAW", "COW", NULL };
 static const char *const allocations[] = { "SPARSE", "PREALLOCATED", NULL };
+static const char *const strategies[] = { "mirror", "snapshot", NULL };
 static const char *const job_types[] = { "storage", "v2v", NULL };
 static const char *const disk_types[] = { "DATA", "ISOF", "MEMD", "MEMM",
                                           "OVFS", "HEVD", "HESD", "HEMD",
@@ -151,24 +152,57 @@ static const struct param_spec volume_params[] = { VOLUME, POOL, DOMAIN,
 
 static const struct param_spec vm_params[] = { VM };
 
-#define MOVE \
-    VM, \
-    P("disk", DISK, "Target (vda), image UUID, or source path."), \
-    P("domain", NAME, "Name or UUID of the domain to move to."), \
+#define FORMAT \
     P("format", WORD, \
       "Format of the lowest layer there; left out: as it is.", \
-      OPTIONAL, NULLABLE, .words = formats), \
+      OPTIONAL, NULLABLE, .words = formats)
+
+static const struct param_spec disk_members[] = {
+    P("disk", DISK, "Target (vda), image UUID, or source path."),
+    P("domain", PLACE,
+      "As the parameter; may be left out when that is given.",
+      OPTIONAL, NULLABLE),
+    FORMAT,
+};
+
+#define MOVE \
+    VM, \
+    P("disk", DISK, \
+      "Target (vda), image UUID, or source path. Needed unless disks is " \
+      "given.", OPTIONAL, NULLABLE), \
+    P("domain", PLACE, \
+      "Where to: name or UUID of a domain; or outside of all domains an " \
+      "absolute path or a URI that qemu opens (live export). With disks: for " \
+      "those that do not say.", OPTIONAL, NULLABLE), \
+    FORMAT, \
     FLAG("keepSource", "false", "Do not delete the source afterwards."), \
     P("limit", UINT, "Bytes per second; 0: no limit.", \
       OPTIONAL, .preset = "0", .max = RATE_MAX)
 
-static const struct param_spec disk_plan_params[] = { MOVE };
+/* At the end: they came later, and the order counts in an array. */
+#define HOW \
+    P("disks", OBJECTS, \
+      "Several disks of the VM that move together, in place of disk: all pivot " \
+      "in one suspension, or none does.", \
+      OPTIONAL, NULLABLE, .min = 1, .max = JOB_DISKS_MAX, \
+      .members = disk_members, .n_members = ARRAY_SIZE(disk_members)), \
+    P("strategy", WORD, \
+      "mirror copies what the guest writes to; snapshot freezes it first and " \
+      "copies it the cheapest way. Left out: the plan chooses.", \
+      OPTIONAL, NULLABLE, .words = strategies), \
+    FLAG("verify", "false", \
+         "Compare both sides before the pivot; needs strategy snapshot."), \
+    FLAG("fast", "false", \
+         "Speed counts more than the latency of the guest's writes.")
+
+static const struct param_spec disk_plan_params[] = { MOVE, HOW };
 
 static const struct param_spec disk_migrate_params[] = {
     MOVE,
     P("jobID", UUID,
       "The job's id; the same request under the same id is the same job. "
       "Left out: one is made.", OPTIONAL, NULLABLE),
+    HOW,
 };
 
 static const struct param_spec job_params[] = { JOB };
@@ -215,7 +249,7 @@ const struct verb verb_table[] = {
                       "error?}."),
       .before = verb_host_get_jobs },
     { .name = "Host.abortJobs",
-      .summary = "Cancels jobs; each answers for itself.",
+      .summary = "Cancels jobs; each answers for itself. Waits as Job.cancel.",
       FULL,
       PARAMS(job_ids_params),
       GIVES("object", "Job id -> {ok: true} or {error}."),
@@ -336,16 +370,19 @@ const struct verb verb_table[] = {
                      "domainID?, imageID?, volumeID?, mirror?, ...} of each."),
       .work = verb_vm_get_disks },
     { .name = "Disk.plan",
-      .summary = "What moving a running VM's disk would take, and all that "
+      .summary = "What moving a running VM's disks would take, and all that "
                  "speaks against it.",
       READ,
       PARAMS(disk_plan_params),
-      GIVES("object", "{possible, strategy, obstacles, bytes, expectedSeconds, "
-                      "source, destination, chain, ...}."),
+      GIVES("object", "{possible, strategy, why, obstacles, vm, bytes, "
+                      "expectedSeconds, disks: [{disk, chain, bytes, mover, "
+                      "format?, source, destination}]}, and the first disk's "
+                      "members once more at the top."),
       .before = verb_disk_plan_before,
       .work = verb_disk_plan },
     { .name = "Disk.migrate",
-      .summary = "Moves a running VM's disk to another domain.",
+      .summary = "Moves disks of a running VM to another domain, from outside "
+                 "into one (import), or out of one (export).",
       FULL,
       PARAMS(disk_migrate_params),
       GIVES_JOB,
@@ -361,9 +398,12 @@ const struct verb verb_table[] = {
       .summary = "A job: state, progress, error.",
       READ,
       PARAMS(job_params),
-      GIVES("object", "{id, kind, state, status, vm, disk, source, destination, "
-                      "progress, limit, error?, warning?, created, modified, "
-                      "ended?}."),
+      GIVES("object", "{id, kind, state, status, vm?, disks: [{disk?, source?, "
+                      "destination?, format?, overlay?}], progress, limit, "
+                      "cancelRequested, error?, warning?, created, modified, "
+                      "ended?}, the first disk's members once more at the top, "
+                      "and by kind: strategy, keepSource, verify, fast, "
+                      "finishRequested, frozen, base, top, deleteTop, scope."),
       .before = verb_job_info },
     { .name = "Job.wait",
       .summary = "Answers when the job has ended, or after the timeout.",
@@ -372,13 +412,15 @@ const struct verb verb_table[] = {
       GIVES_JOB,
       .before = verb_job_wait },
     { .name = "Job.cancel",
-      .summary = "Cancels a job: the disk stays where it was.",
+      .summary = "Cancels a job: the disk stays where it was. Answers when a "
+                 "restart does not forget it, after 5 s in any case.",
       FULL,
       PARAMS(job_params),
       GIVES_JOB,
       .before = verb_job_cancel },
     { .name = "Job.limit",
-      .summary = "Changes a running job's speed limit.",
+      .summary = "Changes a running job's speed limit. Answers when a restart "
+                 "does not forget it, after 5 s in any case.",
       FULL,
       PARAMS(job_limit_params),
       GIVES_JOB,

@@ -154,7 +154,19 @@ int verb_job_cancel(struct api_call *call, struct err *err);
 int verb_job_limit(struct api_call *call, struct err *err);
 /* wait.c */
 int verb_job_wait(struct api_call *call, struct err *err);
-/* VERB_LATER: the answer is the job, as it is after its first step. */
+/* What an answer waits for: looked at now and whenever a job changed. */
+struct wait_kind {
+    bool (*over)(const struct api_call *call, const char *job_id);
+    int (*answer)(struct api_call *call, const char *job_id, struct err *err);
+};
+/* For what was promised to be in the journal: answers when @kind says so, or
+ * after 5 s in any case, for storage may keep a job's step longer. @job_id
+ * empty: looks at changes of all jobs. 0: answered already, or VERB_LATER. */
+int wait_until(struct api_call *call, const struct wait_kind *kind,
+               const char *job_id, struct err *err);
+bool wait_is_recorded(const struct api_call *call, const char *job_id);
+int wait_answer_job(struct api_call *call, const char *job_id, struct err *err);
+/* The answer is the job, as it is when the journal has it. */
 int wait_for_start(struct api_call *call, const char *job_id, struct err *err);
 void wait_job_changed(struct api *api, const struct job *job);
 void wait_closed(struct api *api, const struct rpc_conn *conn);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Answers that wait for a job: Job.wait until it has ended, Disk.migrate until
- * its first step is done, for then the job is in the journal and a crash does
- * not forget what was promised. Or until patience ends. Any number of clients
- * may wait for one job.
+ * Answers that wait for jobs: Job.wait until the job has ended; what starts or
+ * steers one (Disk.migrate, Job.cancel, ...) until the journal has it, for then
+ * a crash does not forget what was promised. Or until patience ends. Any number
+ * of clients may wait for one job.
  */
 #include "params.h"
 #include "shape.h"
@@ -13,46 +13,40 @@
 #include <errno.h>
 
 enum {
-    START_WAIT_MS = 5000, /* longer than a journal on a busy disk takes */
+    RECORD_WAIT_MS = 5000, /* longer than a journal on a busy disk takes */
 };
 
 struct wait {
     struct list link; /* in api->waits */
     struct api_call *call;
     struct work_timer *timer; /* NULL once it fired */
-    char job_id[UUID_SIZE];
-    bool for_end; /* else: for its first step */
+    char job_id[UUID_SIZE];   /* empty: several */
+    const struct wait_kind *kind;
 };
 
-/* Answers with the job as it is now. */
-static void wait_end(struct wait *wait, const struct job *job)
+/* The call may have gone with its client: then there is nobody to answer. */
+static void wait_end(struct wait *wait, bool answer)
 {
     struct api_call *call = wait->call;
 
     work_timer_stop(wait->timer);
     list_remove(&wait->link);
+    if (answer)
+        call->rc = wait->kind->answer(call, wait->job_id, &call->err);
     free(wait);
-    if (job)
-        call->result = shape_job(job);
-    if (job && !call->result)
-        call->rc = err_set(&call->err, -ENOMEM, "no memory for the answer");
     call_finish(call);
 }
 
 static void on_timeout(void *arg)
 {
     struct wait *wait = arg;
-    struct api_call *call = wait->call;
-    const struct job *job = NULL;
 
     wait->timer = NULL;
-    call->rc =
-        migrate_jobs_get(call->api->jobs, wait->job_id, &job, &call->err);
-    wait_end(wait, call->rc == 0 ? job : NULL);
+    wait_end(wait, true);
 }
 
-static int wait_start(struct api_call *call, const char *job_id,
-                      int64_t patience_ms, bool for_end, struct err *err)
+static int wait_start(struct api_call *call, const struct wait_kind *kind,
+                      const char *job_id, int64_t patience_ms, struct err *err)
 {
     struct wait *wait = calloc(1, sizeof(*wait));
     int r = wait ? work_after(call->api->work, patience_ms, on_timeout, wait,
@@ -63,31 +57,61 @@ static int wait_start(struct api_call *call, const char *job_id,
         return err_set(err, r, "no memory to wait");
     }
     wait->call = call;
-    wait->for_end = for_end;
+    wait->kind = kind;
     (void)str_copy(wait->job_id, sizeof(wait->job_id), job_id); /* a UUID */
     list_append(&call->api->waits, &wait->link);
     return VERB_LATER;
 }
 
+static int wait_for(struct api_call *call, const struct wait_kind *kind,
+                    const char *job_id, int64_t patience_ms, struct err *err)
+{
+    if (kind->over(call, job_id))
+        return kind->answer(call, job_id, err);
+    return wait_start(call, kind, job_id, patience_ms, err);
+}
+
+int wait_until(struct api_call *call, const struct wait_kind *kind,
+               const char *job_id, struct err *err)
+{
+    return wait_for(call, kind, job_id, RECORD_WAIT_MS, err);
+}
+
+bool wait_is_recorded(const struct api_call *call, const char *job_id)
+{
+    return migrate_jobs_recorded(call->api->jobs, job_id);
+}
+
+int wait_answer_job(struct api_call *call, const char *job_id, struct err *err)
+{
+    const struct job *job = NULL;
+    int r = migrate_jobs_get(call->api->jobs, job_id, &job, err);
+    if (r < 0)
+        return r;
+    call->result = shape_job(job);
+    return call->result ? 0 : err_set(err, -ENOMEM, "no memory for the answer");
+}
+
 int wait_for_start(struct api_call *call, const char *job_id, struct err *err)
 {
-    return wait_start(call, job_id, START_WAIT_MS, false, err);
+    static const struct wait_kind start = { wait_is_recorded, wait_answer_job };
+    return wait_until(call, &start, job_id, err);
+}
+
+static bool has_ended(const struct api_call *call, const char *job_id)
+{
+    struct err gone = ERR_INIT; /* the answer will say so */
+    const struct job *job = NULL;
+    return migrate_jobs_get(call->api->jobs, job_id, &job, &gone) < 0 ||
+           job_is_terminal(job->state);
 }
 
 int verb_job_wait(struct api_call *call, struct err *err)
 {
-    const struct job *job = NULL;
-    int r = migrate_jobs_get(call->api->jobs,
-                             params_text(call->params, "jobID"), &job, err);
-    if (r < 0)
-        return r;
-    if (!job_is_terminal(job->state))
-        return wait_start(
-            call, job->id,
-            (int64_t)params_number(call->params, "timeout") * 1000, true, err);
-    call->result = shape_job(job);
-    return call->result ? VERB_ANSWERED
-                        : err_set(err, -ENOMEM, "no memory for the answer");
+    static const struct wait_kind end = { has_ended, wait_answer_job };
+    int64_t timeout_s = (int64_t)params_number(call->params, "timeout");
+    return wait_for(call, &end, params_text(call->params, "jobID"),
+                    timeout_s * 1000, err);
 }
 
 static struct wait *wait_of(struct list *item)
@@ -99,9 +123,9 @@ void wait_job_changed(struct api *api, const struct job *job)
 {
     list_for_each_safe (item, next, &api->waits) {
         struct wait *wait = wait_of(item);
-        if (str_equal(wait->job_id, job->id) &&
-            (!wait->for_end || job_is_terminal(job->state)))
-            wait_end(wait, job);
+        bool concerned = !wait->job_id[0] || str_equal(wait->job_id, job->id);
+        if (concerned && wait->kind->over(wait->call, wait->job_id))
+            wait_end(wait, true);
     }
 }
 
@@ -110,7 +134,7 @@ void wait_closed(struct api *api, const struct rpc_conn *conn)
     list_for_each_safe (item, next, &api->waits) {
         struct wait *wait = wait_of(item);
         if (rpc_call_conn(wait->call->rpc) == conn)
-            wait_end(wait, NULL); /* to nobody */
+            wait_end(wait, false);
     }
 }
 
