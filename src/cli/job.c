@@ -17,6 +17,7 @@ static void show_job_row(struct table *table, struct json_object *job)
     char part[UNITS_TEXT_SIZE] = "";
     char rate[UNITS_TEXT_SIZE] = "";
     char percent[8] = "";
+    char disks[JOBVIEW_TEXT_SIZE];
     const struct progress *progress = &view.progress;
     if (progress->total > 0) {
         (void)units_part(progress->done, progress->total, part);
@@ -27,14 +28,16 @@ static void show_job_row(struct table *table, struct json_object *job)
         view.ended || progress->rate == 0
             ? NULL
             : str_printf("%s/s", units_size(progress->rate, rate));
-    TABLE_ROW(table, view.id, view.state, view.vm, view.disk, percent, part,
-              per_s);
+    jobview_disks(job, disks);
+    TABLE_ROW(table, view.id, view.kind, view.state, view.vm, disks, percent,
+              part, per_s);
 }
 
 static void show_jobs(struct json_object *list)
 {
-    static const char *const headings[] = { "JOB", "STATE",  "VM",    "DISK",
-                                            ">%",  ">BYTES", ">RATE", NULL };
+    static const char *const headings[] = { "JOB",    "KIND",  "STATE",
+                                            "VM",     "DISK",  ">%",
+                                            ">BYTES", ">RATE", NULL };
     struct table *table = table_new(headings);
     for (size_t i = 0; i < json_object_array_length(list); i++)
         show_job_row(table, json_object_array_get_idx(list, i));
@@ -59,6 +62,18 @@ static int parse_job(struct cli *cli, const char *const *argv, size_t words,
     return rc ? rc : resolve_job(cli, ret_args->words[0], ret_id);
 }
 
+/* As the API tells it. An only disk is told at the top; that is enough. */
+static void show_job(struct json_object *job)
+{
+    char latency[JOBVIEW_TEXT_SIZE];
+    struct json_object *disks = json_member(job, "disks");
+    if (disks && json_object_array_length(disks) < 2)
+        json_object_object_del(job, "disks");
+    if (jobview_latency(job, latency))
+        json_add_text(job, "guest writes", latency);
+    show_object(job);
+}
+
 static int job_info(struct cli *cli, const char *const *argv)
 {
     struct args args;
@@ -67,7 +82,7 @@ static int job_info(struct cli *cli, const char *const *argv)
     int rc = parse_job(cli, argv, 1, &args, id);
     if (rc == CLI_OK)
         rc = cli_call(cli, "Job.info", JSON_STRINGS("jobID", id), &job);
-    return rc ? rc : show_result(cli, job, show_object);
+    return rc ? rc : show_result(cli, job, show_job);
 }
 
 static int job_watch(struct cli *cli, const char *const *argv)

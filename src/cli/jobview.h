@@ -15,9 +15,10 @@ enum {
 /* Borrows from the answer it was read from. */
 struct jobview {
     const char *id;
+    const char *kind;
     const char *state;
     const char *vm;
-    const char *disk;
+    const char *outside; /* a source that is in no domain, else "" */
     const char *warning; /* "" when there is none */
     struct progress progress;
     double pause_ms;     /* -1: no pivot yet */
@@ -27,6 +28,12 @@ struct jobview {
 };
 
 struct jobview jobview_read(struct json_object *job);
+
+/* "vda,vdb"; images where there is no VM. */
+void jobview_disks(struct json_object *job, char ret_text[JOBVIEW_TEXT_SIZE]);
+
+/* The guest's writes: "0.31 ms before, 0.52 ms during"; false: none known. */
+bool jobview_latency(struct json_object *job, char ret_text[JOBVIEW_TEXT_SIZE]);
 
 /* One line for the end: "moved 2.8 GiB in 14 s, ...". */
 void jobview_summary(const struct jobview *view,

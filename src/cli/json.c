@@ -53,8 +53,8 @@ bool json_flag(struct json_object *object, const char *key)
     return json_object_get_boolean(json_member(object, key));
 }
 
-static void add(struct json_object *object, const char *key,
-                struct json_object *value)
+void json_add(struct json_object *object, const char *key,
+              struct json_object *value)
 {
     if (!value || json_object_object_add(object, key, value))
         abort();
@@ -74,15 +74,15 @@ void json_add_text(struct json_object *object, const char *key,
                    const char *value)
 {
     if (value)
-        add(object, key, json_object_new_string(value));
+        json_add(object, key, json_object_new_string(value));
 }
 
 void json_add_u64(struct json_object *object, const char *key, uint64_t value)
 {
-    add(object, key, json_object_new_uint64(value));
+    json_add(object, key, json_object_new_uint64(value));
 }
 
 void json_add_flag(struct json_object *object, const char *key, bool value)
 {
-    add(object, key, json_object_new_boolean(value));
+    json_add(object, key, json_object_new_boolean(value));
 }

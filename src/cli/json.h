@@ -38,6 +38,9 @@ struct json_object *json_pairs(const char *const *words, size_t n);
                sizeof((const char *const[]){ __VA_ARGS__ }) /                  \
                    sizeof(const char *))
 
+/* Takes @value over. */
+void json_add(struct json_object *object, const char *key,
+              struct json_object *value);
 void json_add_text(struct json_object *object, const char *key,
                    const char *value);
 void json_add_u64(struct json_object *object, const char *key, uint64_t value);

@@ -60,6 +60,15 @@ static void show_members(struct table *table, const char *prefix,
     }
 }
 
+static void show_item(struct table *table, const char *key,
+                      struct json_object *item)
+{
+    if (json_object_is_type(item, json_type_object))
+        show_member(table, key, item);
+    else
+        TABLE_ROW(table, key, item ? json_object_get_string(item) : "");
+}
+
 /* An object or a list. Answers are flat: the depth is bounded by the server. */
 static void show_member(struct table *table, const char *key,
                         struct json_object *value)
@@ -69,10 +78,8 @@ static void show_member(struct table *table, const char *key,
         show_members(table, prefix ? prefix : "", value);
         return;
     }
-    for (size_t i = 0; i < json_object_array_length(value); i++) {
-        struct json_object *item = json_object_array_get_idx(value, i);
-        TABLE_ROW(table, key, item ? json_object_get_string(item) : "");
-    }
+    for (size_t i = 0; i < json_object_array_length(value); i++)
+        show_item(table, key, json_object_array_get_idx(value, i));
 }
 
 void show_object(struct json_object *object)
