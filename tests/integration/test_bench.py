@@ -9,7 +9,8 @@ import tempfile
 
 import pytest
 
-from host import run
+from drayd import drayctl
+from host import run, wait_for
 
 BENCH = pathlib.Path(__file__).resolve().parents[1] / 'bench/run'
 COPIERS = {'drayd', 'qemu-img convert', 'qemu-img convert, target is zero',
@@ -76,6 +77,9 @@ def test_moves_are_measured(place):
     for name in ('drayctl disk migrate', 'virsh blockcopy, default'):
         assert float(latency[name][1]) > 0 and float(latency[name][3]) > 0
     assert 0 < float(reflink['bare calls of libvirt'][0]) < 2
+    if '--strategy' in drayctl('disk', 'migrate', '--help').stdout:
+        assert float(
+            reflink['drayctl disk migrate --strategy snapshot'][2]) > 0
 
 
 def test_killed_benchmark_leaves_nothing(place):
@@ -89,3 +93,5 @@ def test_killed_benchmark_leaves_nothing(place):
     os.kill(process.pid, signal.SIGKILL)
     process.stdout.read()  # its end: nobody inside is left
     assert list(path.iterdir()) == []
+    wait_for('its loop devices are gone', lambda: str(path) not in run(
+        'losetup', '--list', '--noheadings', '--output', 'BACK-FILE').stdout)
