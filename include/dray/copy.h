@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Moves the bytes of one frozen volume: implements ports/copier.h. Same format:
- * direct copy that keeps holes; format change: qemu-img convert.
+ * Moves the bytes of one frozen volume, or compares them with their copy:
+ * implements ports/copier.h. Same format: blocks are shared where the file
+ * system can, moved by the storage server where it can, else read and written
+ * with direct I/O; holes are kept. Format change: qemu-img convert.
+ *
+ * A copy of the same format that was cut off goes on at its checkpoint. A
+ * conversion starts again from the beginning: by itself when something else
+ * kills qemu-img, by the caller's start() in a later life of the daemon.
  */
 #ifndef DRAY_COPY_H
 #define DRAY_COPY_H
@@ -10,8 +16,10 @@
 
 struct copier;
 
-int copier_new(const char *qemu_img, struct copier **ret_copier,
-               struct err *err);
+/* Checkpoints go to @state_dir/copies, which is made if missing; NULL or empty:
+ * there are none. */
+int copier_new(const char *qemu_img, const char *state_dir,
+               struct copier **ret_copier, struct err *err);
 void copier_free(struct copier *copier);
 struct copier_port copier_port(struct copier *copier);
 

@@ -2,16 +2,20 @@
  *
  * The copier port: one thread per copy, which picks the way by the formats.
  *
- *   same format, same header    bytes.c
- *   only the parent's format    bytes.c, then the header is changed in place
+ *   same format, same header    same.c and the movers it chooses from
+ *   only the parent's format    the same, then the header is changed in place
  *   another format              convert.c
  *
  * A copy's thread does nothing but copy, so a storage that hangs takes only
  * this thread. Signals stay with the main thread. The thread's last act is to
  * set progress.finished; close() joins it, hence nothing writes afterwards.
  */
+#include "checkpoint.h"
+#include "convert.h"
 #include "copy.h"
+#include "same.h"
 #include <assert.h>
+#include <dray/base/file.h>
 #include <dray/copy.h>
 #include <errno.h>
 #include <limits.h>
@@ -22,6 +26,7 @@
 
 struct copier {
     char qemu_img[PATH_MAX];
+    char state_dir[PATH_MAX]; /* of the checkpoints; empty: none */
 };
 
 static void lock(struct copy *copy)
@@ -59,6 +64,13 @@ void copy_report(struct copy *copy, uint64_t done, uint64_t total)
     unlock(copy);
 }
 
+void copy_set_mover(struct copy *copy, enum copy_mover mover)
+{
+    lock(copy);
+    copy->progress.mover = mover;
+    unlock(copy);
+}
+
 void copy_wait(struct copy *copy, struct pollfd *fds, nfds_t n,
                int64_t timeout_ms)
 {
@@ -68,6 +80,22 @@ void copy_wait(struct copy *copy, struct pollfd *fds, nfds_t n,
         return; /* a stop stays readable: nothing may wait after it */
     eventfd_t count = 0;
     (void)eventfd_read(copy->wake_fd, &count); /* only reset */
+}
+
+int copy_await_turn(struct copy *copy, struct bucket *bucket, size_t max,
+                    size_t *ret_len)
+{
+    struct pollfd fds[1];
+    for (;;) {
+        if (copy_is_stopped(copy))
+            return -ECANCELED;
+        uint64_t limit = copy_limit(copy);
+        int64_t wait_ms = bucket_wait_ms(bucket, time_now_ms(), limit);
+        *ret_len = bucket_chunk(limit, max);
+        if (wait_ms == 0)
+            return 0;
+        copy_wait(copy, fds, 1, wait_ms);
+    }
 }
 
 static void wake(struct copy *copy)
@@ -85,21 +113,29 @@ int copy_error(struct err *err, int rc, const char *verb, const char *path)
                          "another one, and start again");
 }
 
-static bool header_agrees(const struct copy_spec *spec)
+static int forget(const char *state_dir, const char *key, struct err *err)
 {
-    return spec->dst_format == VOLUME_RAW || !spec->dst_backing[0] ||
-           spec->src_backing_format == spec->dst_backing_format;
+    _cleanup_(checkpoint_deinit) struct checkpoint checkpoint = CHECKPOINT_INIT;
+    int rc = checkpoint_init(&checkpoint, state_dir, key, err);
+    return rc ? rc : checkpoint_remove(&checkpoint, err);
+}
+
+static int move_same(struct copy *copy, struct err *err)
+{
+    int rc = same_copy(copy, err);
+    if (rc == 0 && !same_header(&copy->spec))
+        rc = convert_rebase(copy, err);
+    if (rc == 0) /* one that stays would only be no use */
+        (void)forget(copy->state_dir, copy->spec.resume_key, NULL);
+    return rc;
 }
 
 static int run(struct copy *copy, struct err *err)
 {
-    const struct copy_spec *spec = &copy->spec;
-    if (spec->src_format != spec->dst_format)
-        return convert_copy(copy, err);
-    int rc = bytes_copy(copy, err);
-    if (rc == 0 && !header_agrees(spec))
-        rc = convert_rebase(copy, err);
-    return rc;
+    bool same = copy->spec.src_format == copy->spec.dst_format;
+    if (copy->spec.task == COPY_COMPARE)
+        return same ? same_compare(copy, err) : convert_compare(copy, err);
+    return same ? move_same(copy, err) : convert_copy(copy, err);
 }
 
 static void *thread_main(void *arg)
@@ -149,6 +185,9 @@ static int check(const struct copy_spec *spec, struct err *err)
     if (spec->src_path[0] != '/' || spec->dst_path[0] != '/')
         return err_set(err, -EINVAL, "copy %s to %s: not absolute paths",
                        spec->src_path, spec->dst_path);
+    if (!checkpoint_key_is_valid(spec->resume_key))
+        return err_set(err, -EINVAL, "copy to %s: '%.*s' is no resume key",
+                       spec->dst_path, COPY_KEY_SIZE, spec->resume_key);
     return 0;
 }
 
@@ -164,6 +203,7 @@ static int op_start(void *ctx, const struct copy_spec *spec,
         return err_set(err, -ENOMEM, "copy %s: out of memory", spec->src_path);
     copy->spec = *spec;
     copy->qemu_img = copier->qemu_img;
+    copy->state_dir = copier->state_dir;
     copy->limit = spec->bytes_per_s;
     copy->err = (struct err)ERR_INIT;
     (void)pthread_mutex_init(&copy->lock, NULL); /* cannot fail in glibc */
@@ -212,15 +252,50 @@ static void op_close(void *ctx, struct copy *copy)
     copy_free(copy);
 }
 
-int copier_new(const char *qemu_img, struct copier **ret_copier,
-               struct err *err)
+static bool op_resumable(void *ctx, const struct copy_spec *spec)
+{
+    const struct copier *copier = ctx;
+    return spec->task == COPY_DATA && spec->src_format == spec->dst_format &&
+           check(spec, NULL) == 0 && same_is_resumable(spec, copier->state_dir);
+}
+
+static void op_forget(void *ctx, const char *resume_key)
+{
+    const struct copier *copier = ctx;
+    /* One that stays names files that are gone or changed. */
+    (void)forget(copier->state_dir, resume_key, NULL);
+}
+
+static int op_probe(void *ctx, const char *src_path, const char *dst_dir,
+                    enum copy_mover *ret_mover, struct err *err)
+{
+    (void)ctx;
+    return same_probe(src_path, dst_dir, ret_mover, err);
+}
+
+static int set_paths(struct copier *copier, const char *qemu_img,
+                     const char *state_dir, struct err *err)
+{
+    if (!str_copy(copier->qemu_img, sizeof(copier->qemu_img), qemu_img))
+        return err_set(err, -ENAMETOOLONG, "path of qemu-img: too long");
+    if (!state_dir || !state_dir[0])
+        return 0;
+    if (!str_format(copier->state_dir, sizeof(copier->state_dir), "%s/copies",
+                    state_dir))
+        return err_set(err, -ENAMETOOLONG, "%s: too long", state_dir);
+    return file_make_dir(copier->state_dir, 0700, err);
+}
+
+int copier_new(const char *qemu_img, const char *state_dir,
+               struct copier **ret_copier, struct err *err)
 {
     struct copier *copier = calloc(1, sizeof(*copier));
     if (!copier)
         return err_set(err, -ENOMEM, "copier: out of memory");
-    if (!str_copy(copier->qemu_img, sizeof(copier->qemu_img), qemu_img)) {
+    int rc = set_paths(copier, qemu_img, state_dir, err);
+    if (rc) {
         free(copier);
-        return err_set(err, -ENAMETOOLONG, "path of qemu-img: too long");
+        return rc;
     }
     *ret_copier = copier;
     return 0;
@@ -238,6 +313,9 @@ struct copier_port copier_port(struct copier *copier)
         .poll = op_poll,
         .limit = op_limit,
         .close = op_close,
+        .resumable = op_resumable,
+        .forget = op_forget,
+        .probe = op_probe,
     };
     return (struct copier_port){ .ctx = copier, .ops = &ops };
 }

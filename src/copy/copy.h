@@ -6,6 +6,7 @@
 #ifndef DRAY_COPY_COPY_H
 #define DRAY_COPY_COPY_H
 
+#include "bucket.h"
 #include <dray/ports/copier.h>
 #include <poll.h>
 #include <pthread.h>
@@ -13,7 +14,8 @@
 
 struct copy {
     struct copy_spec spec;
-    const char *qemu_img; /* the copier's */
+    const char *qemu_img;  /* the copier's */
+    const char *state_dir; /* the same; empty: no checkpoints */
     pthread_t thread;
     int wake_fd;      /* eventfd: the limit changed, or stop */
     atomic_bool stop; /* set once, never cleared */
@@ -30,22 +32,20 @@ bool copy_is_stopped(const struct copy *copy);
 uint64_t copy_limit(struct copy *copy);
 void copy_report(struct copy *copy, uint64_t done, uint64_t total);
 
+void copy_set_mover(struct copy *copy, enum copy_mover mover);
+
 /* Waits for one of @fds, for a change of the limit, for the stop, or for
  * @timeout_ms. fds[0] is filled in here. */
 void copy_wait(struct copy *copy, struct pollfd *fds, nfds_t n,
                int64_t timeout_ms);
 
+/* Waits until the limit lets the next piece go; its size, at most @max, in
+ * *ret_len. 0 or -ECANCELED. */
+int copy_await_turn(struct copy *copy, struct bucket *bucket, size_t max,
+                    size_t *ret_len);
+
 /* "<verb> <path>: <cause>"; a full storage gets its number and a next step.
  * @rc: negative errno. */
 int copy_error(struct err *err, int rc, const char *verb, const char *path);
-
-/* --- bytes.c, convert.c: 0, negative errno; -ECANCELED after a stop. On the
- * copy's thread; what they wrote is durable. --- */
-
-int bytes_copy(struct copy *copy, struct err *err);
-int convert_copy(struct copy *copy, struct err *err);
-
-/* A byte copy whose header must name its parent's new format. */
-int convert_rebase(struct copy *copy, struct err *err);
 
 #endif

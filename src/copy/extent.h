@@ -22,7 +22,7 @@ enum {
 int extent_next(int fd, uint64_t from, uint64_t size,
                 struct extent *ret_extent);
 
-/* Bytes of data in all. */
+/* Bytes of data in the first @size bytes. */
 int extent_sum(int fd, uint64_t size, uint64_t *ret_bytes);
 
 #endif

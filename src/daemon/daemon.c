@@ -81,7 +81,8 @@ static int open_adapters(struct daemon *daemon, struct err *err)
     if (rc == 0)
         rc = open_journal(daemon, err);
     if (rc == 0)
-        rc = copier_new(daemon->config.qemu_img, &daemon->copier, err);
+        rc = copier_new(daemon->config.qemu_img, daemon->config.state_dir,
+                        &daemon->copier, err);
     if (rc == 0)
         rc = virt_new(daemon->config.libvirt_uri, &daemon->virt, err);
     return rc;

@@ -3,6 +3,9 @@
  * Chains. The records say which volume has which parent; the headers of the
  * qcow2 files must say the same before any tool or VM opens one of them, since
  * what opens a volume follows the header and not the record.
+ *
+ * An image is one chain and what was merged away from it: internal volumes
+ * beside the chain, an ILLEGAL leaf above it. That is left out.
  */
 #include "chain.h"
 #include "data.h"
@@ -19,26 +22,46 @@ static int broken(const struct domain_image *image, const char *vol,
                         image->img, vol, why);
 }
 
-/* The one LEAF; a template has one SHARED volume of its own instead. NULL with
- * ERR_IMAGE_CHAIN in @err when there is none or more than one. */
-static const struct domain_layer *find_leaf(const struct domain_image *image,
-                                            struct err *err)
+/* After a merge the old leaf lies, ILLEGAL, above the new one until somebody
+ * removes it. */
+static bool is_dropped(const struct domain_layer *layer)
+{
+    return layer->record.role == FORMAT_LEAF &&
+           layer->record.legality == FORMAT_ILLEGAL;
+}
+
+/* 0 with the one leaf that is dropped or is not, NULL when there is none. */
+static int find_leaf(const struct domain_image *image, bool dropped,
+                     const struct domain_layer **ret_leaf, struct err *err)
 {
     const struct domain_layer *leaf = NULL;
     for (size_t i = 0; i < image->n; i++) {
         const struct domain_layer *layer = &image->layers[i];
-        if (layer->linked || layer->record.role == FORMAT_INTERNAL)
+        if (layer->linked || layer->record.role == FORMAT_INTERNAL ||
+            is_dropped(layer) != dropped)
             continue;
-        if (leaf) {
-            (void)broken(image, layer->vol, "is a second leaf", err);
-            return NULL;
-        }
+        if (leaf)
+            return broken(image, layer->vol, "is a second leaf", err);
         leaf = layer;
     }
-    if (!leaf)
-        (void)err_set_code(err, ERR_IMAGE_CHAIN, "image %s has no leaf",
-                           image->img);
-    return leaf;
+    *ret_leaf = leaf;
+    return 0;
+}
+
+int domain_chain_leaf(const struct domain_image *image,
+                      const struct domain_layer **ret_leaf, struct err *err)
+{
+    const struct domain_layer *leaf = NULL;
+    int rc = find_leaf(image, false, &leaf, err);
+    if (rc == 0 && !leaf)
+        rc = find_leaf(image, true, &leaf, err);
+    if (rc == 0 && !leaf)
+        rc = err_set_code(err, ERR_IMAGE_CHAIN, "image %s has no leaf",
+                          image->img);
+    if (rc < 0)
+        return rc;
+    *ret_leaf = leaf;
+    return 0;
 }
 
 static bool is_base(const struct domain_layer *layer)
@@ -65,29 +88,6 @@ static int walk(const struct domain_image *image,
             return broken(image, child, "has a parent that is not there", err);
     }
     *ret_n = n;
-    return 0;
-}
-
-/* A child that is not the chain's own would make its parent's data wrong when
- * that is written. */
-static int check_branches(const struct domain_image *image, struct err *err)
-{
-    for (size_t i = 0; i < image->n; i++) {
-        const struct domain_layer *layer = &image->layers[i];
-        const struct domain_layer *child =
-            domain_image_child(image, layer->vol);
-        if (child && layer->record.role == FORMAT_LEAF)
-            return broken(image, layer->vol, "is a leaf with a child", err);
-        for (size_t k = i + 1; k < image->n; k++) {
-            const struct domain_layer *other = &image->layers[k];
-            if (is_base(other) && is_base(layer))
-                return broken(image, other->vol, "is a second base", err);
-            if (str_equal(other->record.parent, layer->record.parent))
-                return broken(image, other->vol,
-                              "has the parent that another volume has, too",
-                              err);
-        }
-    }
     return 0;
 }
 
@@ -189,14 +189,13 @@ int domain_chain_build(const struct domain_view *view,
                        struct storage_chain *ret_chain, struct err *err)
 {
     struct domain_layer *named = NULL;
-    const struct domain_layer *top = find_leaf(image, err);
-    if (!top)
-        return err_code_errno(ERR_IMAGE_CHAIN);
-    int rc = check_branches(image, err);
+    const struct domain_layer *top = NULL;
+    int rc = domain_chain_leaf(image, &top, err);
     if (rc == 0 && leaf)
         rc = domain_image_get(image, leaf, &named, err);
     if (rc != 0)
         return rc;
+    assert(top); /* or an error */
     const struct domain_layer **layers = calloc(image->n + 1, sizeof(*layers));
     if (!layers)
         return err_set(err, -ENOMEM, "image %s: out of memory", image->img);

@@ -7,6 +7,11 @@
 
 #include "image.h"
 
+/* The image's one leaf, ERR_IMAGE_CHAIN. What was merged away is none while
+ * there is another. */
+int domain_chain_leaf(const struct domain_image *image,
+                      const struct domain_layer **ret_leaf, struct err *err);
+
 /* @leaf NULL: the image's one leaf. Everything that image_chain() of the port
  * promises is checked. */
 int domain_chain_build(const struct domain_view *view,

@@ -5,6 +5,7 @@
  * nothing of the parent is opened, and the size is ours.
  */
 #include "data.h"
+#include "tool.h"
 #include <dray/base/file.h>
 #include <dray/exec.h>
 #include <errno.h>
@@ -16,8 +17,6 @@ enum {
     BLOCK = 4096,
     ZEROS_SIZE = 64 * 1024,
     DATA_MODE = 0660,
-    TOOL_CPU_S = 30,
-    TOOL_MEMORY = 1024 * 1024 * 1024,
 };
 
 /* qemu finds out the alignment of direct I/O by reading, which tells nothing
@@ -46,6 +45,14 @@ static int write_zeros(int fd, uint64_t offset, uint64_t end)
         offset += size;
     }
     return 0;
+}
+
+int domain_data_take_space(int fd, uint64_t from, uint64_t to)
+{
+    if (fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)(to - from)) ==
+        0)
+        return 0;
+    return errno == EOPNOTSUPP ? write_zeros(fd, from, to) : -errno;
 }
 
 /* Beyond what is in the file already. */
@@ -80,9 +87,9 @@ static const char *qemu_name(enum format_kind kind)
 static int run_qemu_img(const struct domains *domains, int fd,
                         const struct domain_data *data, struct err *err)
 {
-    char path[64];
+    const struct domain_fd_path file = domain_fd_path(fd);
+    const char *path = file.s;
     char size[24];
-    (void)str_format(path, sizeof(path), "/proc/%d/fd/%d", getpid(), fd);
     (void)str_format(size, sizeof(size), "%" PRIu64, data->capacity);
     const char *alone[] = {
         domains->qemu_img, "create", "-q", "-f", "qcow2", "-o",
@@ -124,8 +131,8 @@ static int preallocate_cow(int fd, const struct domain_data *data)
     return preallocate(fd, end, data->capacity);
 }
 
-static int fill(const struct domains *domains, int fd,
-                const struct domain_data *data, struct err *err)
+int domain_data_fill(const struct domains *domains, int fd,
+                     const struct domain_data *data, struct err *err)
 {
     int rc = 0;
     if (data->kind == FORMAT_COW) {
@@ -150,7 +157,7 @@ int domain_data_make(const struct domains *domains,
     _cleanup_close_ int fd = -1;
     int rc = domain_file_make(data->image, data->vol, DATA_MODE,
                               &domains->owner, &fd, err);
-    return rc < 0 ? rc : fill(domains, fd, data, err);
+    return rc < 0 ? rc : domain_data_fill(domains, fd, data, err);
 }
 
 int domain_data_reset(const struct domains *domains,
@@ -165,7 +172,7 @@ int domain_data_reset(const struct domains *domains,
     if (ftruncate(fd, 0) < 0)
         return domain_fail(err, ERR_VOLUME_ACCESS, "empty", data->image,
                            data->vol);
-    return fill(domains, fd, data, err);
+    return domain_data_fill(domains, fd, data, err);
 }
 
 int domain_data_read_header(const struct domain_dir *image, const char *vol,

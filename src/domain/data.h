@@ -11,13 +11,17 @@
 /* What a data file is made from. */
 struct domain_data {
     const struct domain_dir *image;
-    const char *vol;
+    const char *vol; /* the file's name */
     enum format_kind kind;
     enum format_allocation allocation;
     uint64_t capacity;
     const char *parent; /* NULL: none */
     enum format_kind parent_kind;
 };
+
+/* Writes what such a file holds into @fd, which is empty; durable. */
+int domain_data_fill(const struct domains *domains, int fd,
+                     const struct domain_data *data, struct err *err);
 
 /* Makes the data file, which must not be there yet; durable but for its name.
  * After a failure a part of it may be there. */
@@ -27,6 +31,10 @@ int domain_data_make(const struct domains *domains,
 /* Empties the file and makes it again. */
 int domain_data_reset(const struct domains *domains,
                       const struct domain_data *data, struct err *err);
+
+/* Takes space for what is still to come, the bytes from the file's end @from
+ * to @to; the size stays, or not: the caller sets it. 0 or negative errno. */
+int domain_data_take_space(int fd, uint64_t from, uint64_t to);
 
 /* The checked header of a qcow2 volume. */
 int domain_data_read_header(const struct domain_dir *image, const char *vol,

@@ -11,8 +11,9 @@
 #include <pthread.h>
 
 struct domains {
-    char state_path[PATH_MAX]; /* .../domains.json */
-    char run_dir[PATH_MAX];    /* .../storage */
+    char state_path[PATH_MAX];  /* .../domains.json */
+    char ledger_path[PATH_MAX]; /* .../outside.json */
+    char run_dir[PATH_MAX];     /* .../storage */
     char qemu_img[PATH_MAX];
     struct domain_owner owner;
     unsigned host_id;
@@ -25,8 +26,8 @@ struct domains {
     struct domain_info *known;
     size_t known_n;
 
-    /* Writers of state_path one after the other, so that the last state is the
-     * one that stays; taken before lock. Local disk only. */
+    /* Writers of state_path and ledger_path one after the other, so that the
+     * last state is the one that stays; taken before lock. Local disk only. */
     pthread_mutex_t save_lock;
 };
 

@@ -135,18 +135,27 @@ static size_t own_volumes(const struct domain_image *image)
     return n;
 }
 
+/* An ILLEGAL one may have been merged away. */
+static bool has_live_leaf(const struct domain_image *image)
+{
+    for (size_t i = 0; i < image->n; i++) {
+        const struct domain_layer *layer = &image->layers[i];
+        if (!layer->linked && layer->record.role == FORMAT_LEAF &&
+            layer->record.legality != FORMAT_ILLEGAL)
+            return true;
+    }
+    return false;
+}
+
 int domain_image_fix_role(const struct domain_view *view,
                           struct domain_image *image, const char *vol,
                           struct err *err)
 {
     struct domain_layer *layer = domain_image_find(image, vol);
-    if (!layer || layer->linked || layer->record.role == FORMAT_SHARED)
+    if (!layer || layer->linked || layer->record.role != FORMAT_INTERNAL ||
+        has_live_leaf(image))
         return 0;
-    enum format_role role =
-        domain_image_child(image, vol) ? FORMAT_INTERNAL : FORMAT_LEAF;
-    if (layer->record.role == role)
-        return 0;
-    layer->record.role = role;
+    layer->record.role = FORMAT_LEAF;
     return domain_record_replace(&image->dir, vol, &layer->record,
                                  &view->domains->owner, err);
 }

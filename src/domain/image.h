@@ -50,8 +50,8 @@ int domain_image_get(const struct domain_image *image, const char *vol,
 const struct domain_layer *domain_image_child(const struct domain_image *image,
                                               const char *vol);
 
-/* A LEAF or unused INTERNAL @vol gets the role that its children say: INTERNAL
- * with, LEAF without. Templates stay. */
+/* @vol, which has lost the leaf above it, becomes the leaf if it is INTERNAL
+ * and the image has no other: else it was merged away. */
 int domain_image_fix_role(const struct domain_view *view,
                           struct domain_image *image, const char *vol,
                           struct err *err);

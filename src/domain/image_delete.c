@@ -72,18 +72,11 @@ static int check_volumes(const struct domain_view *view,
     return rc;
 }
 
-/* Volumes that were being made or removed are not there. */
-static int mend_all(const struct domain_view *view, struct domain_image *image,
-                    struct err *err)
-{
-    int rc = domain_scan_mend_records(&image->dir, err);
-    return rc < 0 ? rc : domain_image_reload(view, image, err);
-}
-
 static int check(const struct domain_view *view, struct domain_image *image,
                  struct err *err)
 {
-    int rc = mend_all(view, image, err);
+    /* Volumes that were being made or removed are not there. */
+    int rc = domain_scan_mend_records(view, image, err);
     if (rc == 0)
         rc = check_volumes(view, image, err);
     return rc < 0 ? rc : check_files(image, err);

@@ -46,6 +46,27 @@ int domain_volume_set_legality(void *ctx, const struct volume_id *id,
 int domain_volume_reset(void *ctx, const struct volume_id *id, struct err *err);
 int domain_volume_preallocate(void *ctx, const struct volume_id *id,
                               struct err *err);
+int domain_volume_extend(void *ctx, const struct volume_id *id, uint64_t bytes,
+                         struct err *err);
+int domain_volume_measure(void *ctx, const struct volume_id *id,
+                          enum volume_format format, const char *base,
+                          struct volume_measure *ret_measure, struct err *err);
+int domain_volume_qemu_info(void *ctx, const struct volume_id *id,
+                            struct volume_qemu_info *ret_info, struct err *err);
+int domain_image_sync_chain(void *ctx, const char *sd, const char *img,
+                            const struct uuid_list *vols, struct err *err);
+int domain_image_header_chain(void *ctx, const char *sd, const char *img,
+                              const char *leaf, struct uuid_list *ret_vols,
+                              struct err *err);
+int domain_volumes_create(void *ctx, const struct volume_create *specs,
+                          size_t n, struct err *err);
+int domain_outside_info(void *ctx, const char *place, enum volume_format format,
+                        struct outside_info *ret, struct err *err);
+int domain_outside_create(void *ctx, const char *place,
+                          enum volume_format format, uint64_t capacity,
+                          struct err *err);
+int domain_outside_keep(void *ctx, const char *place, struct err *err);
+int domain_outside_remove(void *ctx, const char *place, struct err *err);
 int domain_locate(void *ctx, const char *path, struct volume_id *ret_id,
                   struct err *err);
 

@@ -28,6 +28,16 @@ static const struct storage_ops ops = {
     .volume_set_legality = domain_volume_set_legality,
     .volume_reset = domain_volume_reset,
     .volume_preallocate = domain_volume_preallocate,
+    .volume_extend = domain_volume_extend,
+    .volume_measure = domain_volume_measure,
+    .volume_qemu_info = domain_volume_qemu_info,
+    .image_sync_chain = domain_image_sync_chain,
+    .image_header_chain = domain_image_header_chain,
+    .volumes_create = domain_volumes_create,
+    .outside_info = domain_outside_info,
+    .outside_create = domain_outside_create,
+    .outside_keep = domain_outside_keep,
+    .outside_remove = domain_outside_remove,
     .locate = domain_locate,
 };
 
@@ -36,6 +46,8 @@ static int set_options(struct domains *domains,
 {
     if (!str_format(domains->state_path, sizeof(domains->state_path),
                     "%s/domains.json", options->state_dir) ||
+        !str_format(domains->ledger_path, sizeof(domains->ledger_path),
+                    "%s/outside.json", options->state_dir) ||
         !str_format(domains->run_dir, sizeof(domains->run_dir), "%s/storage",
                     options->run_dir) ||
         !str_copy(domains->qemu_img, sizeof(domains->qemu_img),

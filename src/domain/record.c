@@ -26,29 +26,51 @@ static int check_place(const struct format_volume *record, const char *sd,
     return 0;
 }
 
-int domain_record_read(const struct domain_dir *image, const char *sd,
-                       const char *vol, struct format_volume *ret_record,
-                       struct err *err)
+static int read_part(const struct domain_dir *image, const char *sd,
+                     struct domain_file_name name,
+                     struct format_volume *ret_record, struct err *err)
 {
-    struct domain_file_name meta = domain_file_name(vol, PART_META);
     char text[FORMAT_VOLUME_SIZE + 1]; /* one more tells that it is too long */
     struct domain_buffer buffer = { .data = text, .size = sizeof(text) };
     struct format_volume record;
-    int rc = domain_file_read(image, meta.s, 0, &buffer, err);
+    int rc = domain_file_read(image, name.s, 0, &buffer, err);
     if (rc != 0)
         return rc;
     rc = format_volume_parse(text, buffer.size, &record, err);
     if (rc == 0)
         rc = check_place(&record, sd, err);
     if (rc < 0)
-        return err_wrap(err, "%s/%s", image->path, meta.s);
+        return err_wrap(err, "%s/%s", image->path, name.s);
     *ret_record = record;
     return 0;
 }
 
-int domain_record_announce(const struct domain_dir *image, const char *vol,
-                           const struct format_volume *record,
-                           const struct domain_owner *owner, struct err *err)
+int domain_record_read(const struct domain_dir *image, const char *sd,
+                       const char *vol, struct format_volume *ret_record,
+                       struct err *err)
+{
+    return read_part(image, sd, domain_file_name(vol, PART_META), ret_record,
+                     err);
+}
+
+int domain_record_read_cut(const struct domain_dir *image, const char *sd,
+                           const char *vol, struct format_volume *ret_record,
+                           struct err *err)
+{
+    struct stat st;
+    int rc =
+        domain_file_stat(image, domain_file_name(vol, PART_META).s, &st, err);
+    if (rc != DOMAIN_NONE)
+        return rc < 0 ? rc : DOMAIN_NONE;
+    /* Cut off while it was written, it was the first thing that was. */
+    rc = read_part(image, sd, domain_file_name(vol, PART_INTENT), ret_record,
+                   NULL);
+    return rc < 0 ? DOMAIN_NONE : rc;
+}
+
+static int write_intent(const struct domain_dir *image, const char *vol,
+                        const struct format_volume *record,
+                        const struct domain_owner *owner, struct err *err)
 {
     struct domain_file_name intent = domain_file_name(vol, PART_INTENT);
     char text[FORMAT_VOLUME_SIZE + 1];
@@ -57,8 +79,15 @@ int domain_record_announce(const struct domain_dir *image, const char *vol,
     if (rc < 0)
         return err_wrap(err, "volume %s", vol);
     rc = domain_file_remove(image, intent.s, err);
-    if (rc == 0)
-        rc = domain_file_write(image, intent.s, text, size, owner, err);
+    return rc < 0 ? rc
+                  : domain_file_write(image, intent.s, text, size, owner, err);
+}
+
+int domain_record_announce(const struct domain_dir *image, const char *vol,
+                           const struct format_volume *record,
+                           const struct domain_owner *owner, struct err *err)
+{
+    int rc = write_intent(image, vol, record, owner, err);
     return rc < 0 ? rc : domain_dir_sync(image, err);
 }
 
@@ -91,8 +120,10 @@ int domain_record_replace(const struct domain_dir *image, const char *vol,
                             "volume %s is a template that other images use, "
                             "so its record cannot change",
                             vol);
+    /* That the new record is on its way need not be known after a crash, only
+     * its bytes must be there before they get the name. */
     if (rc == 0)
-        rc = domain_record_announce(image, vol, record, owner, err);
+        rc = write_intent(image, vol, record, owner, err);
     return rc < 0 ? rc : domain_record_commit(image, vol, err);
 }
 

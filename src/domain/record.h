@@ -15,6 +15,12 @@ int domain_record_read(const struct domain_dir *image, const char *sd,
                        const char *vol, struct format_volume *ret_record,
                        struct err *err);
 
+/* The record of a volume that was cut off while it was made or removed. 0, or
+ * DOMAIN_NONE: there is none such, or nothing else was done yet. */
+int domain_record_read_cut(const struct domain_dir *image, const char *sd,
+                           const char *vol, struct format_volume *ret_record,
+                           struct err *err);
+
 /* Writes VOL.meta.new, durably. An older one is replaced. */
 int domain_record_announce(const struct domain_dir *image, const char *vol,
                            const struct format_volume *record,

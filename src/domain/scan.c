@@ -74,17 +74,41 @@ int domain_scan_make_lease(const struct domain_view *view,
     return rc < 0 ? err_default_code(err, ERR_LOCK_INIT) : 0;
 }
 
-int domain_scan_mend_records(const struct domain_dir *image, struct err *err)
+/* While it still can be told whose child the volume was. */
+static int mend_parent(const struct domain_view *view,
+                       struct domain_image *image, const char *vol,
+                       struct err *err)
+{
+    struct format_volume cut;
+    int rc = domain_record_read_cut(&image->dir, view->info.sd, vol, &cut, err);
+    if (rc != 0)
+        return rc == DOMAIN_NONE ? 0 : rc;
+    if (cut.role != FORMAT_LEAF)
+        return 0;
+    rc = domain_image_reload(view, image, err);
+    return rc < 0 ? rc : domain_image_fix_role(view, image, cut.parent, err);
+}
+
+int domain_scan_mend_volume(const struct domain_view *view,
+                            struct domain_image *image, const char *vol,
+                            bool *ret_mended, struct err *err)
+{
+    int rc = mend_parent(view, image, vol, err);
+    return rc < 0 ? rc : domain_record_mend(&image->dir, vol, ret_mended, err);
+}
+
+int domain_scan_mend_records(const struct domain_view *view,
+                             struct domain_image *image, struct err *err)
 {
     _cleanup_names_ struct domain_names names = { 0 };
     char vol[UUID_SIZE];
     bool mended = false;
-    int rc = domain_dir_list(image, &names, err);
+    int rc = domain_dir_list(&image->dir, &names, err);
     for (size_t i = 0; rc == 0 && i < names.n; i++) {
         if (domain_file_is(names.names[i], PART_INTENT, vol))
-            rc = domain_record_mend(image, vol, &mended, err);
+            rc = domain_scan_mend_volume(view, image, vol, &mended, err);
     }
-    return rc;
+    return rc < 0 ? rc : domain_image_reload(view, image, err);
 }
 
 /* Absent, or nothing was written to it yet. Anything else, even damaged, may be
@@ -150,9 +174,7 @@ static int scan_image(const struct domain_view *view, const char *img,
     if (rc != 0)
         return rc == DOMAIN_NONE ? 0 : rc;
     (void)str_copy(image.img, sizeof(image.img), img);
-    rc = domain_scan_mend_records(&image.dir, err);
-    if (rc == 0)
-        rc = domain_image_reload(view, &image, err);
+    rc = domain_scan_mend_records(view, &image, err);
     if (rc == 0)
         rc = mend_leases(view, &image, err);
     if (rc == 0)

@@ -15,8 +15,15 @@ int domain_scan(const struct domain_change *change, struct err *err);
 int domain_scan_finish_removal(const struct domain_view *view, const char *name,
                                struct err *err);
 
-/* Undoes or completes every volume of an image that was cut off. */
-int domain_scan_mend_records(const struct domain_dir *image, struct err *err);
+/* domain_record_mend(), and the parent that @vol was the leaf above is the leaf
+ * again. The image's layers may be old afterwards. */
+int domain_scan_mend_volume(const struct domain_view *view,
+                            struct domain_image *image, const char *vol,
+                            bool *ret_mended, struct err *err);
+
+/* The same for all of an image's volumes, which are read anew. */
+int domain_scan_mend_records(const struct domain_view *view,
+                             struct domain_image *image, struct err *err);
 
 /* In an image without a leaf: the one volume that lost its child becomes it. */
 int domain_scan_fix_leaf(const struct domain_view *view,

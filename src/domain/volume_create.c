@@ -6,11 +6,13 @@
  *   2 VOL.meta.new: the intent
  *   3 the data
  *   4 VOL.lease
- *   5 the parent: LEAF -> INTERNAL (not for a clone)
+ *   5 the parent: LEAF -> INTERNAL; a VM may be writing to it
  *   6 VOL.meta.new -> VOL.meta: from here on the volume exists
  *
  * What fails before 6 is undone at once, what is cut off is undone by the next
- * call for the same volume or by the scan: see record.c.
+ * call for the same volume or by the scan: see record.c. Of several volumes
+ * each is made whole before the next; what is there then stays, since the same
+ * call goes on from it.
  */
 #include "data.h"
 #include "image.h"
@@ -31,6 +33,7 @@ struct creation {
     struct domain_image image;
     struct format_volume record;
     struct format_volume parent; /* valid when has_parent */
+    bool may_exist;              /* as one of several */
     bool has_parent;
     bool foreign_parent; /* a template of another image */
 };
@@ -42,6 +45,23 @@ static int refuse_existing(const struct volume_create *spec, struct err *err)
     return err_set_code(err, ERR_VOLUME_EXISTS,
                         "volume %s of image %s is there already", spec->id.vol,
                         spec->id.img);
+}
+
+/* 0: what is there is what is asked for. */
+static int check_existing(const struct creation *c,
+                          const struct format_volume *found, struct err *err)
+{
+    const struct format_volume *wanted = &c->record;
+    if (!c->may_exist)
+        return refuse_existing(c->spec, err);
+    if (found->kind == wanted->kind && found->capacity == wanted->capacity &&
+        found->legality == wanted->legality &&
+        str_equal(found->parent, wanted->parent))
+        return 0;
+    return err_set_code(err, ERR_VOLUME_EXISTS,
+                        "volume %s of image %s is there already, but with "
+                        "another format, capacity, legality or parent",
+                        c->spec->id.vol, c->spec->id.img);
 }
 
 /* A volume's id is the name of its lease, so it is unique in the domain. */
@@ -91,13 +111,15 @@ static int check_no_files(const struct creation *c, struct err *err)
 static int mend(struct creation *c, struct err *err)
 {
     bool mended = false;
-    int rc = domain_record_mend(&c->image.dir, c->spec->id.vol, &mended, err);
+    int rc = domain_scan_mend_volume(c->view, &c->image, c->spec->id.vol,
+                                     &mended, err);
     if (rc == 0 && domain_spec_has_parent(c->spec))
         rc = domain_record_mend(&c->image.dir, c->spec->parent, &mended, err);
     return rc < 0 ? rc : domain_image_reload(c->view, &c->image, err);
 }
 
-/* The image as it is, without one when it is new. */
+/* The image as it is, without one when it is new. 0: the volume is there and
+ * right; DOMAIN_NONE: it is to be made. */
 static int look(struct creation *c, struct err *err)
 {
     int rc = domain_dir_open_below(&c->view->images, c->spec->id.img,
@@ -109,12 +131,14 @@ static int look(struct creation *c, struct err *err)
         rc = mend(c, err);
     if (rc < 0)
         return rc;
-    if (domain_image_find(&c->image, c->spec->id.vol))
-        return refuse_existing(c->spec, err);
+    const struct domain_layer *found =
+        domain_image_find(&c->image, c->spec->id.vol);
+    if (found)
+        return check_existing(c, &found->record, err);
     rc = check_other_images(c, err);
     if (rc == 0 && c->image.dir.fd >= 0)
         rc = check_no_files(c, err);
-    return rc;
+    return rc < 0 ? rc : DOMAIN_NONE;
 }
 
 /* --- the parent --- */
@@ -154,6 +178,14 @@ static uint64_t real_capacity(const struct creation *c)
     return size > c->parent.capacity ? size : c->parent.capacity;
 }
 
+/* What lies above the leaf of an image is no part of it any more. */
+static bool is_merged_away(const struct format_volume *parent,
+                           const struct format_volume *child)
+{
+    return parent->role == FORMAT_LEAF &&
+           (child->role == FORMAT_INTERNAL || child->legality != FORMAT_LEGAL);
+}
+
 static int check_parent(const struct creation *c, struct err *err)
 {
     const char *parent = c->spec->parent;
@@ -170,7 +202,7 @@ static int check_parent(const struct creation *c, struct err *err)
                             (unsigned long long)c->record.capacity,
                             (unsigned long long)real_capacity(c));
     const struct domain_layer *child = domain_image_child(&c->image, parent);
-    if (child)
+    if (child && !is_merged_away(&c->parent, &child->record))
         return err_set_code(err, ERR_VOLUME_CHILDREN,
                             "volume %s has a child in this image already: %s",
                             parent, child->vol);
@@ -231,10 +263,12 @@ static int make_data(const struct creation *c, struct err *err)
     return domain_data_make(c->view->domains, &data, err);
 }
 
+/* A clone's parent is INTERNAL from the start, unless the scan saw it before
+ * its child was there. */
 static int mark_parent(const struct creation *c, struct err *err)
 {
     struct format_volume parent = c->parent;
-    if (!c->has_parent || c->spec->clone || parent.role != FORMAT_LEAF)
+    if (!c->has_parent || c->foreign_parent || parent.role != FORMAT_LEAF)
         return 0;
     parent.role = FORMAT_INTERNAL;
     return domain_record_replace(&c->image.dir, c->spec->parent, &parent,
@@ -264,19 +298,19 @@ static void undo(struct creation *c)
     bool mended = false;
     if (c->image.dir.fd < 0)
         return;
-    if (domain_record_mend(&c->image.dir, c->spec->id.vol, &mended, NULL) < 0 ||
+    if (domain_scan_mend_volume(c->view, &c->image, c->spec->id.vol, &mended,
+                                NULL) < 0 ||
         domain_image_reload(c->view, &c->image, NULL) < 0)
         return;
-    if (c->has_parent && !c->spec->clone)
-        (void)domain_image_fix_role(c->view, &c->image, c->spec->parent, NULL);
     (void)domain_image_remove_empty(c->view, &c->image, NULL);
 }
 
 static int create(struct creation *c, struct err *err)
 {
     int rc = look(c, err);
-    if (rc == 0)
-        rc = check_chain(c, err);
+    if (rc != DOMAIN_NONE)
+        return rc;
+    rc = check_chain(c, err);
     if (rc < 0)
         return rc;
     rc = make_image_dir(c, err);
@@ -287,20 +321,57 @@ static int create(struct creation *c, struct err *err)
     return rc;
 }
 
+static int create_one(const struct domain_view *view,
+                      const struct volume_create *spec, bool may_exist,
+                      struct err *err)
+{
+    struct creation c = { .spec = spec,
+                          .view = view,
+                          .image = DOMAIN_IMAGE_INIT,
+                          .may_exist = may_exist };
+    domain_spec_to_record(spec, &c.record);
+    int rc = create(&c, err);
+    domain_image_close(&c.image);
+    return rc;
+}
+
+/* Before anything is touched. */
+static int check_specs(const struct volume_create *specs, size_t n,
+                       struct err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        if (!str_equal(specs[i].id.sd, specs[0].id.sd))
+            return err_set_code(err, ERR_VALUE,
+                                "volumes of two domains, %s and %s, cannot be "
+                                "made in one go",
+                                specs[0].id.sd, specs[i].id.sd);
+        rc = domain_spec_check(&specs[i], err);
+    }
+    return rc;
+}
+
+static int create_all(struct domains *domains,
+                      const struct volume_create *specs, size_t n,
+                      bool may_exist, struct err *err)
+{
+    _cleanup_change_ struct domain_change change = DOMAIN_CHANGE_INIT;
+    int rc = check_specs(specs, n, err);
+    if (rc == 0)
+        rc = domain_change_begin(domains, specs[0].id.sd, &change, err);
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        rc = create_one(&change.view, &specs[i], may_exist, err);
+    return rc;
+}
+
 int domain_volume_create(void *ctx, const struct volume_create *spec,
                          struct err *err)
 {
-    _cleanup_change_ struct domain_change change = DOMAIN_CHANGE_INIT;
-    int rc = domain_spec_check(spec, err);
-    if (rc == 0)
-        rc = domain_change_begin(ctx, spec->id.sd, &change, err);
-    if (rc < 0)
-        return rc;
-    struct creation c = { .spec = spec,
-                          .view = &change.view,
-                          .image = DOMAIN_IMAGE_INIT };
-    domain_spec_to_record(spec, &c.record);
-    rc = create(&c, err);
-    domain_image_close(&c.image);
-    return rc;
+    return create_all(ctx, spec, 1, false, err);
+}
+
+int domain_volumes_create(void *ctx, const struct volume_create *specs,
+                          size_t n, struct err *err)
+{
+    return n > 0 ? create_all(ctx, specs, n, true, err) : 0;
 }

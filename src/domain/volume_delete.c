@@ -3,7 +3,8 @@
  * Removing a volume, in the reverse order of making one:
  *
  *   1 VOL.meta -> VOL.meta.new: from here on there is no such volume
- *   2 the parent: INTERNAL -> LEAF
+ *   2 the parent: INTERNAL -> LEAF, if the volume was the image's leaf and not
+ *     merged away
  *   3 data, lease, VOL.meta.new
  *   4 the image's directory, when that was its last volume
  */
@@ -11,8 +12,6 @@
 #include "ops.h"
 #include "record.h"
 #include "scan.h"
-#include "template.h"
-#include <string.h>
 
 static int check(const struct domain_image *image,
                  const struct domain_layer *layer, struct err *err)
@@ -29,18 +28,15 @@ static int check(const struct domain_image *image,
     return domain_record_check_unused(&image->dir, layer->vol, err);
 }
 
-/* @parent: of the volume, NULL when that is not known any more. */
 static int finish(const struct domain_view *view, struct domain_image *image,
-                  const char *vol, const char *parent, struct err *err)
+                  const char *vol, struct err *err)
 {
     bool mended = false;
-    int rc = domain_image_reload(view, image, err);
-    if (rc == 0 && parent)
-        rc = domain_image_fix_role(view, image, parent, err);
-    if (rc == 0 && !parent)
-        rc = domain_scan_fix_leaf(view, image, err);
+    int rc = domain_scan_mend_volume(view, image, vol, &mended, err);
     if (rc == 0)
-        rc = domain_record_mend(&image->dir, vol, &mended, err);
+        rc = domain_image_reload(view, image, err);
+    if (rc == 0)
+        rc = domain_scan_fix_leaf(view, image, err);
     return rc < 0 ? rc : domain_image_remove_empty(view, image, err);
 }
 
@@ -49,7 +45,6 @@ static int delete_volume(const struct domain_view *view,
                          struct err *err)
 {
     struct domain_layer *layer = NULL;
-    char parent[UUID_SIZE];
     int rc = domain_image_get(image, vol, &layer, err);
     if (rc < 0) {
         /* Cut off behind the last file, the directory is what is left. */
@@ -59,10 +54,7 @@ static int delete_volume(const struct domain_view *view,
     rc = check(image, layer, err);
     if (rc == 0)
         rc = domain_record_retract(&image->dir, vol, err);
-    if (rc < 0)
-        return rc;
-    (void)str_copy(parent, sizeof(parent), layer->record.parent);
-    return finish(view, image, vol, parent, err);
+    return rc < 0 ? rc : finish(view, image, vol, err);
 }
 
 /* A removal that was cut off is completed; that is what was asked for. */
@@ -75,10 +67,11 @@ int domain_volume_delete(void *ctx, const struct volume_id *id, struct err *err)
     if (rc == 0)
         rc = domain_image_require(&change.view, id->img, &image, err);
     if (rc == 0)
-        rc = domain_record_mend(&image.dir, id->vol, &mended, err);
+        rc = domain_scan_mend_volume(&change.view, &image, id->vol, &mended,
+                                     err);
     if (rc < 0)
         return rc;
     if (!mended)
         return delete_volume(&change.view, &image, id->vol, err);
-    return finish(&change.view, &image, id->vol, NULL, err);
+    return finish(&change.view, &image, id->vol, err);
 }

@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What a volume is, and the changes of one that exists.
+ * What a volume is, as its record and its files say.
  */
 #include "volume_info.h"
-#include "data.h"
 #include "layout.h"
 #include "ops.h"
-#include "record.h"
-#include <fcntl.h>
 #include <string.h>
 
 static void fill_from_record(const struct format_volume *record,
@@ -113,118 +110,4 @@ int domain_volume_lease(void *ctx, const struct volume_id *id,
         return rc;
     *ret_lease = lease;
     return 0;
-}
-
-/* A change of one volume: its domain held, its image read, what was cut off
- * before mended. */
-struct volume_change {
-    struct domain_change change;
-    struct domain_image image;
-    struct domain_layer *layer;
-};
-
-static void change_end(struct volume_change *c)
-{
-    domain_image_close(&c->image);
-    domain_change_end(&c->change);
-}
-
-static int change_begin(struct domains *domains, const struct volume_id *id,
-                        struct volume_change *c, struct err *err)
-{
-    bool mended = false;
-    int rc = domain_change_begin(domains, id->sd, &c->change, err);
-    if (rc == 0)
-        rc = domain_image_require(&c->change.view, id->img, &c->image, err);
-    if (rc == 0)
-        rc = domain_record_mend(&c->image.dir, id->vol, &mended, err);
-    return rc < 0 ? rc : domain_image_get(&c->image, id->vol, &c->layer, err);
-}
-
-int domain_volume_set_legality(void *ctx, const struct volume_id *id,
-                               enum volume_legality legality, struct err *err)
-{
-    struct domains *domains = ctx;
-    _cleanup_(change_end) struct volume_change c = {
-        .change = DOMAIN_CHANGE_INIT, .image = DOMAIN_IMAGE_INIT
-    };
-    int rc = change_begin(domains, id, &c, err);
-    if (rc < 0)
-        return rc;
-    if (c.layer->record.legality == (enum format_legality)legality)
-        return 0;
-    c.layer->record.legality = (enum format_legality)legality;
-    return domain_record_replace(&c.image.dir, id->vol, &c.layer->record,
-                                 &domains->owner, err);
-}
-
-static int check_reset(const struct volume_change *c, struct err *err)
-{
-    const struct domain_layer *layer = c->layer;
-    if (layer->linked || layer->record.role == FORMAT_SHARED)
-        return err_set_code(err, ERR_VOLUME_SHARED,
-                            "volume %s is a template's, so it keeps its data",
-                            layer->vol);
-    if (layer->record.legality != FORMAT_ILLEGAL)
-        return err_set_code(err, ERR_VOLUME_BUSY,
-                            "volume %s is not ILLEGAL, so its data is not a "
-                            "copy that may be dropped",
-                            layer->vol);
-    return domain_record_check_unused(&c->image.dir, layer->vol, err);
-}
-
-int domain_volume_reset(void *ctx, const struct volume_id *id, struct err *err)
-{
-    _cleanup_(change_end) struct volume_change c = {
-        .change = DOMAIN_CHANGE_INIT, .image = DOMAIN_IMAGE_INIT
-    };
-    struct domain_layer *parent = NULL;
-    int rc = change_begin(ctx, id, &c, err);
-    if (rc == 0)
-        rc = check_reset(&c, err);
-    if (rc != 0)
-        return rc;
-    const struct format_volume *record = &c.layer->record;
-    if (!str_equal(record->parent, UUID_BLANK))
-        rc = domain_image_get(&c.image, record->parent, &parent, err);
-    if (rc < 0)
-        return rc;
-    const struct domain_data data = {
-        .image = &c.image.dir,
-        .vol = id->vol,
-        .kind = record->kind,
-        .allocation = record->allocation,
-        .capacity = record->capacity,
-        .parent = parent ? parent->vol : NULL,
-        .parent_kind = parent ? parent->record.kind : FORMAT_RAW,
-    };
-    return domain_data_reset(ctx, &data, err);
-}
-
-/* Zeros are never written here, unlike when a volume is made: somebody else may
- * be writing. */
-int domain_volume_preallocate(void *ctx, const struct volume_id *id,
-                              struct err *err)
-{
-    _cleanup_view_ struct domain_view view = DOMAIN_VIEW_INIT;
-    _cleanup_image_ struct domain_image image = DOMAIN_IMAGE_INIT;
-    _cleanup_close_ int fd = -1;
-    struct domain_layer *layer = NULL;
-    int rc = domain_view_open(ctx, id->sd, &view, err);
-    if (rc == 0)
-        rc = domain_image_require(&view, id->img, &image, err);
-    if (rc == 0)
-        rc = domain_image_get(&image, id->vol, &layer, err);
-    if (rc != 0 || layer->linked || layer->record.kind != FORMAT_RAW ||
-        layer->record.allocation != FORMAT_PREALLOCATED)
-        return rc;
-    rc = domain_file_open(&image.dir, id->vol, O_RDWR, &fd, err);
-    if (rc == DOMAIN_NONE)
-        return err_set_code(err, ERR_VOLUME_ACCESS, "%s/%s is missing",
-                            image.dir.path, id->vol);
-    if (rc == 0 && fallocate(fd, FALLOC_FL_KEEP_SIZE, 0,
-                             (off_t)layer->record.capacity) < 0)
-        rc = domain_fail(err, ERR_VOLUME_ACCESS, "preallocate", &image.dir,
-                         id->vol);
-    return rc;
 }

@@ -7,6 +7,7 @@
 #include "call.h"
 #include "orphan.h"
 #include <errno.h>
+#include <libvirt/libvirt-qemu.h>
 #include <libvirt/virterror.h>
 #include <stdarg.h>
 #include <string.h>
@@ -46,8 +47,10 @@ int call_find_vm(struct call *call, struct virt *virt, const char *vm,
     call->vm = virDomainLookupByUUIDString(call->conn, vm);
     if (!call->vm && is_not_found(call_error_number()))
         call->vm = virDomainLookupByName(call->conn, vm);
-    if (call->vm)
+    if (call->vm) {
+        call->name = virDomainGetName(call->vm);
         return 0;
+    }
     if (!is_not_found(call_error_number()))
         return call_fail(call, "VM %s", vm);
     rc = err_set_code(err, ERR_NO_VM, "no VM has the name or UUID %s", vm);
@@ -125,12 +128,38 @@ int call_fail(const struct call *call, const char *format, ...)
     return fill(call, number, context, text);
 }
 
+int call_fail_disk(const struct call *call, enum err_code code,
+                   const char *what, const char *target)
+{
+    int rc =
+        call_fail(call, "%s of disk %s of VM %s", what, target, call->name);
+    (void)err_default_code(call->err, code);
+    return rc;
+}
+
+int call_no_disk(const struct call *call, const char *target)
+{
+    const char *name = call->name;
+    int rc = err_set_code(call->err, ERR_NO_DISK, "VM %s has no disk %s", name,
+                          target);
+    (void)err_next(call->err, "see drayctl vm disks %s", name);
+    return rc;
+}
+
+int call_monitor(const struct call *call, const char *command,
+                 char **ret_answer)
+{
+    if (virDomainQemuMonitorCommand(call->vm, command, ret_answer,
+                                    VIR_DOMAIN_QEMU_MONITOR_COMMAND_DEFAULT))
+        return call_fail(call, "qemu's monitor of VM %s", call->name);
+    return 0;
+}
+
 int call_xml(const struct call *call, unsigned flags, char **ret_text)
 {
     char *text = virDomainGetXMLDesc(call->vm, flags);
     if (!text)
-        return call_fail(call, "definition of VM %s",
-                         virDomainGetName(call->vm));
+        return call_fail(call, "definition of VM %s", call->name);
     *ret_text = text;
     return 0;
 }
@@ -142,20 +171,14 @@ int call_disk(const struct call *call, unsigned flags, const char *target,
     int rc = call_xml(call, flags, &text);
     if (rc == 0)
         rc = xml_disk(text, target, ret_disk, call->err);
-    if (rc != XML_NO_DISK)
-        return rc;
-    const char *name = virDomainGetName(call->vm);
-    rc = err_set_code(call->err, ERR_NO_DISK, "VM %s has no disk %s", name,
-                      target);
-    (void)err_next(call->err, "see drayctl vm disks %s", name);
-    return rc;
+    return rc == XML_NO_DISK ? call_no_disk(call, target) : rc;
 }
 
 int call_is_active(const struct call *call, bool *ret_active)
 {
     int rc = virDomainIsActive(call->vm);
     if (rc < 0)
-        return call_fail(call, "state of VM %s", virDomainGetName(call->vm));
+        return call_fail(call, "state of VM %s", call->name);
     *ret_active = rc == 1;
     if (rc == 1)
         return 0;
@@ -168,7 +191,7 @@ int call_is_persistent(const struct call *call, bool *ret_persistent)
 {
     int rc = virDomainIsPersistent(call->vm);
     if (rc < 0)
-        return call_fail(call, "state of VM %s", virDomainGetName(call->vm));
+        return call_fail(call, "state of VM %s", call->name);
     *ret_persistent = rc == 1;
     return 0;
 }

@@ -17,6 +17,8 @@ struct call {
     struct virt *virt;
     virConnectPtr conn; /* a reference */
     virDomainPtr vm;    /* NULL for requests about no single VM */
+    const char *name;   /* the vm's; any call of libvirt resets its last error,
+                           also the one that tells the name */
     struct err *err;    /* borrowed */
 };
 
@@ -39,6 +41,14 @@ void call_end(struct call *call);
 int call_fail(const struct call *call, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* The same about a disk of the VM: "@what of disk @target ...", with @code
+ * where it has no better one. */
+int call_fail_disk(const struct call *call, enum err_code code,
+                   const char *what, const char *target);
+
+/* ERR_NO_DISK, @target is none of the VM's. */
+int call_no_disk(const struct call *call, const char *target);
+
 /* The number of libvirt's last error, virErrorNumber. */
 int call_error_number(void);
 
@@ -53,6 +63,10 @@ int call_disk(const struct call *call, unsigned flags, const char *target,
 int call_is_active(const struct call *call, bool *ret_active);
 /* Whether it has a persistent definition. */
 int call_is_persistent(const struct call *call, bool *ret_persistent);
+
+/* Sends a command to qemu's monitor. The caller frees *ret_answer, JSON. */
+int call_monitor(const struct call *call, const char *command,
+                 char **ret_answer);
 
 /* virDomainGetUUIDString(), "" when it fails (it only reads memory). */
 void call_uuid(virDomainPtr vm, char ret_uuid[UUID_SIZE]);

@@ -1,96 +1,34 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Reads qemu's query-block. The device is found by the alias that libvirt gave
- * it, its file in inserted.file, which has one of two forms:
- *
- *   /dir/leaf.qcow2                   the usual one
- *   json:{"driver":"qcow2","file":{"driver":"file","filename":"/dir/..."},
- *         "backing":{...}}            when libvirt named the backing chain
+ * it, its file in inserted.file, and the layers below it in
+ * inserted.image.backing-image.backing-image...filename; node.c knows what
+ * names look like.
  *
  * While a mirror or an active commit runs, qemu shows the node below its
- * filter: still the source, where acknowledged writes are. Should a filter be
- * shown all the same, its json form leads to the file as well.
+ * filter: still the source, where acknowledged writes are. Filters that stay
+ * (copy-on-read) are shown as a layer of their own by the name of what they
+ * filter.
  *
- * qemu cuts the json form off after 4 KiB ("...": chains of a dozen layers with
- * long names get there) and the file comes last in it. Then the file is looked
- * up by node name: libvirt calls the node that opened the file of
- * "libvirt-7-format" "libvirt-7-storage".
+ * qemu cuts the json form of a name off after 4 KiB ("...": chains of a dozen
+ * layers with long names get there) and the file comes last in it. Then the
+ * file is looked up by node name: libvirt calls the node that opened the file
+ * of "libvirt-7-format" "libvirt-7-storage". Of a lower layer the node's name
+ * is not told, but it is the one with the same name, cut off at the same place:
+ * each begins with as many "backing" as there are layers below it.
  */
 #include "graph.h"
-#include <dray/base/util.h>
+#include "answer.h"
+#include "node.h"
 #include <errno.h>
-#include <json-c/json.h>
 #include <stdbool.h>
 #include <string.h>
 
 enum {
-    /* image.backing-image nests one level per layer */
-    DEPTH_MAX = 512,
     NODE_NAME_SIZE = 128,
 };
 
-#define _cleanup_json_ _cleanup_(put_json)
-
-static void put_json(struct json_object **object)
-{
-    json_object_put(*object);
-}
-
-/* The caller puts the result; NULL when @text is no JSON. */
-static struct json_object *parse(const char *text)
-{
-    struct json_tokener *tokener = json_tokener_new_ex(DEPTH_MAX);
-    if (!tokener)
-        return NULL;
-    size_t len = strlen(text);
-    struct json_object *object = NULL;
-    if (len < INT_MAX)
-        object = json_tokener_parse_ex(tokener, text, (int)len + 1);
-    if (json_tokener_get_error(tokener) != json_tokener_success) {
-        json_object_put(object);
-        object = NULL;
-    }
-    json_tokener_free(tokener);
-    return object;
-}
-
-/* Borrowed; NULL when there is none of that type. */
-static struct json_object *member(const struct json_object *object,
-                                  const char *name, enum json_type type)
-{
-    struct json_object *value = NULL;
-    if (!json_object_is_type(object, json_type_object) ||
-        !json_object_object_get_ex(object, name, &value) ||
-        !json_object_is_type(value, type))
-        return NULL;
-    return value;
-}
-
-static const char *string_member(const struct json_object *object,
-                                 const char *name)
-{
-    struct json_object *value = member(object, name, json_type_string);
-    return value ? json_object_get_string(value) : NULL;
-}
-
-/* The array that the monitor answered. *ret_answer is the caller's. */
-static int read_answer(const char *text, struct json_object **ret_answer,
-                       struct json_object **ret_items, struct err *err)
-{
-    struct json_object *answer = parse(text);
-    struct json_object *items = member(answer, "return", json_type_array);
-    if (!items) {
-        const char *reason =
-            string_member(member(answer, "error", json_type_object), "desc");
-        int rc = err_set(err, -EBADMSG, "qemu's monitor: %s",
-                         reason ? reason : "no answer that we understand");
-        json_object_put(answer);
-        return rc;
-    }
-    *ret_answer = answer;
-    *ret_items = items;
-    return 0;
-}
+/* --- the device -------------------------------------------------------- */
 
 /* qdev is the alias itself, or its path in qemu's object tree
  * ("/machine/peripheral/virtio-disk0/virtio-backend"). */
@@ -108,10 +46,10 @@ static bool names_alias(const char *qdev, const char *alias)
 
 static bool is_device(const struct json_object *block, const char *alias)
 {
-    const char *qdev = string_member(block, "qdev");
+    const char *qdev = answer_string(block, "qdev");
     if (qdev)
         return names_alias(qdev, alias);
-    const char *device = string_member(block, "device");
+    const char *device = answer_string(block, "device");
     return device && str_starts_with(device, "drive-") &&
            str_equal(device + strlen("drive-"), alias);
 }
@@ -127,38 +65,7 @@ static struct json_object *find_device(struct json_object *blocks,
     return NULL;
 }
 
-/* Filters that have what they filter as backing, not as file. */
-static bool filters_backing(const char *driver)
-{
-    return str_equal(driver, "mirror_top") || str_equal(driver, "commit_top");
-}
-
-/* From the top node of a json: name down to the file; NULL if it has none. */
-static const char *walk_down(const struct json_object *node)
-{
-    for (int depth = 0; node && depth < DEPTH_MAX; depth++) {
-        const char *path = string_member(node, "filename");
-        if (path)
-            return path;
-        bool below = filters_backing(string_member(node, "driver"));
-        node = member(node, below ? "backing" : "file", json_type_object);
-    }
-    return NULL;
-}
-
-static bool copy_path(char ret_path[PATH_MAX], const char *path)
-{
-    return path && str_copy(ret_path, PATH_MAX, path);
-}
-
-/* False for what qemu cut off. */
-static bool path_of_name(const char *name, char ret_path[PATH_MAX])
-{
-    if (!str_starts_with(name, "json:"))
-        return copy_path(ret_path, name);
-    _cleanup_json_ struct json_object *top = parse(name + strlen("json:"));
-    return copy_path(ret_path, walk_down(top));
-}
+/* --- nodes ------------------------------------------------------------- */
 
 /* "libvirt-7-format" -> "libvirt-7-storage"; false for other names. */
 static bool storage_node(const char *node, char *ret_name, size_t size)
@@ -174,32 +81,68 @@ static bool path_of_node(struct json_object *nodes, const char *name,
 {
     for (size_t i = 0; i < json_object_array_length(nodes); i++) {
         struct json_object *node = json_object_array_get_idx(nodes, i);
-        const char *file = string_member(node, "file");
-        if (file && str_equal(string_member(node, "node-name"), name))
-            return path_of_name(file, ret_path);
+        const char *file = answer_string(node, "file");
+        if (file && str_equal(answer_string(node, "node-name"), name))
+            return node_place(file, ret_path);
     }
     return false;
 }
 
-static int look_up_node(const struct json_object *inserted, const char *nodes,
-                        char ret_path[PATH_MAX], struct err *err)
+/* The node of a format that has this file name. */
+static const char *node_of_file(struct json_object *nodes, const char *file)
 {
-    char name[NODE_NAME_SIZE];
-    const char *top = string_member(inserted, "node-name");
-    if (!storage_node(top, name, sizeof(name)))
+    for (size_t i = 0; i < json_object_array_length(nodes); i++) {
+        struct json_object *node = json_object_array_get_idx(nodes, i);
+        const char *name = answer_string(node, "node-name");
+        if (name && str_ends_with(name, "-format") &&
+            str_equal(answer_string(node, "file"), file))
+            return name;
+    }
+    return NULL;
+}
+
+/* The place of a node that has this name. @format: the node of its format, or
+ * NULL where that is not known. */
+static bool place_among(struct json_object *nodes, const char *name,
+                        const char *format, char ret_path[PATH_MAX])
+{
+    char storage[NODE_NAME_SIZE];
+    if (name && node_place(name, ret_path))
+        return true;
+    if (name && !format)
+        format = node_of_file(nodes, name);
+    return storage_node(format, storage, sizeof(storage)) &&
+           path_of_node(nodes, storage, ret_path);
+}
+
+/* The same, with the nodes' answer only if it is needed. */
+static int layer_place(const char *name, const char *format, const char *nodes,
+                       char ret_path[PATH_MAX], struct err *err)
+{
+    if (name && node_place(name, ret_path))
+        return 0;
+    if (format && !str_ends_with(format, "-format"))
         return err_set(err, -EBADMSG, "qemu's monitor: node %s has no file",
-                       top ? top : "(none)");
+                       format);
     if (!nodes)
         return GRAPH_NEED_NODES;
     _cleanup_json_ struct json_object *answer = NULL;
     struct json_object *items = NULL;
-    int rc = read_answer(nodes, &answer, &items, err);
+    int rc = answer_items(nodes, &answer, &items, err);
     if (rc < 0)
         return rc;
-    if (!path_of_node(items, name, ret_path))
+    if (!place_among(items, name, format, ret_path))
         return err_set(err, -EBADMSG, "qemu's monitor: no file for node %s",
-                       name);
+                       format ? format : "(none)");
     return 0;
+}
+
+static int leaf_place(const struct json_object *inserted, const char *nodes,
+                      char ret_path[PATH_MAX], struct err *err)
+{
+    const char *node = answer_string(inserted, "node-name");
+    return layer_place(answer_string(inserted, "file"), node ? node : "(none)",
+                       nodes, ret_path, err);
 }
 
 int graph_disk_path(const char *blocks, const char *nodes, const char *alias,
@@ -207,20 +150,140 @@ int graph_disk_path(const char *blocks, const char *nodes, const char *alias,
 {
     _cleanup_json_ struct json_object *answer = NULL;
     struct json_object *items = NULL;
-    int rc = read_answer(blocks, &answer, &items, err);
+    int rc = answer_items(blocks, &answer, &items, err);
     if (rc < 0)
         return rc;
     const struct json_object *device = find_device(items, alias);
     if (!device)
         return GRAPH_NO_DISK;
     const struct json_object *inserted =
-        member(device, "inserted", json_type_object);
-    if (!inserted) {
-        ret_path[0] = '\0';
-        return 0;
+        answer_member(device, "inserted", json_type_object);
+    if (inserted)
+        return leaf_place(inserted, nodes, ret_path, err);
+    ret_path[0] = '\0';
+    return 0;
+}
+
+/* --- layers ------------------------------------------------------------ */
+
+static const struct json_object *backing_of(const struct json_object *image)
+{
+    return answer_member(image, "backing-image", json_type_object);
+}
+
+static size_t count_layers(const struct json_object *image)
+{
+    size_t n = 1;
+    while ((image = backing_of(image)) != NULL)
+        n++;
+    return n;
+}
+
+/* A filter has the name of what it filters. */
+static void add_layer(struct vm_layers *layers, const char *path)
+{
+    if (layers->n == 0 || !str_equal(layers->paths[layers->n - 1], path))
+        (void)str_copy(layers->paths[layers->n++], PATH_MAX, path); /* fits */
+}
+
+static int read_layers(const struct json_object *inserted, const char *nodes,
+                       struct vm_layers *layers, struct err *err)
+{
+    char path[PATH_MAX];
+    const struct json_object *image =
+        answer_member(inserted, "image", json_type_object);
+    layers->paths = calloc(count_layers(image), sizeof(*layers->paths));
+    if (!layers->paths)
+        return err_set(err, -ENOMEM, "qemu's monitor: out of memory");
+    int rc = leaf_place(inserted, nodes, path, err);
+    while (rc == 0) {
+        add_layer(layers, path);
+        image = backing_of(image);
+        if (!image)
+            return 0;
+        rc = layer_place(answer_string(image, "filename"), NULL, nodes, path,
+                         err);
     }
-    const char *file = string_member(inserted, "file");
-    if (file && path_of_name(file, ret_path))
-        return 0;
-    return look_up_node(inserted, nodes, ret_path, err);
+    return rc;
+}
+
+int graph_disk_layers(const char *blocks, const char *nodes, const char *alias,
+                      struct vm_layers *ret_layers, struct err *err)
+{
+    _cleanup_json_ struct json_object *answer = NULL;
+    struct json_object *items = NULL;
+    int rc = answer_items(blocks, &answer, &items, err);
+    if (rc < 0)
+        return rc;
+    const struct json_object *device = find_device(items, alias);
+    if (!device)
+        return GRAPH_NO_DISK;
+    const struct json_object *inserted =
+        answer_member(device, "inserted", json_type_object);
+    struct vm_layers layers = { 0 };
+    if (inserted)
+        rc = read_layers(inserted, nodes, &layers, err);
+    if (rc != 0) {
+        vm_layers_deinit(&layers);
+        return rc;
+    }
+    *ret_layers = layers;
+    return 0;
+}
+
+/* --- commits ------------------------------------------------------------ */
+
+/* "commit-vda-libvirt-3-format" -> 3 for vda; libvirt names the base. */
+static bool base_of_job(const char *job, const char *target,
+                        unsigned *ret_index)
+{
+    char head[64], digits[16];
+    uint64_t index = 0;
+    if (!str_format(head, sizeof(head), "commit-%s-libvirt-", target) ||
+        !str_starts_with(job, head) || !str_ends_with(job, "-format"))
+        return false;
+    const char *start = job + strlen(head);
+    const char *end = strchrnul(start, '-');
+    if (!str_equal(end, "-format") ||
+        !str_format(digits, sizeof(digits), "%.*s", (int)(end - start),
+                    start) ||
+        str_to_u64(digits, &index) < 0 || index > UINT_MAX)
+        return false;
+    *ret_index = (unsigned)index;
+    return true;
+}
+
+int graph_commit_base(const char *jobs, const char *target, unsigned *ret_index,
+                      struct err *err)
+{
+    _cleanup_json_ struct json_object *answer = NULL;
+    struct json_object *items = NULL;
+    int rc = answer_items(jobs, &answer, &items, err);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < json_object_array_length(items); i++) {
+        const char *job =
+            answer_string(json_object_array_get_idx(items, i), "device");
+        if (job && base_of_job(job, target, ret_index))
+            return 0;
+    }
+    return GRAPH_NO_JOB;
+}
+
+int graph_commit_top(const char *nodes, const char *top, struct err *err)
+{
+    _cleanup_json_ struct json_object *answer = NULL;
+    struct json_object *items = NULL;
+    int rc = answer_items(nodes, &answer, &items, err);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < json_object_array_length(items); i++) {
+        const struct json_object *node = json_object_array_get_idx(items, i);
+        char path[PATH_MAX];
+        if (str_equal(answer_string(node, "drv"), "commit_top") &&
+            place_among(items, answer_string(node, "file"), NULL, path) &&
+            str_equal(path, top))
+            return 0;
+    }
+    return GRAPH_NO_JOB;
 }

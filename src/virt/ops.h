@@ -25,6 +25,8 @@ int virt_path_user(void *ctx, const char *path, struct vm_info *ret_vm,
 /* mirror.c */
 int virt_mirror_start(void *ctx, const struct vm_mirror_spec *spec,
                       struct err *err);
+
+/* blockjob.c */
 int virt_mirror_info(void *ctx, const char *vm, const char *target,
                      struct vm_mirror_info *ret_info, struct err *err);
 int virt_mirror_limit(void *ctx, const char *vm, const char *target,
@@ -36,7 +38,21 @@ int virt_mirror_pivot(void *ctx, const char *vm, const char *target,
 void virt_mirror_failure(void *ctx, const char *vm, const char *target,
                          char *ret_text, size_t size);
 
+/* commit.c */
+int virt_commit_start(void *ctx, const struct vm_commit_spec *spec,
+                      struct err *err);
+
+/* snapshot.c */
+int virt_snapshot(void *ctx, const char *vm, const struct vm_overlay *overlays,
+                  size_t n, bool quiesce, struct err *err);
+
+/* stats.c */
+int virt_disk_io(void *ctx, const char *vm, const char *target,
+                 struct vm_disk_io *ret_io, struct err *err);
+
 /* truth.c */
+int virt_disk_layers(void *ctx, const char *vm, const char *target,
+                     struct vm_layers *ret_layers, struct err *err);
 int virt_disk_truth(void *ctx, const char *vm, const char *target,
                     struct vm_disk_truth *ret_truth, struct err *err);
 int virt_disk_set_persistent(void *ctx, const char *vm, const char *target,

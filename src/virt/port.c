@@ -4,6 +4,7 @@
  */
 #include "connection.h"
 #include "ops.h"
+#include "place.h"
 #include <dray/virt.h>
 
 static void set_hint(void *ctx, hypervisor_hint_fn fn, void *arg)
@@ -14,6 +15,16 @@ static void set_hint(void *ctx, hypervisor_hint_fn fn, void *arg)
 static int connected(void *ctx)
 {
     return connection_is_up(ctx);
+}
+
+static int place(void *ctx, const char *text, char ret_place[PATH_MAX],
+                 struct err *err)
+{
+    (void)ctx;
+    int rc = place_normalize(text, ret_place, err);
+    if (rc < 0)
+        (void)err_default_code(err, ERR_PARAMETER);
+    return rc;
 }
 
 static const struct hypervisor_ops ops_table = {
@@ -33,6 +44,11 @@ static const struct hypervisor_ops ops_table = {
     .disk_set_persistent = virt_disk_set_persistent,
     .set_hint = set_hint,
     .connected = connected,
+    .snapshot = virt_snapshot,
+    .commit_start = virt_commit_start,
+    .disk_layers = virt_disk_layers,
+    .disk_io = virt_disk_io,
+    .place = place,
 };
 
 struct hypervisor_port virt_port(struct virt *virt)

@@ -1,47 +1,53 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Which file a disk is, by the three who say so: libvirt's live XML, the
+ * Which place a disk is, by the three who say so: libvirt's live XML, the
  * persistent XML that the next start will use, and qemu itself. They agree,
  * except when libvirtd died at the wrong moment of a pivot; then qemu is right.
  */
 #include "call.h"
 #include "graph.h"
 #include "ops.h"
+#include "place.h"
 #include <errno.h>
-#include <libvirt/libvirt-qemu.h>
 #include <sys/stat.h>
 
-static int ask_qemu(const struct call *call, const char *question,
-                    char **ret_answer)
+/* flat: without the chain of each node in each node */
+static const char QUERY_BLOCKS[] = "{\"execute\":\"query-block\"}";
+static const char QUERY_NODES[] = "{\"execute\":\"query-named-block-nodes\","
+                                  "\"arguments\":{\"flat\":true}}";
+
+/* Reads qemu's answers. @nodes is NULL as long as they are not asked for. */
+typedef int (*read_fn)(const char *blocks, const char *nodes, const char *alias,
+                       void *ret_result, struct err *err);
+
+static int read_path(const char *blocks, const char *nodes, const char *alias,
+                     void *ret_result, struct err *err)
 {
-    if (virDomainQemuMonitorCommand(call->vm, question, ret_answer,
-                                    VIR_DOMAIN_QEMU_MONITOR_COMMAND_DEFAULT))
-        return call_fail(call, "qemu's monitor of VM %s",
-                         virDomainGetName(call->vm));
-    return 0;
+    return graph_disk_path(blocks, nodes, alias, ret_result, err);
 }
 
-static int qemu_path(const struct call *call, const struct vm_disk *disk,
-                     char ret_path[PATH_MAX])
+static int read_layers(const char *blocks, const char *nodes, const char *alias,
+                       void *ret_result, struct err *err)
+{
+    return graph_disk_layers(blocks, nodes, alias, ret_result, err);
+}
+
+static int ask_qemu(const struct call *call, const struct vm_disk *disk,
+                    read_fn read, void *ret_result)
 {
     _cleanup_free_ char *blocks = NULL, *nodes = NULL;
-    int rc = ask_qemu(call, "{\"execute\":\"query-block\"}", &blocks);
+    int rc = call_monitor(call, QUERY_BLOCKS, &blocks);
     if (rc == 0)
-        rc = graph_disk_path(blocks, NULL, disk->alias, ret_path, call->err);
+        rc = read(blocks, NULL, disk->alias, ret_result, call->err);
     if (rc == GRAPH_NEED_NODES) {
-        /* flat: without the chain of each node in each node */
-        rc = ask_qemu(call,
-                      "{\"execute\":\"query-named-block-nodes\","
-                      "\"arguments\":{\"flat\":true}}",
-                      &nodes);
+        rc = call_monitor(call, QUERY_NODES, &nodes);
         if (rc == 0)
-            rc = graph_disk_path(blocks, nodes, disk->alias, ret_path,
-                                 call->err);
+            rc = read(blocks, nodes, disk->alias, ret_result, call->err);
     }
     if (rc == GRAPH_NO_DISK)
-        return err_set_code(
-            call->err, ERR_NO_DISK, "qemu of VM %s has no device %s (disk %s)",
-            virDomainGetName(call->vm), disk->alias, disk->target);
+        return err_set_code(call->err, ERR_NO_DISK,
+                            "qemu of VM %s has no device %s (disk %s)",
+                            call->name, disk->alias, disk->target);
     return rc;
 }
 
@@ -53,7 +59,7 @@ static int live_paths(const struct call *call, const char *target,
     if (rc < 0)
         return rc;
     (void)str_copy(truth->xml_path, sizeof(truth->xml_path), disk.disk.path);
-    return qemu_path(call, &disk.disk, truth->qemu_path);
+    return ask_qemu(call, &disk.disk, read_path, truth->qemu_path);
 }
 
 /* A disk that is in the live XML only is as good as one of a VM that is not
@@ -106,16 +112,62 @@ int virt_disk_truth(void *ctx, const char *vm, const char *target,
     return 0;
 }
 
+int virt_disk_layers(void *ctx, const char *vm, const char *target,
+                     struct vm_layers *ret_layers, struct err *err)
+{
+    _cleanup_call_ struct call call = { 0 };
+    struct vm_layers layers = { 0 };
+    struct xml_disk disk;
+    bool active = false;
+    int rc = call_begin_vm(&call, ctx, vm, err);
+    if (rc == 0)
+        rc = call_is_active(&call, &active);
+    if (rc == 0)
+        rc = call_disk(&call, 0, target, &disk);
+    if (rc == 0 && active)
+        rc = ask_qemu(&call, &disk.disk, read_layers, &layers);
+    if (rc == 0)
+        *ret_layers = layers;
+    return rc;
+}
+
 static int define(const struct call *call, const char *xml)
 {
     virDomainPtr vm = virDomainDefineXML(call->conn, xml);
     if (!vm) {
-        int rc =
-            call_fail(call, "definition of VM %s", virDomainGetName(call->vm));
+        int rc = call_fail(call, "definition of VM %s", call->name);
         (void)err_default_code(call->err, ERR_CHANGE_DISK);
         return rc;
     }
     (void)virDomainFree(vm); /* drops a reference */
+    return 0;
+}
+
+/* A block device of which the running VM uses a part is defined with that
+ * part, else the disk would have grown at the next start. */
+static void keep_slice(const struct call *call, const char *target,
+                       struct xml_source *source)
+{
+    struct err ignored = ERR_INIT;
+    struct call quiet = *call; /* borrows the references */
+    struct xml_disk disk;
+    quiet.err = &ignored;
+    if (call_disk(&quiet, 0, target, &disk) == 0 &&
+        str_equal(disk.disk.path, source->path))
+        source->slice = disk.slice;
+}
+
+static int new_source(const struct call *call, const char *target,
+                      struct xml_source *source)
+{
+    struct stat st;
+    if (place_is_uri(source->path))
+        return 0;
+    if (stat(source->path, &st) < 0)
+        return err_set(call->err, -errno, "new source %s: %m", source->path);
+    source->is_block = S_ISBLK(st.st_mode);
+    if (source->is_block)
+        keep_slice(call, target, source);
     return 0;
 }
 
@@ -124,6 +176,8 @@ int virt_disk_set_persistent(void *ctx, const char *vm, const char *target,
                              struct err *err)
 {
     _cleanup_call_ struct call call = { 0 };
+    char place[PATH_MAX];
+    struct xml_source source = { .path = place, .format = format };
     int rc = call_begin_vm(&call, ctx, vm, err);
     if (rc < 0)
         return rc;
@@ -132,17 +186,14 @@ int virt_disk_set_persistent(void *ctx, const char *vm, const char *target,
     /* Defining it would make it persistent. */
     if (rc < 0 || !persistent)
         return rc;
-    struct stat st;
-    if (stat(path, &st) < 0)
-        return err_set(err, -errno, "new source %s: %m", path);
-    const struct xml_source source = {
-        .path = path,
-        .format = format,
-        .is_block = S_ISBLK(st.st_mode),
-    };
+    rc = place_normalize(path, place, err);
+    if (rc == 0)
+        rc = new_source(&call, target, &source);
     /* Secure: with the passwords in it, for it is defined again. */
     _cleanup_free_ char *old = NULL, *fresh = NULL;
-    rc = call_xml(&call, VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE, &old);
+    if (rc == 0)
+        rc = call_xml(&call, VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE,
+                      &old);
     if (rc == 0)
         rc = xml_set_source(old, target, &source, &fresh, err);
     if (rc == 0)

@@ -10,6 +10,7 @@
  */
 #include "call.h"
 #include "ops.h"
+#include "place.h"
 #include "vms.h"
 #include <limits.h>
 #include <stdlib.h>
@@ -53,6 +54,8 @@ static bool matches(void *arg, const char *path)
     const struct wanted *wanted = arg;
     if (is_within(path, wanted->path))
         return true;
+    if (place_is_uri(path) || place_is_uri(wanted->path))
+        return false;
     char real[PATH_MAX];
     resolve(path, real);
     return is_within(real, wanted->real);
@@ -82,6 +85,7 @@ static int check_vm(const struct call *call, virDomainPtr vm,
     struct err err = ERR_INIT;
     struct call mine = *call; /* borrows the references */
     mine.vm = vm;
+    mine.name = virDomainGetName(vm);
     mine.err = &err;
     int rc = vm_uses(&mine, wanted);
     if (rc > 0) {

@@ -139,7 +139,7 @@ static uint64_t capacity_of(const struct call *call, const char *target)
 static bool has_job(const struct call *call, const struct xml_disk *disk)
 {
     virDomainBlockJobInfo info;
-    return disk->phase != MIRROR_NONE || disk->other_job ||
+    return disk->kind != VM_JOB_NONE ||
            virDomainGetBlockJobInfo(call->vm, disk->disk.target, &info, 0) == 1;
 }
 
@@ -195,7 +195,7 @@ int virt_vm_disks(void *ctx, const char *vm, struct vm_disk **ret_disks,
         return rc;
     rc = disks_of(&call, active, xml, ret_disks, ret_n);
     if (rc < 0)
-        (void)err_wrap(err, "disks of VM %s", virDomainGetName(call.vm));
+        (void)err_wrap(err, "disks of VM %s", call.name);
     return rc;
 }
 

@@ -69,6 +69,32 @@ static enum mirror_phase phase_of(const char *ready)
     return MIRROR_COPYING;
 }
 
+/* In the last step of a pivot libvirt has forgotten the kind. A commit writes
+ * into one of the disk's own layers, a copy never does. */
+static enum vm_job_kind guess_kind(const xmlNode *disk, const char *mirror_path)
+{
+    char path[PATH_MAX];
+    for (const xmlNode *node = xml_child(disk, "backingStore"); node;
+         node = xml_child(node, "backingStore")) {
+        if (xml_source_path(node, path, sizeof(path)) == 0 && path[0] &&
+            str_equal(path, mirror_path))
+            return VM_JOB_ACTIVE_COMMIT;
+    }
+    return VM_JOB_COPY;
+}
+
+static enum vm_job_kind kind_of(const xmlNode *disk, const char *job,
+                                const char *mirror_path)
+{
+    if (job[0] == '\0')
+        return guess_kind(disk, mirror_path);
+    if (str_equal(job, "copy"))
+        return VM_JOB_COPY;
+    if (str_equal(job, "active-commit"))
+        return VM_JOB_ACTIVE_COMMIT;
+    return VM_JOB_OTHER;
+}
+
 static int read_mirror(const xmlNode *disk, struct xml_disk *ret_disk)
 {
     const xmlNode *mirror = xml_child(disk, "mirror");
@@ -78,17 +104,38 @@ static int read_mirror(const xmlNode *disk, struct xml_disk *ret_disk)
     int rc = attribute_cut(mirror, "job", job, sizeof(job));
     if (rc == 0)
         rc = attribute_cut(mirror, "ready", ready, sizeof(ready));
+    if (rc == 0)
+        rc = xml_source_path(mirror, ret_disk->mirror_path,
+                             sizeof(ret_disk->mirror_path));
     if (rc < 0)
         return rc;
-    if (!str_equal(job, "copy")) {
-        ret_disk->other_job = true;
+    ret_disk->kind = kind_of(disk, job, ret_disk->mirror_path);
+    ret_disk->phase = phase_of(ready);
+    if (ret_disk->kind != VM_JOB_COPY)
         return 0;
-    }
     struct vm_mirror *ret_mirror = &ret_disk->disk.mirror;
     ret_mirror->present = true;
-    ret_disk->phase = phase_of(ready);
     ret_mirror->ready = ret_disk->phase == MIRROR_READY;
-    return xml_source_path(mirror, ret_mirror->path, sizeof(ret_mirror->path));
+    memcpy(ret_mirror->path, ret_disk->mirror_path, sizeof(ret_mirror->path));
+    return 0;
+}
+
+static uint64_t number_of(const xmlNode *node, const char *name)
+{
+    char digits[24];
+    uint64_t value = 0;
+    if (xml_attribute(node, name, digits, sizeof(digits)) < 0 ||
+        str_to_u64(digits, &value) < 0)
+        return 0;
+    return value;
+}
+
+/* Ours, and those that others made the same way: from the start on. */
+static uint64_t slice_of(const xmlNode *disk)
+{
+    const xmlNode *slice =
+        xml_child(xml_child(xml_child(disk, "source"), "slices"), "slice");
+    return number_of(slice, "offset") == 0 ? number_of(slice, "size") : 0;
 }
 
 static int read_names(const xmlNode *node, struct vm_disk *ret_disk)
@@ -130,6 +177,7 @@ static int read_disk(const xmlNode *node, struct xml_disk *ret_disk,
     disk->read_only = xml_child(node, "readonly") != NULL;
     disk->shareable = xml_child(node, "shareable") != NULL;
     disk->transient = xml_child(node, "transient") != NULL;
+    ret_disk->slice = slice_of(node);
     if (chain_is_known(node))
         disk->chain_n = count_layers(node);
     return 0;
@@ -179,6 +227,48 @@ int xml_disk(const char *text, const char *target, struct xml_disk *ret_disk,
         }
     }
     return XML_NO_DISK;
+}
+
+/* Of the disk itself the index is with its source. */
+static unsigned index_of(const xmlNode *layer)
+{
+    uint64_t index = number_of(layer, "index");
+    if (index == 0)
+        index = number_of(xml_child(layer, "source"), "index");
+    return index <= UINT_MAX ? (unsigned)index : 0;
+}
+
+static int read_chain(const xmlNode *disk, struct xml_layer **ret_layers,
+                      size_t *ret_n, struct err *err)
+{
+    size_t n = count_layers(disk), i = 0;
+    _cleanup_free_ struct xml_layer *layers = calloc(n + 1, sizeof(*layers));
+    if (!layers)
+        return err_set(err, -ENOMEM, "VM's XML: out of memory");
+    for (const xmlNode *node = disk; i < n;
+         node = xml_child(node, "backingStore")) {
+        layers[i].index = index_of(node);
+        int rc = xml_source_path(node, layers[i].path, PATH_MAX);
+        if (rc < 0)
+            return err_set(err, rc, "VM's XML: a path is too long");
+        i++;
+    }
+    *ret_layers = TAKE(layers);
+    *ret_n = n;
+    return 0;
+}
+
+int xml_chain(const char *text, const char *target,
+              struct xml_layer **ret_layers, size_t *ret_n, struct err *err)
+{
+    _cleanup_doc_ xmlDoc *doc = NULL;
+    int rc = xml_tree_parse(text, &doc, err);
+    xmlNode *disk = NULL;
+    if (rc == 0)
+        rc = xml_find_disk(doc, target, &disk);
+    if (rc < 0)
+        return err_set(err, rc, "VM's XML: out of memory");
+    return rc == XML_NO_DISK ? rc : read_chain(disk, ret_layers, ret_n, err);
 }
 
 /* @node and the layers below it. */

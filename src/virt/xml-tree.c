@@ -6,6 +6,7 @@
  * stay on.
  */
 #include "xml-tree.h"
+#include "place.h"
 #include "xml.h"
 #include <errno.h>
 #include <libxml/parser.h>
@@ -95,15 +96,31 @@ int xml_attribute(const xmlNode *node, const char *name, char *ret_value,
     return fits ? 0 : -ENAMETOOLONG;
 }
 
-/* libvirt calls the name differently for each type of source. */
+int xml_find_disk(const xmlDoc *doc, const char *target, xmlNode **ret_disk)
+{
+    for (xmlNode *disk = xml_first_disk(doc); disk;
+         disk = xml_next_disk(disk)) {
+        char name[DISK_TARGET_SIZE];
+        int rc =
+            xml_attribute(xml_child(disk, "target"), "dev", name, sizeof(name));
+        if (rc < 0 && rc != -ENAMETOOLONG)
+            return rc;
+        if (rc == 0 && str_equal(name, target)) {
+            *ret_disk = disk;
+            return 0;
+        }
+    }
+    return XML_NO_DISK;
+}
+
+/* libvirt calls the path differently for each type of source. */
 static const char *path_attribute(const char *type)
 {
     static const char *const names[][2] = {
-        {"",         "file"},
-        { "file",    "file"},
-        { "block",   "dev" },
-        { "network", "name"},
-        { "dir",     "dir" },
+        {"",       "file"},
+        { "file",  "file"},
+        { "block", "dev" },
+        { "dir",   "dir" },
     };
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
         if (str_equal(type, names[i][0]))
@@ -112,14 +129,52 @@ static const char *path_attribute(const char *type)
     return NULL;
 }
 
+/* The first server; where there are several, they are of one cluster. */
+static int read_host(const xmlNode *host, struct place *place)
+{
+    int rc = xml_attribute(host, "name", place->host, sizeof(place->host));
+    if (rc == 0)
+        rc = xml_attribute(host, "port", place->port, sizeof(place->port));
+    if (rc == 0)
+        rc = xml_attribute(host, "transport", place->transport,
+                           sizeof(place->transport));
+    if (rc == 0)
+        rc =
+            xml_attribute(host, "socket", place->socket, sizeof(place->socket));
+    if (str_equal(place->transport, "tcp"))
+        place->transport[0] = '\0';
+    return rc;
+}
+
+static int network_path(const xmlNode *source, char *ret_path, size_t size)
+{
+    struct place place = { 0 };
+    char uri[PATH_MAX];
+    int rc = xml_attribute(source, "protocol", place.protocol,
+                           sizeof(place.protocol));
+    if (rc == 0)
+        rc = xml_attribute(source, "name", place.name, sizeof(place.name));
+    if (rc == 0)
+        rc = xml_attribute(source, "query", place.query, sizeof(place.query));
+    if (rc == 0)
+        rc = read_host(xml_child(source, "host"), &place);
+    if (rc == 0)
+        rc = place_format(&place, uri);
+    if (rc < 0)
+        return rc;
+    return str_copy(ret_path, size, uri) ? 0 : -ENAMETOOLONG;
+}
+
 int xml_source_path(const xmlNode *node, char *ret_path, size_t size)
 {
     char type[16];
+    ret_path[0] = '\0';
     int rc = xml_attribute(node, "type", type, sizeof(type));
-    if (rc < 0 && rc != -ENAMETOOLONG)
-        return rc;
-    const char *attribute = rc == 0 ? path_attribute(type) : NULL;
-    const xmlNode *source = attribute ? xml_child(node, "source") : NULL;
-    return xml_attribute(source, attribute ? attribute : "file", ret_path,
-                         size);
+    if (rc < 0)
+        return rc == -ENAMETOOLONG ? 0 : rc;
+    const xmlNode *source = xml_child(node, "source");
+    if (source && str_equal(type, "network"))
+        return network_path(source, ret_path, size);
+    const char *attribute = path_attribute(type);
+    return attribute ? xml_attribute(source, attribute, ret_path, size) : 0;
 }

@@ -23,13 +23,17 @@ xmlNode *xml_child(const xmlNode *node, const char *name);
 xmlNode *xml_first_disk(const xmlDoc *doc);
 xmlNode *xml_next_disk(const xmlNode *disk);
 
+/* The <disk> with that target. 0, XML_NO_DISK (xml.h), or -ENOMEM. */
+int xml_find_disk(const xmlDoc *doc, const char *target, xmlNode **ret_disk);
+
 /* Copies an attribute, "" when there is none or no @node. 0, -ENOMEM, or
  * -ENAMETOOLONG. */
 int xml_attribute(const xmlNode *node, const char *name, char *ret_value,
                   size_t size);
 
-/* The file or device that @node's <source> names, by @node's type; "" when it
- * is of another type, or has none. As xml_attribute(). */
+/* The place that @node's <source> names, by @node's type: a path, or a URI in
+ * its one spelling; "" when it is of another type, or has none. As
+ * xml_attribute(). */
 int xml_source_path(const xmlNode *node, char *ret_path, size_t size);
 
 #endif

@@ -1,43 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The XML that we hand to libvirt. It is built as a tree and written by
- * libxml2, which escapes: no value can end an attribute. Control characters
- * are refused all the same, since a path with a newline in it is more likely
- * an attack on some log or script behind us than a disk.
+ * libxml2. xml-source.c has what goes into a <source>.
  */
+#include "xml-source.h"
 #include "xml-tree.h"
 #include "xml.h"
 #include <errno.h>
 #include <string.h>
-
-static bool has_control(const char *s)
-{
-    for (; *s; s++) {
-        if ((unsigned char)*s < 0x20 || *s == 0x7f)
-            return true;
-    }
-    return false;
-}
-
-static int check_value(const char *what, const char *value, struct err *err)
-{
-    if (!str_is_utf8(value, strlen(value)) || has_control(value))
-        return err_set(err, -EINVAL, "%s %s: control characters or not UTF-8",
-                       what, value);
-    return 0;
-}
-
-static int check_source(const char *path, const char *format, struct err *err)
-{
-    if (path[0] != '/')
-        return err_set(err, -EINVAL, "path %s: not absolute", path);
-    if (!format[0])
-        return err_set(err, -EINVAL, "path %s: no format given", path);
-    int rc = check_value("path", path, err);
-    if (rc == 0)
-        rc = check_value("format", format, err);
-    return rc;
-}
 
 static int no_memory(struct err *err)
 {
@@ -60,57 +30,69 @@ static int text_of(xmlDoc *doc, char **ret_text, struct err *err)
     return 0;
 }
 
-static const char *type_name(bool is_block)
+/* A fresh document with this root; NULL when out of memory. The caller frees
+ * *ret_doc. */
+static xmlNode *new_document(const char *root, xmlDoc **ret_doc)
 {
-    return is_block ? "block" : "file";
+    *ret_doc = xmlNewDoc(BAD_CAST "1.0");
+    xmlNode *node =
+        *ret_doc ? xmlNewDocNode(*ret_doc, NULL, BAD_CAST root, NULL) : NULL;
+    if (node)
+        xmlDocSetRootElement(*ret_doc, node);
+    return node;
 }
 
-static const char *source_attribute(bool is_block)
+/* What a <disk> of a copy and one of a snapshot have in common. */
+static bool fill_disk(xmlNode *disk, const struct xml_source *source)
 {
-    return is_block ? "dev" : "file";
+    xmlNode *node;
+    return xmlNewProp(disk, BAD_CAST "type",
+                      BAD_CAST xml_source_type(source)) &&
+           xml_add_element(disk, "driver", "type", source->format) &&
+           (node = xmlNewChild(disk, NULL, BAD_CAST "source", NULL)) != NULL &&
+           xml_source_fill(node, source);
 }
 
-/* Appends <name attribute='value'/>. */
-static bool add_element(xmlNode *parent, const char *name,
-                        const char *attribute, const char *value)
+int xml_copy_destination(const struct xml_source *source, char **ret_text,
+                         struct err *err)
 {
-    xmlNode *node = xmlNewChild(parent, NULL, BAD_CAST name, NULL);
-    return node && xmlNewProp(node, BAD_CAST attribute, BAD_CAST value);
-}
-
-int xml_copy_destination(const char *path, bool is_block, const char *format,
-                         char **ret_text, struct err *err)
-{
-    int rc = check_source(path, format, err);
+    int rc = xml_source_check(source, err);
     if (rc < 0)
         return rc;
-    _cleanup_doc_ xmlDoc *doc = xmlNewDoc(BAD_CAST "1.0");
-    xmlNode *disk =
-        doc ? xmlNewDocNode(doc, NULL, BAD_CAST "disk", NULL) : NULL;
-    if (!disk)
+    _cleanup_doc_ xmlDoc *doc = NULL;
+    xmlNode *disk = new_document("disk", &doc);
+    if (!disk || !fill_disk(disk, source))
         return no_memory(err);
-    xmlDocSetRootElement(doc, disk);
-    bool ok = xmlNewProp(disk, BAD_CAST "type", BAD_CAST type_name(is_block)) &&
-              add_element(disk, "driver", "type", format) &&
-              add_element(disk, "source", source_attribute(is_block), path);
-    return ok ? text_of(doc, ret_text, err) : no_memory(err);
+    return text_of(doc, ret_text, err);
 }
 
-static int find_disk(const xmlDoc *doc, const char *target, xmlNode **ret_disk)
+static bool add_overlay(xmlNode *disks, const struct xml_overlay *overlay)
 {
-    for (xmlNode *disk = xml_first_disk(doc); disk;
-         disk = xml_next_disk(disk)) {
-        char name[DISK_TARGET_SIZE];
-        int rc =
-            xml_attribute(xml_child(disk, "target"), "dev", name, sizeof(name));
-        if (rc < 0 && rc != -ENAMETOOLONG)
+    xmlNode *disk = xml_add_element(disks, "disk", "name", overlay->target);
+    bool takes_part = overlay->source.path != NULL;
+    return disk &&
+           xmlNewProp(disk, BAD_CAST "snapshot",
+                      BAD_CAST(takes_part ? "external" : "no")) &&
+           (!takes_part || fill_disk(disk, &overlay->source));
+}
+
+int xml_snapshot(const struct xml_overlay *overlays, size_t n, char **ret_text,
+                 struct err *err)
+{
+    _cleanup_doc_ xmlDoc *doc = NULL;
+    xmlNode *root = new_document("domainsnapshot", &doc);
+    xmlNode *disks =
+        root ? xmlNewChild(root, NULL, BAD_CAST "disks", NULL) : NULL;
+    bool ok = disks != NULL;
+    for (size_t i = 0; i < n && ok; i++) {
+        int rc = overlays[i].source.path
+                     ? xml_source_check(&overlays[i].source, err)
+                     : 0;
+        if (rc < 0)
             return rc;
-        if (rc == 0 && str_equal(name, target)) {
-            *ret_disk = disk;
-            return 0;
-        }
+        ok = add_overlay(disks, &overlays[i]);
     }
-    return XML_NO_DISK;
+    return ok ? text_of(doc, ret_text, err) : no_memory(err);
 }
 
 static void drop_child(xmlNode *node, const char *name)
@@ -132,7 +114,7 @@ static bool says_so_already(const xmlNode *disk,
            xml_attribute(xml_child(disk, "driver"), "type", format,
                          sizeof(format)) == 0 &&
            str_equal(path, source->path) && str_equal(format, source->format) &&
-           str_equal(type, type_name(source->is_block));
+           str_equal(type, xml_source_type(source));
 }
 
 /* A label given by hand belongs to the VM, not to the old file; all else in
@@ -162,8 +144,7 @@ static bool replace_source(xmlNode *disk, const struct xml_source *source)
         (void)xmlAddNextSibling(old, fresh); /* plain pointer work */
     else
         (void)xmlAddChild(disk, fresh);
-    if (!xmlNewProp(fresh, BAD_CAST source_attribute(source->is_block),
-                    BAD_CAST source->path))
+    if (!xml_source_fill(fresh, source))
         return false;
     if (!old)
         return true;
@@ -178,7 +159,7 @@ static bool set_format(xmlNode *disk, const char *format)
 {
     xmlNode *driver = xml_child(disk, "driver");
     if (!driver)
-        return add_element(disk, "driver", "name", "qemu") &&
+        return xml_add_element(disk, "driver", "name", "qemu") &&
                xmlSetProp(xml_child(disk, "driver"), BAD_CAST "type",
                           BAD_CAST format);
     return xmlSetProp(driver, BAD_CAST "type", BAD_CAST format) != NULL;
@@ -189,7 +170,7 @@ static bool set_source(xmlNode *disk, const struct xml_source *source)
     drop_child(disk, "backingStore");
     drop_child(disk, "mirror");
     return xmlSetProp(disk, BAD_CAST "type",
-                      BAD_CAST type_name(source->is_block)) &&
+                      BAD_CAST xml_source_type(source)) &&
            replace_source(disk, source) && set_format(disk, source->format);
 }
 
@@ -197,7 +178,7 @@ int xml_set_source(const char *text, const char *target,
                    const struct xml_source *source, char **ret_text,
                    struct err *err)
 {
-    int rc = check_source(source->path, source->format, err);
+    int rc = xml_source_check(source, err);
     if (rc < 0)
         return rc;
     _cleanup_doc_ xmlDoc *doc = NULL;
@@ -205,7 +186,7 @@ int xml_set_source(const char *text, const char *target,
     if (rc < 0)
         return rc;
     xmlNode *disk = NULL;
-    rc = find_disk(doc, target, &disk);
+    rc = xml_find_disk(doc, target, &disk);
     if (rc < 0)
         return no_memory(err);
     if (rc == XML_NO_DISK)

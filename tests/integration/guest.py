@@ -10,7 +10,8 @@ import xml.etree.ElementTree as ET
 from host import Failed, tail, wait_for
 from records import require, verify_image
 
-LINE = re.compile(r'^(READY|ACK|STAT|VERIFY|ERROR|DONE|BYE)\b ?(\w*) ?(.*)$')
+LINE = re.compile(r'^(READY|ACK|STAT|LAT|VERIFY|ERROR|DONE|BYE)\b '
+                  r'?(\w*) ?(.*)$')
 
 
 @dataclasses.dataclass
@@ -41,6 +42,7 @@ class Console:
         self.blocks, self.acked, self.done = {}, {}, {}
         self.verified, self.errors = [], []
         self.stats = {}  # disk -> [(ms, slowest batch in us)]
+        self.latency = {}  # disk -> [{ms, n, sum_us, max_us}]
 
     def read(self):
         try:
@@ -64,6 +66,8 @@ class Console:
             field = self._fields(rest)
             self.stats.setdefault(disk, []).append(
                 (field['ms'], field['max_us']))
+        elif word == 'LAT':
+            self.latency.setdefault(disk, []).append(self._fields(rest))
         elif word == 'READY':
             self.blocks[disk] = self._fields(rest)['blocks']
         elif word == 'VERIFY':
@@ -79,10 +83,11 @@ class Console:
 
 
 class Guest:
-    """Writes region [start, start + size) MiB of each disk."""
+    """Writes region [start, start + size) MiB of each disk. @latency: no
+    records; times single writes and reports every so many ms."""
 
     def __init__(self, host, disks, name='', memory=128, start=0, size=32,
-                 rate=200, batch=8, run_id=1, persistent=True):
+                 rate=200, batch=8, run_id=1, persistent=True, latency=0):
         self.host = host
         self.name = name or host.unique('vm-')
         self.disks = [d if isinstance(d, Disk) else Disk(**d) for d in disks]
@@ -90,7 +95,7 @@ class Guest:
             disk.target = disk.target or f'vd{letter}'
         self.memory, self.start_mib, self.size = memory, start, size
         self.rate, self.batch, self.run_id = rate, batch, run_id
-        self.persistent = persistent
+        self.persistent, self.latency = persistent, latency
         self.log = host.new_log(f'console-{self.name}')
         self.socket = host.work / f'{self.name}.console'
         self.console = Console(self.log)
@@ -101,7 +106,7 @@ class Guest:
         cmdline = (f'console=ttyS0 quiet panic=1 dray.disks={names} '
                    f'dray.run={self.run_id} dray.start={self.start_mib} '
                    f'dray.size={self.size} dray.rate={self.rate} '
-                   f'dray.batch={self.batch}')
+                   f'dray.batch={self.batch} dray.latency={self.latency}')
         disks = ''.join(disk.xml() for disk in self.disks)
         return f'''<domain type='{self.host.accel()}'>
 <name>{self.name}</name><memory unit='MiB'>{self.memory}</memory><vcpu>1</vcpu>
@@ -130,8 +135,9 @@ class Guest:
         return self
 
     def wait_writing(self, timeout=30):
-        """Until each disk has an acknowledged record."""
-        wait_for(f'{self.name} writes', lambda: len(self.read().acked) ==
+        """Until each disk has an acknowledged record, or some timed."""
+        wait_for(f'{self.name} writes', lambda: len(
+            self.read().latency if self.latency else self.read().acked) ==
                  len(self.disks), timeout, log=self.log)
 
     def wait_acks(self, more=50, timeout=30):

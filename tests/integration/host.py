@@ -142,7 +142,8 @@ class Host:
         self.work = pathlib.Path(work)
         self.logs = []  # shown when a test fails
         self.sanlock = self.libvirtd = None
-        self._accel = self._guest_dir = None
+        self._accel = os.environ.get('DRAY_TEST_ACCEL')  # else find out
+        self._guest_dir = None
         self._counter = itertools.count(1)
 
     def new_log(self, name):

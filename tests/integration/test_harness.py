@@ -6,7 +6,7 @@ import time
 import pytest
 
 from guest import Disk
-from host import HERE, Failed, run
+from host import HERE, Failed, run, wait_for
 
 
 def test_lockspace_is_joined_within_three_and_a_half_seconds(host, make_fs):
@@ -64,6 +64,21 @@ def test_verification_notices_lost_and_stale_records(host, make_fs,
         image.write_bytes(damaged)
         with pytest.raises(Failed):
             guest.verify_image(image, 'raw')
+
+
+def test_guest_times_its_writes(host, make_fs, make_guest):
+    image = make_fs() / 'disk'
+    host.qemu_img('create', '-q', '-f', 'raw', image, '16M')
+    guest = make_guest([Disk(image, 'raw')], size=8, rate=200, latency=100)
+    windows = wait_for('five windows', lambda: guest.read().latency['vda'][5:])
+    for window in windows:
+        assert 0 < window['n'] <= 22
+        assert 0 < window['sum_us'] / window['n'] <= window['max_us']
+        assert window['max_us'] <= window['sum_us']
+    apart = [b['ms'] - a['ms'] for a, b in zip(windows, windows[1:])]
+    assert all(99 <= ms for ms in apart)
+    assert image.stat().st_blocks > 0
+    guest.power_off()
 
 
 def test_power_button_ends_the_guest(host, make_fs, make_guest):

@@ -261,6 +261,7 @@ def test_a_mirror_from_start_to_pivot(host, virt, machine, target, source,
     assert early.code == NOT_READY
     again = refused(machine.mirror, target, dest, kind, shallow)
     assert again.code == DISK_BUSY and again.next
+    assert 'already in active block job' in str(again)
 
     virt.call('mirror_limit', machine.uuid, target, 0)
     info = machine.wait_ready(target)
@@ -314,22 +315,20 @@ def test_an_abort_leaves_the_source(virt, machine, ready):
 
 
 def test_an_abort_spares_other_jobs(host, virt, machine):
-    host.virsh('snapshot-create-as', machine.name, 's', '--disk-only',
-               '--no-metadata',
-               '--diskspec', f'vda,file={machine.dir / "snap"}',
-               '--diskspec', 'vdb,snapshot=no', '--diskspec',
-               'sda,snapshot=no')
-    machine.write('vda', 0, '20M')
-    host.virsh('blockcommit', machine.name, 'vda', '--active', '--bandwidth',
-               '1', '--bytes')
-    disk = virt.call('vm_disks', machine.uuid)['disks']['vda']
+    host.virsh('destroy', machine.name)
+    base = machine.dir / 'base'
+    subprocess.run(['qemu-io', '-f', 'qcow2', '-c', 'write 0 20M', base],
+                   check=True, stdout=subprocess.DEVNULL)
+    host.virsh('start', machine.name)
+    host.virsh('blockpull', machine.name, 'vdb', '--bandwidth', '1', '--bytes')
+    disk = virt.call('vm_disks', machine.uuid)['disks']['vdb']
     assert disk['job'] and not disk['mirror']
-    assert machine.truth('vda')[:2] == ['snap', 'snap']
-    assert machine.info('vda')['job'] is False
-    virt.call('mirror_abort', machine.uuid, 'vda')
-    assert refused(virt.call, 'mirror_pivot', machine.uuid, 'vda')
-    assert host.virsh('blockjob', machine.name, 'vda', '--raw').stdout
-    busy = refused(machine.mirror, 'vda', machine.image('n', 'raw', 32))
+    info = machine.info('vdb')
+    assert info['job'] is False and info['kind'] == 'other'
+    virt.call('mirror_abort', machine.uuid, 'vdb')
+    assert refused(virt.call, 'mirror_pivot', machine.uuid, 'vdb')
+    assert host.virsh('blockjob', machine.name, 'vdb', '--raw').stdout
+    busy = refused(machine.mirror, 'vdb', machine.image('n', 'qcow2', 64))
     assert busy.code == DISK_BUSY
 
 

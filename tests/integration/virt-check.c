@@ -12,7 +12,7 @@
 #include <string.h>
 
 enum {
-    ARGS_MAX = 8,
+    ARGS_MAX = 10,
     LINE_SIZE = 16384
 };
 
@@ -29,6 +29,13 @@ static void on_hint(void *arg, const char *vm)
 {
     (void)arg;
     atomic_fetch_add(vm ? &vm_hints : &reconnect_hints, 1);
+}
+
+static int64_t now_us(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail */
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
 static uint64_t number(const char *s)
@@ -146,7 +153,7 @@ static int user(struct check *c)
     return rc;
 }
 
-/* start VM TARGET PATH FORMAT SHALLOW LIMIT BUFFER */
+/* start VM TARGET PATH FORMAT SHALLOW LIMIT BUFFER CAPACITY */
 static int start(struct check *c)
 {
     struct vm_mirror_spec spec = {
@@ -154,6 +161,7 @@ static int start(struct check *c)
         .shallow = str_equal(c->args[5], "1"),
         .bytes_per_s = number(c->args[6]),
         .buffer_bytes = number(c->args[7]),
+        .capacity = number(c->args[8]),
     };
     (void)str_copy(spec.vm, sizeof(spec.vm), c->args[1]);
     (void)str_copy(spec.target, sizeof(spec.target), c->args[2]);
@@ -168,7 +176,10 @@ static int info(struct check *c)
                                       &found, &c->err);
     if (rc < 0)
         return rc;
+    static const char *const kinds[] = { "none", "copy", "commit",
+                                         "active-commit", "other" };
     add_bool(c->out, "job", found.job);
+    add_string(c->out, "kind", kinds[found.kind]);
     add_bool(c->out, "ready", found.ready);
     add_u64(c->out, "done", found.done);
     add_u64(c->out, "total", found.total);
@@ -223,6 +234,69 @@ static int persist(struct check *c)
                                             c->args[3], c->args[4], &c->err);
 }
 
+/* snapshot VM QUIESCE TARGET PATH [TARGET PATH...] */
+static int snapshot(struct check *c)
+{
+    struct vm_overlay overlays[3];
+    size_t n = 0;
+    for (char **arg = c->args + 3; n < 3 && arg[0][0]; arg += 2, n++) {
+        (void)str_copy(overlays[n].target, DISK_TARGET_SIZE, arg[0]);
+        (void)str_copy(overlays[n].path, PATH_MAX, arg[1]);
+    }
+    return c->port.ops->snapshot(c->port.ctx, c->args[1], overlays, n,
+                                 str_equal(c->args[2], "1"), &c->err);
+}
+
+/* commit VM TARGET BASE TOP LIMIT */
+static int commit(struct check *c)
+{
+    struct vm_commit_spec spec = { .bytes_per_s = number(c->args[5]) };
+    (void)str_copy(spec.vm, sizeof(spec.vm), c->args[1]);
+    (void)str_copy(spec.target, sizeof(spec.target), c->args[2]);
+    (void)str_copy(spec.base_path, sizeof(spec.base_path), c->args[3]);
+    (void)str_copy(spec.top_path, sizeof(spec.top_path), c->args[4]);
+    return c->port.ops->commit_start(c->port.ctx, &spec, &c->err);
+}
+
+static int layers(struct check *c)
+{
+    struct vm_layers found = { 0 };
+    int rc = c->port.ops->disk_layers(c->port.ctx, c->args[1], c->args[2],
+                                      &found, &c->err);
+    if (rc < 0)
+        return rc;
+    struct json_object *array = json_object_new_array();
+    for (size_t i = 0; i < found.n; i++)
+        json_object_array_add(array, json_object_new_string(found.paths[i]));
+    json_object_object_add(c->out, "layers", array);
+    vm_layers_deinit(&found);
+    return 0;
+}
+
+static int io(struct check *c)
+{
+    struct vm_disk_io found;
+    int rc = c->port.ops->disk_io(c->port.ctx, c->args[1], c->args[2], &found,
+                                  &c->err);
+    if (rc < 0)
+        return rc;
+    add_u64(c->out, "reads", found.reads);
+    add_u64(c->out, "writes", found.writes);
+    add_u64(c->out, "read_us", found.read_us);
+    add_u64(c->out, "write_us", found.write_us);
+    add_u64(c->out, "write_bytes", found.write_bytes);
+    return 0;
+}
+
+static int place(struct check *c)
+{
+    char found[PATH_MAX];
+    int rc = c->port.ops->place(c->port.ctx, c->args[1], found, &c->err);
+    if (rc == 0)
+        add_string(c->out, "place", found);
+    return rc;
+}
+
 static int connected(struct check *c)
 {
     return c->port.ops->connected(c->port.ctx);
@@ -253,6 +327,11 @@ static const struct {
     { "mirror_failure",      failure  },
     { "disk_truth",          truth    },
     { "disk_set_persistent", persist  },
+    { "snapshot",            snapshot },
+    { "commit_start",        commit   },
+    { "disk_layers",         layers   },
+    { "disk_io",             io       },
+    { "place",               place    },
     { "connected",           connected},
     { "hints",               hints    },
 };
@@ -277,7 +356,9 @@ static void answer(struct hypervisor_port port, char *line)
     line[strcspn(line, "\n")] = '\0';
     for (size_t i = 0; i < ARGS_MAX; i++)
         check.args[i] = line ? strsep(&line, "\t") : empty;
+    int64_t before_us = now_us();
     int rc = run(&check);
+    add_u64(check.out, "us", (uint64_t)(now_us() - before_us));
     json_object_object_add(check.out, "rc", json_object_new_int(rc));
     json_object_object_add(
         check.out, "code",

@@ -206,6 +206,11 @@ struct hypervisor_ops {
                        struct vm_layers *ret_layers, struct err *err);
     int (*disk_io)(void *ctx, const char *vm, const char *target,
                    struct vm_disk_io *ret_io, struct err *err);
+    /* The one spelling of a place: a path as it is, a URI as above (or in qemu's
+     * old way, "nbd:unix:PATH:exportname=NAME"). Only looks at @text.
+     * ERR_PARAMETER. */
+    int (*place)(void *ctx, const char *text, char ret_place[PATH_MAX],
+                 struct err *err);
 };
 
 struct hypervisor_port {

@@ -309,7 +309,11 @@ struct storage_ops {
     int (*outside_create)(void *ctx, const char *place,
                           enum volume_format format, uint64_t capacity,
                           struct err *err);
-    /* Unlinks a file that outside_create() made for us; anything else: 0. */
+    /* What outside_create() made is the caller's for good: a later
+     * outside_remove() leaves it alone. */
+    int (*outside_keep)(void *ctx, const char *place, struct err *err);
+    /* Unlinks a file that outside_create() made for us and nobody kept;
+     * anything else: 0. No VM may have it. */
     int (*outside_remove)(void *ctx, const char *place, struct err *err);
 
     /* Which joined domain's volume a path is (any spelling: links resolved).

@@ -11,16 +11,23 @@
  *   dray.size=MiB     and how long it is (default 32; 0: to the disk's end)
  *   dray.rate=N       records per second and disk (default 200; 0: no limit)
  *   dray.batch=N      records per flush and acknowledgement (default 8)
+ *   dray.latency=MS   no records: measures single writes instead, and reports
+ *                     them every so many ms (default 0: records)
  *
  * Record SEQ (1, 2, ...) of a region of N blocks goes to block SEQ * 7919 mod
  * N, so a reader who knows the last acknowledged SEQ knows which record each
  * block must hold at least (see ../records.py). One process per disk: a disk
  * that stands still does not hold up the others.
  *
+ * Latency: one block at a time, direct, not flushed, dray.rate of them a second
+ * and in the same order of blocks. A write that comes late is not made up for.
+ * The region then holds no records.
+ *
  * On the console, one line each:
  *   READY vda blocks=N bytes=N        writing starts
  *   ACK vda SEQ                       all records up to SEQ are on the disk
  *   STAT vda ms=N n=N max_us=N        slowest of N batches in the last second
+ *   LAT vda ms=N n=N sum_us=N max_us=N    N single writes and what they took
  *   VERIFY vda seq=SEQ ok=N bad=N     answer to "v": all blocks read back
  *   ERROR vda SEQ what                a request failed; it is repeated
  *   DONE vda SEQ                      answer to "q", before power off
@@ -72,6 +79,7 @@ struct disk {
     uint64_t seq; /* last record written */
     long batch;
     long rate;
+    long latency_ms; /* 0: records */
 };
 
 static uint32_t crc_table[256];
@@ -157,16 +165,24 @@ static int is_record(struct record *r, const struct disk *disk, uint64_t block)
     return crc32(r, BLOCK) == crc && r->run == disk->run && r->block == block;
 }
 
-static void write_record(const struct disk *disk, struct record *r,
-                         uint64_t seq)
+/* To where @seq belongs, until it works. */
+static void write_block(const struct disk *disk, const struct record *r,
+                        uint64_t seq)
 {
-    fill(r, disk, seq);
-    while (pwrite(disk->fd, r, BLOCK, disk->start + (off_t)r->block * BLOCK) !=
-           BLOCK) {
+    off_t at = disk->start + (off_t)(seq * STRIDE % disk->blocks) * BLOCK;
+
+    while (pwrite(disk->fd, r, BLOCK, at) != BLOCK) {
         say("ERROR %s %llu write: %s", disk->name, (unsigned long long)seq,
             strerror(errno));
         usleep(100000);
     }
+}
+
+static void write_record(const struct disk *disk, struct record *r,
+                         uint64_t seq)
+{
+    fill(r, disk, seq);
+    write_block(disk, r, seq);
 }
 
 /* Flushed, or none of the batch counts: a failed flush may have dropped any of
@@ -248,6 +264,47 @@ static void write_disk(struct disk *disk)
     say("DONE %s %llu", disk->name, (unsigned long long)disk->seq);
 }
 
+static void sleep_until(int64_t until_us)
+{
+    struct timespec t = {
+        .tv_sec = until_us / 1000000,
+        .tv_nsec = until_us % 1000000 * 1000,
+    };
+
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR)
+        continue;
+}
+
+static void time_writes(struct disk *disk)
+{
+    struct record *r = aligned_alloc(BLOCK, BLOCK);
+    int64_t window = now_us(), due = window, sum_us = 0, max_us = 0;
+    int n = 0;
+
+    fill(r, disk, 1);
+    while (wait_command(disk->command_fd, 0) != 'q') {
+        int64_t begin = now_us(), end;
+
+        write_block(disk, r, ++disk->seq);
+        end = now_us();
+        sum_us += end - begin;
+        max_us = end - begin > max_us ? end - begin : max_us;
+        n++;
+        if (end - window >= disk->latency_ms * 1000) {
+            say("LAT %s ms=%lld n=%d sum_us=%lld max_us=%lld", disk->name,
+                (long long)(end / 1000), n, (long long)sum_us,
+                (long long)max_us);
+            window = end;
+            sum_us = max_us = n = 0;
+        }
+        due += disk->rate ? 1000000 / disk->rate : 0;
+        if (due < now_us())
+            due = now_us();
+        sleep_until(due);
+    }
+    say("DONE %s %llu", disk->name, (unsigned long long)disk->seq);
+}
+
 static int open_disk(const char *name)
 {
     char path[32];
@@ -275,6 +332,7 @@ static void run_disk(const char *name, const char *cmdline, int command_fd)
         .start = (off_t)option(cmdline, "dray.start=", 0) << 20,
         .batch = option(cmdline, "dray.batch=", 8),
         .rate = option(cmdline, "dray.rate=", 200),
+        .latency_ms = option(cmdline, "dray.latency=", 0),
     };
 
     snprintf(disk.name, sizeof(disk.name), "%s", name);
@@ -286,7 +344,10 @@ static void run_disk(const char *name, const char *cmdline, int command_fd)
     disk.blocks = size / BLOCK;
     say("READY %s blocks=%llu bytes=%llu", name,
         (unsigned long long)disk.blocks, (unsigned long long)bytes);
-    write_disk(&disk);
+    if (disk.latency_ms)
+        time_writes(&disk);
+    else
+        write_disk(&disk);
 }
 
 /* Starts a process for each name in @names; their command sockets. */

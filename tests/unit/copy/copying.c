@@ -18,7 +18,7 @@ void copying_init(struct copying *t, const char *parent)
     assert_true(
         str_format(t->dir, sizeof(t->dir), "%s/drayd-test-XXXXXX", parent));
     assert_non_null(mkdtemp(t->dir));
-    assert_int_equal(copier_new("/usr/bin/qemu-img", &t->copier, &err), 0);
+    assert_int_equal(copier_new("/usr/bin/qemu-img", t->dir, &t->copier, &err), 0);
     t->port = copier_port(t->copier);
     str_format(t->spec.src_path, PATH_MAX, "%s/src", t->dir);
     str_format(t->spec.dst_path, PATH_MAX, "%s/dst", t->dir);

@@ -4,6 +4,7 @@
  */
 #include "fixture.h"
 #include <dray/base/file.h>
+#include <dray/exec.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -15,6 +16,29 @@
 
 #include <cmocka.h>
 
+size_t fixture_acquired;
+
+static const struct lease_ops *fake_ops;
+
+static int count_acquire(void *ctx, const struct lease_place *place,
+                         int64_t deadline_ms, struct lease_held **ret_held,
+                         struct err *err)
+{
+    fixture_acquired++;
+    return fake_ops->acquire(ctx, place, deadline_ms, ret_held, err);
+}
+
+/* The fake's, with each acquiring counted. */
+static struct lease_port counting_port(struct fixture *f)
+{
+    static struct lease_ops ops;
+    const struct lease_port port = fake_leases_port(f->leases);
+    fake_ops = port.ops;
+    ops = *port.ops;
+    ops.acquire = count_acquire;
+    return (struct lease_port){ .ctx = port.ctx, .ops = &ops };
+}
+
 static void start(struct fixture *f)
 {
     const struct domains_options options = {
@@ -25,7 +49,7 @@ static void start(struct fixture *f)
         .owner_gid = getgid(),
         .host_id = 1,
     };
-    const struct lease_port leases = fake_leases_port(f->leases);
+    const struct lease_port leases = counting_port(f);
     struct err err = ERR_INIT;
     if (domains_new(&options, &leases, &f->domains, &err) < 0)
         fail_msg("%s", err.message);
@@ -181,6 +205,51 @@ void fixture_path(const struct fixture *f, char ret_path[PATH_MAX],
     va_start(args, format);
     (void)vsnprintf(ret_path + used, PATH_MAX - (size_t)used, format, args);
     va_end(args);
+}
+
+void fixture_edit(const struct fixture *f, const char *img, const char *vol,
+                  const char *from, const char *to)
+{
+    char name[256];
+    char changed[2048];
+    (void)str_format(name, sizeof(name), "storage/" SD "/images/%s/%s.meta",
+                     img, vol);
+    _cleanup_free_ char *text = fixture_read(f, name);
+    char *at = strstr(text, from);
+    assert_non_null(at);
+    *at = '\0';
+    (void)str_format(changed, sizeof(changed), "%s%s%s", text, to,
+                     at + strlen(from));
+    fixture_write(f, name, changed);
+}
+
+int fixture_open_like_qemu(const struct fixture *f, const char *img,
+                           const char *vol)
+{
+    char path[PATH_MAX];
+    fixture_path(f, path, "storage/" SD "/images/%s/%s", img, vol);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    struct flock lock = {
+        .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = 201, .l_len = 1
+    };
+    assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
+    return fd;
+}
+
+void fixture_qemu_img(const struct fixture *f, const char *vol,
+                      const char *const *args)
+{
+    const char *argv[16] = { "/usr/bin/qemu-img" };
+    char path[PATH_MAX];
+    struct exec_result result = { 0 };
+    struct err err = ERR_INIT;
+    size_t n = 1;
+    fixture_path(f, path, "storage/" SD "/images/" IMG "/%s", vol);
+    for (; args[n - 1]; n++)
+        argv[n] = str_equal(args[n - 1], "@") ? path : args[n - 1];
+    if (exec_check(argv, NULL, &result, &err) < 0)
+        fail_msg("%s", err.message);
+    exec_result_deinit(&result);
 }
 
 bool fixture_exists(const struct fixture *f, const char *name)

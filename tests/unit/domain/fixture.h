@@ -69,6 +69,19 @@ char *fixture_read(const struct fixture *f, const char *name);
  * 4 KiB, as one text; the caller frees. */
 char *fixture_list(const struct fixture *f);
 
+/* Replaces text in a volume's record. */
+void fixture_edit(const struct fixture *f, const char *img, const char *vol,
+                  const char *from, const char *to);
+/* As qemu does it: a shared lock on one of its bytes. */
+int fixture_open_like_qemu(const struct fixture *f, const char *img,
+                           const char *vol);
+/* qemu-img with these (NULL at the end); "@" is @vol of IMG. */
+void fixture_qemu_img(const struct fixture *f, const char *vol,
+                      const char *const *args);
+
+/* How many leases were acquired so far. */
+extern size_t fixture_acquired;
+
 /* The call failed, with this number and this word in its text. */
 #define assert_error(f, rc, wanted, word)                                      \
     do {                                                                       \

@@ -44,22 +44,6 @@ static int drop_image(struct fixture *f, const char *img)
     return f->port.ops->image_delete(f->port.ctx, SD, img, FRESH(f));
 }
 
-/* Replaces text in a record. */
-static void edit(const struct fixture *f, const char *img, const char *vol,
-                 const char *from, const char *to)
-{
-    char name[256];
-    char changed[2048];
-    (void)str_format(name, sizeof(name), IMAGES "%s/%s.meta", img, vol);
-    _cleanup_free_ char *text = fixture_read(f, name);
-    char *at = strstr(text, from);
-    assert_non_null(at);
-    *at = '\0';
-    (void)str_format(changed, sizeof(changed), "%s%s%s", text, to,
-                     at + strlen(from));
-    fixture_write(f, name, changed);
-}
-
 static void a_chain_is_from_base_to_leaf(void **state)
 {
     struct fixture *f = *state;
@@ -83,7 +67,7 @@ static void the_size_is_the_real_one(void **state)
     struct fixture *f = *state;
     struct storage_chain found = { 0 };
     fixture_make_chain(f);
-    edit(f, IMG, LEAF, "CAP=1048576", "CAP=524288");
+    fixture_edit(f, IMG, LEAF, "CAP=1048576", "CAP=524288");
     assert_int_equal(chain(f, NULL, &found), 0);
     assert_int_equal(found.volumes[2].capacity, MIB);
     storage_chain_deinit(&found);
@@ -100,9 +84,11 @@ static void broken_chains_are_refused(void **state)
         const char *word;
     } cases[] = {
         {LEAF,  "PUUID=" MID,        "PUUID=" SD,        ERR_IMAGE_CHAIN,         "not there"},
-        { LEAF, "PUUID=" MID,        "PUUID=" BASE,      ERR_IMAGE_CHAIN,         "too"      },
-        { LEAF, "PUUID=" MID,        "PUUID=" LEAF,      ERR_IMAGE_CHAIN,         "leaf"     },
-        { BASE, "PUUID=" UUID_BLANK, "PUUID=" LEAF,      ERR_IMAGE_CHAIN,         "leaf"     },
+        { LEAF, "PUUID=" MID,        "PUUID=" BASE,      ERR_IMAGE_CHAIN,
+         "another parent"                                                                    },
+        { LEAF, "PUUID=" MID,        "PUUID=" LEAF,      ERR_IMAGE_CHAIN,         "endless"  },
+        { BASE, "PUUID=" UUID_BLANK, "PUUID=" LEAF,      ERR_IMAGE_CHAIN,
+         "endless"                                                                           },
         { BASE, "PUUID=" UUID_BLANK, "PUUID=" MID,       ERR_IMAGE_CHAIN,         ""         },
         { LEAF, "VOLTYPE=LEAF",      "VOLTYPE=INTERNAL", ERR_IMAGE_CHAIN,
          "no leaf"                                                                           },
@@ -119,9 +105,9 @@ static void broken_chains_are_refused(void **state)
     };
     fixture_make_chain(f);
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        edit(f, IMG, cases[i].vol, cases[i].from, cases[i].to);
+        fixture_edit(f, IMG, cases[i].vol, cases[i].from, cases[i].to);
         expect_chain_error(f, cases[i].code, cases[i].word);
-        edit(f, IMG, cases[i].vol, cases[i].to, cases[i].from);
+        fixture_edit(f, IMG, cases[i].vol, cases[i].to, cases[i].from);
     }
     struct storage_chain found = { 0 };
     assert_int_equal(chain(f, NULL, &found), 0);
@@ -232,7 +218,7 @@ static void illegal_images_are_not_prepared(void **state)
     struct fixture *f = *state;
     char path[PATH_MAX] = "";
     fixture_make_chain(f);
-    edit(f, IMG, BASE, "LEGALITY=LEGAL", "LEGALITY=ILLEGAL");
+    fixture_edit(f, IMG, BASE, "LEGALITY=LEGAL", "LEGALITY=ILLEGAL");
     assert_error(f, prepare(f, LEAF, false, path), ERR_VOLUME_ILLEGAL, BASE);
     assert_false(fixture_exists(f, "run/storage/" SD "/" IMG));
     assert_int_equal(prepare(f, LEAF, true, path), 0);
@@ -336,7 +322,7 @@ static void an_image_that_cannot_be_read_stays(void **state)
 {
     struct fixture *f = *state;
     fixture_make_chain(f);
-    edit(f, IMG, MID, "FORMAT=COW", "FORMAT=XXX");
+    fixture_edit(f, IMG, MID, "FORMAT=COW", "FORMAT=XXX");
     _cleanup_free_ char *before = fixture_list(f);
     assert_error(f, drop_image(f, IMG), ERR_METADATA_VALIDATION, "FORMAT");
     fixture_join(f);
@@ -349,7 +335,7 @@ static void make_on_template(struct fixture *f)
 {
     struct volume_create spec = fixture_volume(IMG2, BASE, NULL, VOLUME_RAW);
     fixture_create(f, &spec);
-    edit(f, IMG2, BASE, "VOLTYPE=LEAF", "VOLTYPE=SHARED");
+    fixture_edit(f, IMG2, BASE, "VOLTYPE=LEAF", "VOLTYPE=SHARED");
     spec = fixture_volume(IMG, LEAF, BASE, VOLUME_COW);
     (void)str_copy(spec.parent_img, UUID_SIZE, IMG2);
     fixture_create(f, &spec);
@@ -406,7 +392,7 @@ static void the_scan_mends_what_a_crash_left(void **state)
     fixture_write(f, IMAGES IMG "/" MID ".meta.new", "CAP=");
     fixture_path(f, path, IMAGES IMG "/" BASE ".lease");
     assert_int_equal(unlink(path), 0);
-    edit(f, IMG, LEAF, "VOLTYPE=LEAF", "VOLTYPE=INTERNAL");
+    fixture_edit(f, IMG, LEAF, "VOLTYPE=LEAF", "VOLTYPE=INTERNAL");
     fixture_join(f);
     assert_false(fixture_exists(f, IMAGES "_remove_me_" IMG2));
     assert_false(fixture_exists(f, IMAGES SD2));

@@ -277,26 +277,13 @@ static void deleting_is_refused_by_number(void **state)
     assert_false(fixture_exists(f, IMAGES IMG));
 }
 
-/* As qemu does it: a shared lock on one of its bytes. */
-static int open_like_qemu(const struct fixture *f, const char *vol)
-{
-    char path[PATH_MAX];
-    fixture_path(f, path, IMAGES IMG "/%s", vol);
-    int fd = open(path, O_RDWR | O_CLOEXEC);
-    struct flock lock = {
-        .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = 201, .l_len = 1
-    };
-    assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
-    return fd;
-}
-
 static void what_qemu_has_open_stays(void **state)
 {
     struct fixture *f = *state;
     const struct volume_id id = fixture_id(IMG, LEAF);
     fixture_make_chain(f);
     assert_int_equal(set_legality(f, LEAF, VOLUME_ILLEGAL), 0);
-    int fd = open_like_qemu(f, LEAF);
+    int fd = fixture_open_like_qemu(f, IMG, LEAF);
     assert_error(f, drop(f, IMG, LEAF), ERR_VOLUME_BUSY, LEAF);
     assert_error(f, f->port.ops->image_delete(f->port.ctx, SD, IMG, FRESH(f)),
                  ERR_VOLUME_BUSY, LEAF);
@@ -387,6 +374,98 @@ static void lists_images_and_volumes(void **state)
                  ERR_NO_IMAGE, SD);
 }
 
+/* --- several in one go --- */
+
+static int create_both(struct fixture *f, const struct volume_create *specs)
+{
+    return f->port.ops->volumes_create(f->port.ctx, specs, 2, FRESH(f));
+}
+
+static void clone_specs(struct volume_create specs[2])
+{
+    specs[0] = fixture_volume(IMG, BASE, NULL, VOLUME_RAW);
+    specs[0].role = VOLUME_INTERNAL;
+    specs[1] = fixture_volume(IMG, LEAF, BASE, VOLUME_COW);
+    specs[1].role = VOLUME_LEAF;
+    for (size_t i = 0; i < 2; i++) {
+        specs[i].clone = true;
+        specs[i].legality = VOLUME_ILLEGAL;
+    }
+}
+
+static void several_volumes_take_one_lease(void **state)
+{
+    struct fixture *f = *state;
+    struct volume_create specs[2];
+    struct volume_info info;
+    clone_specs(specs);
+    size_t before = fixture_acquired;
+    assert_int_equal(create_both(f, specs), 0);
+    assert_int_equal(fixture_acquired, before + 1);
+    assert_int_equal(fake_leases_held(f->leases), 0);
+    fixture_info(f, IMG, BASE, &info);
+    assert_int_equal(info.role, VOLUME_INTERNAL);
+    fixture_info(f, IMG, LEAF, &info);
+    assert_int_equal(info.role, VOLUME_LEAF);
+    assert_int_equal(info.legality, VOLUME_ILLEGAL);
+    _cleanup_free_ char *made = fixture_list(f);
+    assert_int_equal(create_both(f, specs), 0);
+    _cleanup_free_ char *again = fixture_list(f);
+    assert_string_equal(made, again);
+}
+
+static void the_second_of_two_goes_on_from_the_first(void **state)
+{
+    struct fixture *f = *state;
+    struct volume_create specs[2];
+    struct volume_info info;
+    clone_specs(specs);
+    fixture_create(f, &specs[0]);
+    assert_int_equal(create_both(f, specs), 0);
+    fixture_info(f, IMG, LEAF, &info);
+    assert_string_equal(info.parent, BASE);
+}
+
+static void another_volume_is_in_the_way_of_several(void **state)
+{
+    struct fixture *f = *state;
+    struct volume_create specs[2];
+    struct volume_create others[4];
+    clone_specs(specs);
+    assert_int_equal(create_both(f, specs), 0);
+    _cleanup_free_ char *before = fixture_list(f);
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+        others[i] = specs[1];
+    others[0].capacity += 512;
+    others[1].legality = VOLUME_LEGAL;
+    (void)str_copy(others[2].parent, UUID_SIZE, UUID_BLANK);
+    others[3] = specs[0];
+    others[3].format = VOLUME_COW;
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+        const struct volume_create pair[] = { specs[0], others[i] };
+        assert_error(f, create_both(f, pair), ERR_VOLUME_EXISTS,
+                     others[i].id.vol);
+    }
+    assert_error(f, create(f, &specs[1]), ERR_VOLUME_EXISTS, LEAF);
+    _cleanup_free_ char *after = fixture_list(f);
+    assert_string_equal(before, after);
+}
+
+static void one_bad_spec_stops_all(void **state)
+{
+    struct fixture *f = *state;
+    struct volume_create specs[2];
+    clone_specs(specs);
+    specs[1].capacity = 0;
+    assert_error(f, create_both(f, specs), ERR_VALUE, LEAF);
+    clone_specs(specs);
+    (void)str_copy(specs[1].id.sd, UUID_SIZE, SD2);
+    assert_error(f, create_both(f, specs), ERR_VALUE, SD2);
+    assert_false(fixture_exists(f, IMAGES IMG));
+    assert_int_equal(
+        f->port.ops->volumes_create(f->port.ctx, specs, 0, FRESH(f)), 0);
+}
+
 static void a_busy_sdm_stops_every_change(void **state)
 {
     struct fixture *f = *state;
@@ -428,6 +507,10 @@ int main(void)
         TEST(a_reset_empties_only_copies),
         TEST(the_volumes_lease_is_its_own),
         TEST(lists_images_and_volumes),
+        TEST(several_volumes_take_one_lease),
+        TEST(the_second_of_two_goes_on_from_the_first),
+        TEST(another_volume_is_in_the_way_of_several),
+        TEST(one_bad_spec_stops_all),
         TEST(a_busy_sdm_stops_every_change),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -39,6 +39,7 @@ static struct library {
     unsigned long long first_speed, buffer;
     unsigned long new_speed;
     int aborts, speeds;
+    bool ends_by_itself; /* the job, while it is being ended */
 } library;
 
 /* --- the library ------------------------------------------------------- */
@@ -92,6 +93,8 @@ int virDomainBlockJobAbort(virDomainPtr dom, const char *disk,
     (void)disk;
     library.abort_flags = flags;
     library.aborts++;
+    if (library.ends_by_itself)
+        library.info = 0;
     return library.abort;
 }
 
@@ -262,9 +265,25 @@ static void a_mirror_is_there_when_the_job_or_the_xml_says_so(void **state)
     assert_true(info.job && info.total == 0);
     info = info_of(LIVE_BEFORE, 1, copy);
     assert_true(info.job && !info.ready);
-    info = info_of(LIVE_BEFORE, 1, VIR_DOMAIN_BLOCK_JOB_TYPE_COMMIT);
-    assert_false(info.job);
+    assert_int_equal(info.kind, VM_JOB_COPY);
     info = info_of(LIVE_BEFORE, 0, 0);
+    assert_false(info.job);
+    assert_int_equal(info.kind, VM_JOB_NONE);
+}
+
+static void other_jobs_are_told_by_their_kind(void **state)
+{
+    (void)state;
+    struct vm_mirror_info info =
+        info_of(LIVE_COMMIT, 1, VIR_DOMAIN_BLOCK_JOB_TYPE_ACTIVE_COMMIT);
+    assert_int_equal(info.kind, VM_JOB_ACTIVE_COMMIT);
+    assert_true(!info.job && !info.ready && info.total == 9);
+    assert_string_equal(info.disk_path, "/srv/img/a.snap");
+    assert_string_equal(info.mirror_path, "/srv/img/n-a.raw");
+    info = info_of(LIVE_COMMIT, 0, 0); /* the last step of its pivot */
+    assert_int_equal(info.kind, VM_JOB_ACTIVE_COMMIT);
+    info = info_of(LIVE_BEFORE, 1, VIR_DOMAIN_BLOCK_JOB_TYPE_PULL);
+    assert_int_equal(info.kind, VM_JOB_OTHER);
     assert_false(info.job);
 }
 
@@ -300,10 +319,22 @@ static void only_our_kind_of_job_is_ended(void **state)
     assert_int_equal(library.abort_flags, VIR_DOMAIN_BLOCK_JOB_ABORT_ASYNC);
     assert_int_equal(abort_with(LIVE_BEFORE, 0, 0, &err), 0);
     assert_int_equal(library.aborts, 0);
-    assert_int_equal(abort_with(LIVE_COMMIT, 1,
-                                VIR_DOMAIN_BLOCK_JOB_TYPE_ACTIVE_COMMIT, &err),
-                     0);
-    assert_int_equal(library.aborts, 0);
+    static const int foreign[] = { VIR_DOMAIN_BLOCK_JOB_TYPE_PULL,
+                                   VIR_DOMAIN_BLOCK_JOB_TYPE_BACKUP,
+                                   VIR_DOMAIN_BLOCK_JOB_TYPE_UNKNOWN, 99 };
+    for (size_t i = 0; i < ARRAY_SIZE(foreign); i++) {
+        assert_int_equal(abort_with(LIVE_BEFORE, 1, foreign[i], &err), 0);
+        assert_int_equal(library.aborts, 0);
+    }
+    static const int ours[] = { VIR_DOMAIN_BLOCK_JOB_TYPE_COPY,
+                                VIR_DOMAIN_BLOCK_JOB_TYPE_COMMIT,
+                                VIR_DOMAIN_BLOCK_JOB_TYPE_ACTIVE_COMMIT };
+    for (size_t i = 0; i < ARRAY_SIZE(ours); i++) {
+        assert_int_equal(abort_with(LIVE_BEFORE, 1, ours[i], &err), 0);
+        assert_int_equal(library.aborts, 1);
+    }
+    assert_int_equal(abort_with(LIVE_COMMIT, 0, 0, &err), 0);
+    assert_int_equal(library.aborts, 1);
 }
 
 static void an_end_that_fails_is_an_error_while_the_mirror_is_there(void **s)
@@ -315,7 +346,11 @@ static void an_end_that_fails_is_an_error_while_the_mirror_is_there(void **s)
     assert_true(abort_with(LIVE_COPYING, 1, 0, &err) < 0);
     assert_int_equal(err.code, ERR_REPLICA);
     err_clear(&err);
-    /* it ended by itself meanwhile */
+    const int commit = VIR_DOMAIN_BLOCK_JOB_TYPE_COMMIT;
+    assert_true(abort_with(LIVE_BEFORE, 1, commit, &err) < 0);
+    assert_int_equal(err.code, ERR_MERGE);
+    err_clear(&err);
+    library.ends_by_itself = true;
     assert_int_equal(
         abort_with(LIVE_BEFORE, 1, VIR_DOMAIN_BLOCK_JOB_TYPE_COPY, &err), 0);
     assert_int_equal(err.rc, 0);
@@ -376,6 +411,7 @@ int main(void)
         TEST(a_mirror_that_cannot_be_let_go_is_taken_back),
         TEST(a_mirror_that_died_at_once_is_an_error),
         TEST(a_mirror_is_there_when_the_job_or_the_xml_says_so),
+        TEST(other_jobs_are_told_by_their_kind),
         TEST(a_failed_question_is_no_answer),
         TEST(only_our_kind_of_job_is_ended),
         TEST(an_end_that_fails_is_an_error_while_the_mirror_is_there),

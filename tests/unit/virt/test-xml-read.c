@@ -126,29 +126,30 @@ static void only_yes_means_ready(void **state)
     }
 }
 
-static void an_active_commit_is_another_job(void **state)
+static void an_active_commit_is_no_copy(void **state)
 {
     (void)state;
     struct xml_disk disk = disk_of(LIVE_COMMIT, "vda");
     assert_false(disk.disk.mirror.present);
-    assert_int_equal(disk.phase, MIRROR_NONE);
-    assert_true(disk.other_job);
+    assert_string_equal(disk.disk.mirror.path, "");
+    assert_int_equal(disk.kind, VM_JOB_ACTIVE_COMMIT);
+    assert_int_equal(disk.phase, MIRROR_COPYING);
+    assert_string_equal(disk.mirror_path, "/srv/img/n-a.raw");
 }
 
 static void reads_each_type_of_source(void **state)
 {
     (void)state;
     static const char *const cases[][2] = {
-        {"<disk type='block'><source dev='/dev/x'/>",                 "/dev/x"},
-        { "<disk type='network'><source protocol='nbd' name='exp'/>", "exp"   },
-        { "<disk type='dir'><source dir='/d'/>",                      "/d"    },
-        { "<disk><source file='/f'/>",                                "/f"    },
-        { "<disk type='volume'><source pool='p' volume='v'/>",        ""      },
-        { "<disk type='block'><source file='/f'/>",                   ""      },
+        {"<disk type='block'><source dev='/dev/x'/>",                "/dev/x"},
+        { "<disk type='dir'><source dir='/d'/>",                     "/d"    },
+        { "<disk><source file='/f'/>",                               "/f"    },
+        { "<disk type='volume'><source pool='p' volume='v'/>",       ""      },
+        { "<disk type='block'><source file='/f'/>",                  ""      },
         { "<disk type='file'><source file='/a &amp;&quot;&lt; b'/>",
-         "/a &\"< b"                                                          },
+         "/a &\"< b"                                                         },
         { "<disk type='file'><source file='/\xc3\xa4&#xe4;'/>",
-         "/\xc3\xa4\xc3\xa4"                                                  },
+         "/\xc3\xa4\xc3\xa4"                                                 },
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         char *xml = str_printf("<domain><devices>%s<target dev='vda'/>"
@@ -295,7 +296,7 @@ int main(void)
         cmocka_unit_test(an_empty_drive_has_no_path),
         cmocka_unit_test(sees_a_mirror_and_when_it_is_ready),
         cmocka_unit_test(only_yes_means_ready),
-        cmocka_unit_test(an_active_commit_is_another_job),
+        cmocka_unit_test(an_active_commit_is_no_copy),
         cmocka_unit_test(reads_each_type_of_source),
         cmocka_unit_test(says_when_there_is_no_such_disk),
         cmocka_unit_test(refuses_what_is_no_definition),

@@ -24,13 +24,22 @@ static const char *const refused_paths[] = {
     "/a\x01", "/a\x7f",   "/\xff", "/\xc3",
 };
 
+static int copy_destination(struct xml_source source, char **ret_text)
+{
+    struct err err = ERR_INIT;
+    int rc = xml_copy_destination(&source, ret_text, &err);
+    assert_int_equal(err.rc, rc);
+    return rc;
+}
+
 static void builds_the_destination_of_a_file(void **state)
 {
     (void)state;
     char *text = NULL;
-    struct err err = ERR_INIT;
     assert_int_equal(
-        xml_copy_destination("/srv/x.qcow2", false, "qcow2", &text, &err), 0);
+        copy_destination(
+            (struct xml_source){ "/srv/x.qcow2", "qcow2", false, 0 }, &text),
+        0);
     assert_string_equal(text, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
                               "<disk type=\"file\"><driver type=\"qcow2\"/>"
                               "<source file=\"/srv/x.qcow2\"/></disk>\n");
@@ -41,9 +50,10 @@ static void builds_the_destination_of_a_device(void **state)
 {
     (void)state;
     char *text = NULL;
-    struct err err = ERR_INIT;
     assert_int_equal(
-        xml_copy_destination("/dev/vg/lv", true, "raw", &text, &err), 0);
+        copy_destination((struct xml_source){ "/dev/vg/lv", "raw", true, 0 },
+                         &text),
+        0);
     assert_non_null(strstr(text, "<disk type=\"block\">"));
     assert_non_null(strstr(text, "<source dev=\"/dev/vg/lv\"/>"));
     free(text);
@@ -70,9 +80,10 @@ static void escapes_hostile_paths(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(hostile_paths); i++) {
         char *text = NULL;
-        struct err err = ERR_INIT;
         assert_int_equal(
-            xml_copy_destination(hostile_paths[i], false, "raw", &text, &err),
+            copy_destination(
+                (struct xml_source){ hostile_paths[i], "raw", false, 0 },
+                &text),
             0);
         expect_path(text, hostile_paths[i]);
         free(text);
@@ -85,21 +96,20 @@ static void refuses_paths_and_formats(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(refused_paths); i++) {
         char *text = NULL;
         struct err err = ERR_INIT;
-        struct xml_source source = { refused_paths[i], "raw", false };
-        assert_int_equal(
-            xml_copy_destination(refused_paths[i], false, "raw", &text, &err),
-            -EINVAL);
+        struct xml_source source = { refused_paths[i], "raw", false, 0 };
+        assert_int_equal(copy_destination(source, &text), -EINVAL);
         assert_int_equal(
             xml_set_source(PERSISTENT, "vda", &source, &text, &err), -EINVAL);
         assert_null(text);
         assert_int_equal(err.rc, -EINVAL);
     }
     char *text = NULL;
-    struct err err = ERR_INIT;
-    assert_int_equal(xml_copy_destination("/a", false, "", &text, &err),
-                     -EINVAL);
-    assert_int_equal(xml_copy_destination("/a", false, "r\naw", &text, &err),
-                     -EINVAL);
+    assert_int_equal(
+        copy_destination((struct xml_source){ "/a", "", false, 0 }, &text),
+        -EINVAL);
+    assert_int_equal(
+        copy_destination((struct xml_source){ "/a", "r\naw", false, 0 }, &text),
+        -EINVAL);
 }
 
 static struct xml_disk read_back(const char *xml, const char *target)
@@ -124,7 +134,7 @@ static void replaces_the_source_of_one_disk(void **state)
 {
     (void)state;
     char *text = set_source(PERSISTENT, "vda",
-                            (struct xml_source){ "/new/x", "qcow2", false });
+                            (struct xml_source){ "/new/x", "qcow2", false, 0 });
     struct xml_disk disk = read_back(text, "vda");
     assert_string_equal(disk.disk.path, "/new/x");
     assert_string_equal(disk.disk.format, "qcow2");
@@ -141,9 +151,9 @@ static void replaces_by_hostile_paths(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(hostile_paths); i++) {
-        char *text =
-            set_source(PERSISTENT, "vdb",
-                       (struct xml_source){ hostile_paths[i], "raw", false });
+        char *text = set_source(
+            PERSISTENT, "vdb",
+            (struct xml_source){ hostile_paths[i], "raw", false, 0 });
         assert_string_equal(read_back(text, "vdb").disk.path, hostile_paths[i]);
         assert_string_equal(read_back(text, "vda").disk.path,
                             "/srv/img/n-a.raw");
@@ -154,8 +164,8 @@ static void replaces_by_hostile_paths(void **state)
 static void turns_a_file_into_a_device(void **state)
 {
     (void)state;
-    char *text = set_source(PERSISTENT, "vda",
-                            (struct xml_source){ "/dev/vg/lv", "raw", true });
+    char *text = set_source(
+        PERSISTENT, "vda", (struct xml_source){ "/dev/vg/lv", "raw", true, 0 });
     struct xml_disk disk = read_back(text, "vda");
     assert_string_equal(disk.disk.type, "block");
     assert_string_equal(disk.disk.path, "/dev/vg/lv");
@@ -177,7 +187,7 @@ static void drops_what_described_the_old_source(void **state)
         "<target dev='vda' bus='virtio'/><boot order='1'/></disk></devices>"
         "</domain>";
     char *text =
-        set_source(xml, "vda", (struct xml_source){ "/new", "raw", false });
+        set_source(xml, "vda", (struct xml_source){ "/new", "raw", false, 0 });
     assert_string_equal(
         strstr(text, "<domain>"),
         "<domain><devices><disk type=\"file\">"
@@ -191,7 +201,7 @@ static void gives_an_empty_drive_a_source(void **state)
 {
     (void)state;
     char *text = set_source(PERSISTENT, "hda",
-                            (struct xml_source){ "/new.iso", "raw", false });
+                            (struct xml_source){ "/new.iso", "raw", false, 0 });
     assert_string_equal(read_back(text, "hda").disk.path, "/new.iso");
     free(text);
 }
@@ -206,7 +216,7 @@ static void keeps_the_rest_of_the_definition(void **state)
         "<target dev='vda'/></disk><graphics passwd='s&amp;t'/></devices>"
         "<qemu:commandline><qemu:arg value='-S'/></qemu:commandline></domain>";
     char *text =
-        set_source(xml, "vda", (struct xml_source){ "/new", "raw", false });
+        set_source(xml, "vda", (struct xml_source){ "/new", "raw", false, 0 });
     assert_non_null(strstr(text, "<x:y xmlns:x=\"urn:x\" a=\"&lt;&quot;\"/>"));
     assert_non_null(strstr(text, "<graphics passwd=\"s&amp;t\"/>"));
     assert_non_null(strstr(text, "<qemu:arg value=\"-S\"/>"));
@@ -218,7 +228,7 @@ static void keeps_the_rest_of_the_definition(void **state)
 static void leaves_alone_what_says_so_already(void **state)
 {
     (void)state;
-    struct xml_source source = { "/srv/img/n-a.raw", "raw", false };
+    struct xml_source source = { "/srv/img/n-a.raw", "raw", false, 0 };
     char *text = NULL;
     struct err err = ERR_INIT;
     assert_int_equal(xml_set_source(PERSISTENT, "vda", &source, &text, &err),
@@ -229,7 +239,7 @@ static void leaves_alone_what_says_so_already(void **state)
                      0);
     free(text);
     text = NULL;
-    source = (struct xml_source){ "/srv/img/n-a.raw", "raw", true };
+    source = (struct xml_source){ "/srv/img/n-a.raw", "raw", true, 0 };
     assert_int_equal(xml_set_source(PERSISTENT, "vda", &source, &text, &err),
                      0);
     free(text);
@@ -238,7 +248,7 @@ static void leaves_alone_what_says_so_already(void **state)
 static void says_when_there_is_no_such_disk(void **state)
 {
     (void)state;
-    struct xml_source source = { "/x", "raw", false };
+    struct xml_source source = { "/x", "raw", false, 0 };
     char *text = NULL;
     struct err err = ERR_INIT;
     assert_int_equal(xml_set_source(PERSISTENT, "vdz", &source, &text, &err),

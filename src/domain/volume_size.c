@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The size of raw volumes and the space they take. A volume grows in this
+ * order, each step durable before the next:
+ *
+ *   1 the space, when it is PREALLOCATED: beyond the end, where nobody looks
+ *   2 the file: a VM that has it open does not see that until it is told
+ *   3 the record
+ *
+ * Cut off anywhere, the file is never smaller than its record says, and who
+ * asks again for the same size gets the rest done.
+ */
+#include "data.h"
+#include "ops.h"
+#include "record.h"
+#include "volume_change.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+enum {
+    SIZE_UNIT = 4096
+};
+
+/* Zeros are never written here, unlike when a volume is made: somebody else may
+ * be writing. */
+int domain_volume_preallocate(void *ctx, const struct volume_id *id,
+                              struct err *err)
+{
+    _cleanup_view_ struct domain_view view = DOMAIN_VIEW_INIT;
+    _cleanup_image_ struct domain_image image = DOMAIN_IMAGE_INIT;
+    _cleanup_close_ int fd = -1;
+    struct domain_layer *layer = NULL;
+    int rc = domain_view_open(ctx, id->sd, &view, err);
+    if (rc == 0)
+        rc = domain_image_require(&view, id->img, &image, err);
+    if (rc == 0)
+        rc = domain_image_get(&image, id->vol, &layer, err);
+    if (rc != 0 || layer->linked || layer->record.kind != FORMAT_RAW ||
+        layer->record.allocation != FORMAT_PREALLOCATED)
+        return rc;
+    rc = domain_file_open(&image.dir, id->vol, O_RDWR, &fd, err);
+    if (rc == DOMAIN_NONE)
+        return err_set_code(err, ERR_VOLUME_ACCESS, "%s/%s is missing",
+                            image.dir.path, id->vol);
+    if (rc == 0 && fallocate(fd, FALLOC_FL_KEEP_SIZE, 0,
+                             (off_t)layer->record.capacity) < 0)
+        rc = domain_fail(err, ERR_VOLUME_ACCESS, "preallocate", &image.dir,
+                         id->vol);
+    return rc;
+}
+
+/* --- growing --- */
+
+/* 0, or DOMAIN_NONE: it is as large as it needs to be, whatever is asked. */
+static int check_kind(const struct domain_layer *layer, struct err *err)
+{
+    const struct format_volume *record = &layer->record;
+    if (layer->linked || record->role == FORMAT_SHARED)
+        return err_set_code(err, ERR_VOLUME_NOT_WRITABLE,
+                            "volume %s is a template's, so it does not grow",
+                            layer->vol);
+    if (record->kind == FORMAT_COW)
+        return DOMAIN_NONE;
+    if (record->role != FORMAT_LEAF && !str_equal(record->parent, UUID_BLANK))
+        return err_set_code(err, ERR_VOLUME_NOT_WRITABLE,
+                            "volume %s is neither the leaf nor the base of its "
+                            "image, so it does not grow",
+                            layer->vol);
+    return 0;
+}
+
+static int grow(int fd, const struct domain_volume_change *c, uint64_t from,
+                uint64_t to, struct err *err)
+{
+    int rc = 0;
+    if (c->layer->record.allocation == FORMAT_PREALLOCATED)
+        rc = domain_data_take_space(fd, from, to);
+    if (rc == 0 && ftruncate(fd, (off_t)to) < 0)
+        rc = -errno;
+    if (rc < 0) {
+        /* What was taken beyond the end is given back by this, too. */
+        (void)ftruncate(fd, (off_t)from);
+        errno = -rc;
+        return domain_fail(err, ERR_VOLUME_EXTEND, "extend", &c->image.dir,
+                           c->layer->vol);
+    }
+    return domain_file_sync(fd, &c->image.dir, c->layer->vol, err);
+}
+
+static int extend_file(const struct domain_volume_change *c, uint64_t bytes,
+                       struct err *err)
+{
+    const struct domain_dir *dir = &c->image.dir;
+    const char *vol = c->layer->vol;
+    _cleanup_close_ int fd = -1;
+    struct stat st;
+    int rc = domain_file_open(dir, vol, O_RDWR, &fd, err);
+    if (rc == DOMAIN_NONE)
+        return err_set_code(err, ERR_VOLUME_ACCESS, "%s/%s is missing",
+                            dir->path, vol);
+    if (rc < 0)
+        return rc;
+    if (fstat(fd, &st) < 0)
+        return domain_fail(err, ERR_VOLUME_ACCESS, "stat", dir, vol);
+    uint64_t size = (uint64_t)st.st_size;
+    if (bytes < size)
+        return err_set_code(err, ERR_VOLUME_RESIZE,
+                            "volume %s has %llu bytes already, which is more "
+                            "than %llu",
+                            vol, (unsigned long long)size,
+                            (unsigned long long)bytes);
+    return bytes == size ? 0 : grow(fd, c, size, bytes, err);
+}
+
+static int extend(struct domain_volume_change *c, uint64_t bytes,
+                  struct err *err)
+{
+    struct format_volume *record = &c->layer->record;
+    int rc = check_kind(c->layer, err);
+    if (rc != 0)
+        return rc == DOMAIN_NONE ? 0 : rc;
+    rc = extend_file(c, bytes, err);
+    if (rc < 0 || record->capacity == bytes)
+        return rc;
+    record->capacity = bytes;
+    return domain_record_replace(&c->image.dir, c->layer->vol, record,
+                                 &c->change.view.domains->owner, err);
+}
+
+int domain_volume_extend(void *ctx, const struct volume_id *id, uint64_t bytes,
+                         struct err *err)
+{
+    _cleanup_volume_change_ struct domain_volume_change c =
+        DOMAIN_VOLUME_CHANGE_INIT;
+    if (bytes == 0 || bytes > INT64_MAX - SIZE_UNIT)
+        return err_set_code(err, ERR_VALUE, "volume %s: %llu bytes are no size",
+                            id->vol, (unsigned long long)bytes);
+    int rc = domain_volume_change_begin(ctx, id, &c, err);
+    if (rc < 0)
+        return rc;
+    return extend(&c, (bytes + SIZE_UNIT - 1) / SIZE_UNIT * SIZE_UNIT, err);
+}
