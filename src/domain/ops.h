@@ -51,6 +51,8 @@ int domain_volume_extend(void *ctx, const struct volume_id *id, uint64_t bytes,
 int domain_volume_measure(void *ctx, const struct volume_id *id,
                           enum volume_format format, const char *base,
                           struct volume_measure *ret_measure, struct err *err);
+int domain_volume_commit(void *ctx, const struct volume_id *top,
+                         struct err *err);
 int domain_volume_qemu_info(void *ctx, const struct volume_id *id,
                             struct volume_qemu_info *ret_info, struct err *err);
 int domain_image_sync_chain(void *ctx, const char *sd, const char *img,

@@ -31,6 +31,7 @@ static const struct storage_ops ops = {
     .volume_extend = domain_volume_extend,
     .volume_measure = domain_volume_measure,
     .volume_qemu_info = domain_volume_qemu_info,
+    .volume_commit = domain_volume_commit,
     .image_sync_chain = domain_image_sync_chain,
     .image_header_chain = domain_image_header_chain,
     .volumes_create = domain_volumes_create,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * qemu-img looks at volumes: measure and info. A VM may have them open, so
- * without locks (-U); what it sees is then a little old, which does for both.
+ * qemu-img on volumes. Measure and info only look, and a VM may have the volume
+ * open, so they go without locks (-U); what they see is then a little old,
+ * which does for both. Commit writes, under qemu's own locks.
  */
 #include "tool.h"
 #include "data.h"
@@ -196,6 +197,54 @@ int domain_volume_measure(void *ctx, const struct volume_id *id,
         rc = domain_report_measure(result.out, ret_measure, err);
     exec_result_deinit(&result);
     return rc;
+}
+
+static int check_committable(const struct subject *subject, struct err *err)
+{
+    const struct domain_layer *layer = subject->layer;
+    if (layer->record.kind == FORMAT_COW &&
+        !str_equal(layer->record.parent, UUID_BLANK))
+        return 0;
+    return err_set_code(err, ERR_IMAGE_CHAIN,
+                        "volume %s: has no parent to be committed to",
+                        layer->vol);
+}
+
+/* The whole chain is named: where a layer below has larger clusters, the rest
+ * of one comes from further down. */
+static int commit(const struct domains *domains, const struct subject *subject,
+                  const struct domain_tool_chain *chain, struct err *err)
+{
+    const struct exec_options options = {
+        .deadline_ms = time_now_ms() + COMMIT_WAIT_MS,
+    };
+    const char *argv[] = {
+        domains->qemu_img, "commit", "-q", "-d", "-t", "none", chain->name, NULL
+    };
+    struct exec_result result = { 0 };
+    int rc = exec_check(argv, &options, &result, err);
+    exec_result_deinit(&result);
+    if (rc < 0 && err && strstr(err->message, "lock"))
+        err->code = ERR_VOLUME_BUSY;
+    return rc < 0 ? err_wrap(err, "%s/%s", subject->image.dir.path,
+                             subject->layer->vol)
+                  : 0;
+}
+
+int domain_volume_commit(void *ctx, const struct volume_id *top,
+                         struct err *err)
+{
+    _cleanup_subject_ struct subject subject = SUBJECT_INIT;
+    _cleanup_tool_chain_ struct domain_tool_chain chain = { 0 };
+    struct domain_headers headers = { 0 };
+    int rc = subject_open(ctx, top, &subject, err);
+    if (rc == 0)
+        rc = check_committable(&subject, err);
+    if (rc == 0)
+        rc = find_layers(&subject, NULL, &headers, err);
+    if (rc == 0)
+        rc = domain_tool_chain_open(&subject.image, &headers, &chain, err);
+    return rc < 0 ? rc : commit(ctx, &subject, &chain, err);
 }
 
 static int fill_info(const struct domain_layer *layer,

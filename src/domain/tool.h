@@ -11,6 +11,7 @@ enum {
     TOOL_CPU_S = 30,
     TOOL_MEMORY = 1024 * 1024 * 1024,
     TOOL_WAIT_MS = 120 * 1000,
+    COMMIT_WAIT_MS = 3600 * 1000, /* what a guest wrote during a move */
 };
 
 /* "/proc/PID/fd/FD": the very file that we opened, for a program. */

@@ -104,14 +104,27 @@ static void take_promised_space(struct disk *d)
     }
 }
 
+/* The file that we made outside is the VM's from now on. */
+static void keep_outside(struct disk *d)
+{
+    struct err err = ERR_INIT;
+
+    if (d->of->dst_made &&
+        PORT(&d->m->ports, storage, outside_keep, d->of->dst_path, &err))
+        migration_warn(d->m, "%s is still noted as temporary: %.120s",
+                       d->of->dst_path, err.message);
+}
+
 enum job_outcome disk_settle(struct disk *d)
 {
     enum job_outcome outcome = make_top_legal(d);
 
     if (outcome == JOB_OK)
         outcome = mend_definitions(d);
-    if (outcome == JOB_OK)
+    if (outcome == JOB_OK) {
+        keep_outside(d);
         take_promised_space(d);
+    }
     return outcome;
 }
 
