@@ -52,19 +52,24 @@ def require_moved(guest, image, domain, formats=None):
     return moved
 
 
+STRATEGIES = ['mirror', 'snapshot']
+
+
 @pytest.mark.parametrize('chain', CHAINS)
 @pytest.mark.parametrize('there', [0, 1], ids=['to-ext4', 'to-xfs'])
+@pytest.mark.parametrize('strategy', STRATEGIES)
 def test_disk_moves_while_the_guest_writes(host, drayd, domains, make_guest,
-                                           chain, there):
+                                           chain, there, strategy):
     src, dst = domains[1 - there], domains[there]
     image = make_image(src, CHAINS[chain])
     guest = start(make_guest, image, size=4, rate=1000)
     guest.wait_acks(1100)  # all its 1024 blocks are written
     before, allocated = hashes(image), image.allocated()
-    job = migrate(drayd, guest, dst)
+    job = migrate(drayd, guest, dst, strategy=strategy)
     info = drayd.wait_job(job['id'])
     assert info['state'] == 'done', info
     assert not info.get('warning'), info
+    assert info['strategy'] == strategy
     assert 0 < info['progress']['pauseMs'] < 3000
     moved = require_moved(guest, image, dst)
     guest.power_off()
@@ -178,12 +183,14 @@ def test_plan_reports_all_obstacles(drayd, domains, make_guest):
 
 
 @pytest.mark.parametrize('chain', ['raw', 'raw-qcow2'])
-def test_cancel_at_random_moments(host, drayd, domains, make_guest, chain):
+@pytest.mark.parametrize('strategy', STRATEGIES)
+def test_cancel_at_random_moments(host, drayd, domains, make_guest, chain,
+                                  strategy):
     src, dst = domains
     image = make_image(src, CHAINS[chain], data=16 * MIB)
     guest = start(make_guest, image)
     for i in range(8):
-        job = migrate(drayd, guest, dst, limit=16 * MIB)
+        job = migrate(drayd, guest, dst, limit=16 * MIB, strategy=strategy)
         time.sleep(i * 0.15)
         try:
             drayd.call('Job.cancel', jobID=job['id'])

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Several disks in one job, verified copies, disks outside of all domains."""
+import json
+import pathlib
+import time
+
+import pytest
+
+from drayd import RpcError
+from guest import Disk
+from host import Service, answers, run, wait_for
+from storage import MIB, check_clean, make_domain, make_image, no_job_leases
+
+pytestmark = pytest.mark.usefixtures('nothing_left')
+
+
+@pytest.fixture
+def drayd(shared_drayd):
+    return shared_drayd
+
+
+def start_two(make_guest, images):
+    disks = [Disk(image.path(), image.leaf_format(), serial=f'serial-{i}')
+             for i, image in enumerate(images)]
+    return make_guest(disks, start=0, size=8)
+
+
+def move_both(drayd, guest, domain, **members):
+    return drayd.call('Disk.migrate', vmID=guest.name, domain=domain.name,
+                      disks=[{'disk': 'vda'}, {'disk': 'vdb'}], **members)
+
+
+def where(guest):
+    return [guest.disk_path(target) for target in ('vda', 'vdb')]
+
+
+def paths(images):
+    return [image.path() for image in images]
+
+
+def test_two_disks_move_in_one_suspension(drayd, domains, make_guest):
+    src, dst = domains
+    images = [make_image(src, ['RAW']), make_image(src, ['RAW', 'COW'])]
+    guest = start_two(make_guest, images)
+    guest.wait_acks(50)
+    job = move_both(drayd, guest, dst)
+    info = drayd.wait_job(job['id'])
+    assert info['state'] == 'done', info
+    assert not info.get('warning'), info
+    assert info['strategy'] == 'snapshot' and len(info['disks']) == 2
+    moved = [image.in_domain(dst) for image in images]
+    assert where(guest) == paths(moved)
+    guest.verify()
+    assert src.images() == []
+    for image in moved:
+        assert dst.call('StorageDomain.getVolumes', imageID=image.img) \
+            .sort() == image.volumes.sort()
+        check_clean(image)
+
+
+def test_second_pivot_fails_and_both_stay(host, drayd, domains, make_guest):
+    """The second overlay over there loses its name: qemu cannot reopen it."""
+    src, dst = domains
+    images = [make_image(src, ['RAW']), make_image(src, ['COW'])]
+    guest = start_two(make_guest, images)
+    guest.wait_acks(50)
+    # slow enough to meet the mirrors before the pivot
+    job = move_both(drayd, guest, dst, limit=2 * MIB)
+    victim = dst.root() / 'images' / images[1].img
+
+    def overlay():
+        names = [p for p in victim.glob('*') if p.suffix == '' and
+                 p.name not in images[1].volumes]
+        return names[0] if names else None
+
+    wait_for('the overlay', overlay, 30, 0.002)
+    wait_for('the mirror', lambda: drayd.call(
+        'Job.info', jobID=job['id'])['state'] in ('converging', 'pivoting'),
+        60, 0.001)
+    path = overlay()
+    path.rename(path.with_name('hidden'))
+    drayd.call('Job.limit', jobID=job['id'], limit=0)
+    info = drayd.wait_job(job['id'])
+    if (victim / 'hidden').exists():
+        (victim / 'hidden').unlink()
+    assert info['state'] == 'failed', info
+    assert where(guest) == paths(images)
+    guest.wait_acks(20)
+    guest.verify()
+    no_job_leases(host)
+    for image in images:
+        assert len(src.call('StorageDomain.getVolumes', imageID=image.img)) \
+            == len(image.volumes)
+
+
+# --- verified ---
+
+def test_verified_move(drayd, domains, make_guest):
+    src, dst = domains
+    image = make_image(src, ['RAW', 'COW'], data=16 * MIB)
+    guest = start_two(make_guest, [image])
+    job = drayd.call('Disk.migrate', vmID=guest.name, disk='vda',
+                     domain=dst.name, verify=True)
+    info = drayd.wait_job(job['id'])
+    assert info['state'] == 'done' and info['verify'], info
+    guest.verify()
+
+
+def test_flipped_bit_is_caught(drayd, domains, make_guest):
+    src, dst = domains
+    image = make_image(src, ['RAW', 'COW'], data=24 * MIB)
+    guest = start_two(make_guest, [image])
+    job = drayd.call('Disk.migrate', vmID=guest.name, disk='vda',
+                     domain=dst.name, verify=True, limit=8 * MIB)
+    wait_for('verifying', lambda: drayd.call(
+        'Job.info', jobID=job['id'])['state'] == 'verifying', 60, 0.005)
+    base = image.in_domain(dst).path(0)
+    flip_last_data_byte(base)
+    info = drayd.wait_job(job['id'])
+    assert info['state'] == 'failed', info
+    assert info['error']['code'] == 484, info
+    assert guest.disk_path() == image.path()
+    guest.verify()
+    assert dst.images() == []
+
+
+def flip_last_data_byte(path):
+    extents = json.loads(run('qemu-img', 'map', '-U', '--output=json', '-f',
+                             'raw', path).stdout)
+    last = [e for e in extents if e['data'] and not e['zero']][-1]
+    offset = last['start'] + last['length'] - 1
+    with open(path, 'r+b') as f:
+        f.seek(offset)
+        byte = f.read(1)[0]
+        f.seek(offset)
+        f.write(bytes([byte ^ 1]))
+        f.flush()
+        run('sync', '-d', path)
+
+
+# --- outside ---
+
+@pytest.mark.parametrize('kind', ['raw', 'qcow2'])
+def test_import_of_a_plain_disk(host, drayd, domains, make_guest, make_fs,
+                                kind):
+    plain = make_fs('ext4', 256) / f'plain.{kind}'
+    run('qemu-img', 'create', '-q', '-f', kind, plain, '64M')
+    guest = make_guest([Disk(plain, kind, serial='serial-1')], start=0,
+                       size=16)
+    guest.wait_acks(50)
+    job = drayd.call('Disk.migrate', vmID=guest.name, disk='vda',
+                     domain=domains[0].name)
+    info = drayd.wait_job(job['id'])
+    assert info['state'] == 'done', info
+    assert plain.exists()
+    [img] = domains[0].images()
+    assert str(guest.disk_path()).startswith(str(domains[0].root()))
+    assert guest.disk_path(inactive=True) == guest.disk_path()
+    guest.verify()
+    guest.power_off()
+    guest.verify_image(guest.disk_path(inactive=True), kind)
+    assert img in str(guest.disk_path(inactive=True))
+
+
+@pytest.mark.parametrize('kind', ['raw', 'qcow2'])
+def test_export_to_a_file(drayd, domains, make_guest, make_fs, kind):
+    src = domains[0]
+    image = make_image(src, ['RAW', 'COW'])
+    guest = start_two(make_guest, [image])
+    guest.wait_acks(50)
+    out = make_fs('ext4', 256) / 'out.img'
+    job = drayd.call('Disk.migrate', vmID=guest.name, disk='vda',
+                     domain=str(out), format=kind == 'raw' and 'RAW' or 'COW')
+    info = drayd.wait_job(job['id'])
+    assert info['state'] == 'done', info
+    assert guest.disk_path() == out
+    guest.verify()
+    assert src.images() == []
+    guest.power_off()
+    guest.verify_image(out, kind)
+
+
+def test_cancelled_export_leaves_nothing(drayd, domains, make_guest, make_fs):
+    src = domains[0]
+    image = make_image(src, ['RAW', 'COW'], data=24 * MIB)
+    guest = start_two(make_guest, [image])
+    out = make_fs('ext4', 256) / 'out.img'
+    job = drayd.call('Disk.migrate', vmID=guest.name, disk='vda',
+                     domain=str(out), limit=2 * MIB)
+    time.sleep(0.5)
+    drayd.call('Job.cancel', jobID=job['id'])
+    info = drayd.wait_job(job['id'])
+    assert info['state'] == 'cancelled', info
+    assert not out.exists()
+    assert guest.disk_path() == image.path()
+    guest.verify()
+
+
+def test_export_refuses_a_file_that_is_there(drayd, domains, make_guest,
+                                             make_fs):
+    image = make_image(domains[0], ['COW'])
+    guest = start_two(make_guest, [image])
+    out = make_fs('ext4', 64) / 'precious'
+    out.write_text('do not touch')
+    with pytest.raises(RpcError) as error:
+        drayd.call('Disk.migrate', vmID=guest.name, disk='vda',
+                   domain=str(out))
+    assert error.value.code == 212
+    assert out.read_text() == 'do not touch'
+
+
+def test_export_to_nbd_and_back(host, drayd, domains, make_guest, make_fs):
+    src, dst = domains
+    image = make_image(src, ['COW'])
+    guest = start_two(make_guest, [image])
+    guest.wait_acks(50)
+    backing = make_fs('ext4', 256) / 'nbd.raw'
+    run('qemu-img', 'create', '-q', '-f', 'raw', backing, '64M')
+    sock = pathlib.Path('/run/drayd-test/nbd.sock')
+    server = Service('nbd', ['qemu-nbd', '-t', '-e', '4', '-f', 'raw', '-x',
+                             'disk', '-k', str(sock), str(backing)],
+                     host.new_log('nbd'))
+    server.start(lambda: answers(sock))
+    uri = f'nbd+unix:///disk?socket={sock}'
+    try:
+        job = drayd.call('Disk.migrate', vmID=guest.name, disk='vda',
+                         domain=uri, format='RAW')
+        info = drayd.wait_job(job['id'])
+        assert info['state'] == 'done', info
+        guest.verify()
+        [disk] = drayd.call('VM.getDisks', vmID=guest.name)
+        assert disk['path'] == uri
+        job = drayd.call('Disk.migrate', vmID=guest.name, disk='vda',
+                         domain=dst.name)
+        info = drayd.wait_job(job['id'])
+        assert info['state'] == 'done', info
+        guest.verify()
+    finally:
+        server.kill()
