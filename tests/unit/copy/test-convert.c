@@ -228,7 +228,8 @@ static void a_missing_tool_is_named(void **state)
     struct copying *t = *state;
     copier_free(t->copier);
     struct err err = ERR_INIT;
-    assert_int_equal(copier_new("/nonexistent/qemu-img", NULL, &t->copier, &err), 0);
+    assert_int_equal(
+        copier_new("/nonexistent/qemu-img", NULL, &t->copier, &err), 0);
     t->port = copier_port(t->copier);
     make_raw(t->spec.src_path, 6);
     TOOL(t, "create", "-q", "-f", "qcow2", "dst", "24M");
