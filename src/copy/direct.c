@@ -74,6 +74,8 @@ struct direct {
 static int zero_hole(struct direct *d, uint64_t start, uint64_t end)
 {
     const struct side *dst = &d->move->pair.dst;
+    if (start == end)
+        return 0;
     /* Only the source's end may be no whole sector. */
     end = (end + SIDE_SECTOR - 1) / SIDE_SECTOR * SIDE_SECTOR;
     while (start < end) {
