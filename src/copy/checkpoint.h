@@ -43,12 +43,12 @@ bool checkpoint_find(struct checkpoint *checkpoint, const struct pair *pair,
 int checkpoint_start(struct checkpoint *checkpoint, const struct pair *pair,
                      const struct copy_spec *spec, struct err *err);
 
-/* Prepares @op as the write that says @at; a sync of op->fd must follow it. A
- * crash in the middle leaves the one before. */
+/* Prepares @op as the write that says @at; durable when it has ended. A crash
+ * in the middle leaves the one before. */
 void checkpoint_prepare(struct checkpoint *checkpoint, uint64_t at,
                         struct ring_op *op);
 
-/* The same, and waits until it is durable. */
+/* The same, at once. */
 int checkpoint_save(struct checkpoint *checkpoint, uint64_t at,
                     struct err *err);
 

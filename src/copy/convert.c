@@ -15,6 +15,7 @@
  */
 #include "convert.h"
 #include "compare.h"
+#include "fresh.h"
 #include "tool.h"
 #include <dray/base/util.h>
 #include <errno.h>
@@ -70,6 +71,8 @@ static void add_convert(struct copy *copy, struct tool_args *args)
         TOOL_ADD(args, "-W", "-m", "16");
     else
         TOOL_ADD(args, "-m", "1"); /* fewer in flight are easier to hold */
+    if (fresh_make(spec))
+        TOOL_ADD(args, "--target-is-zero");
     TOOL_ADD(args, "-f", tool_format(spec->src_format), "-O",
              tool_format(spec->dst_format));
     if (spec->dst_backing[0])

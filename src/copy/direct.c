@@ -8,7 +8,7 @@
  *              their way at once, each first read, then written. Blocks of
  *              zeros are not written where the destination reads zeros
  *              already. Holes of the source are zeroed on a device
- *   save       now and then, without stopping the pump: make durable what was
+ *   save       all the while, without stopping the pump: make durable what was
  *              written, then say so in the checkpoint
  *   settle     cut the padding of the last block, fdatasync
  *
@@ -23,6 +23,7 @@
  */
 #include "bucket.h"
 #include "mover.h"
+#include "saver.h"
 #include "zero.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -35,7 +36,6 @@ enum {
     DEPTH = 16, /* chunks on their way */
     HUGE = 2 * 1024 * 1024,
     ZERO_UNIT = 64 * 1024,
-    SAVE_STEP = 8 * 1024 * 1024,   /* between two checkpoints */
     ZERO_STEP = 256 * 1024 * 1024, /* of a hole; a stop is seen between two */
     REGISTER_FROM = 64 * 1024 * 1024, /* pinning memory costs a few ms */
     FOREVER_MS = 60000,
@@ -52,28 +52,13 @@ struct slot {
     bool is_busy;
 };
 
-enum save_step {
-    SAVE_IDLE,
-    SAVE_DATA,   /* the destination is being synced */
-    SAVE_RECORD, /* the record is being written */
-    SAVE_FILE,   /* the checkpoint's file is being synced */
-};
-
-struct saving {
-    struct ring_op op;
-    enum save_step step;
-    uint64_t at;    /* being saved */
-    uint64_t bytes; /* of data before it */
-    uint64_t saved; /* the same for what is durable */
-};
-
 struct direct {
     struct move *move;
     struct err *err;
     struct ring *ring;
     char *memory;
     struct slot slots[DEPTH];
-    struct saving saving;
+    struct saver saver;
     struct bucket bucket;
     struct extent extent; /* what of it is not yet started */
     bool ended;           /* all is started */
@@ -89,6 +74,8 @@ struct direct {
 static int zero_hole(struct direct *d, uint64_t start, uint64_t end)
 {
     const struct side *dst = &d->move->pair.dst;
+    if (start == end)
+        return 0;
     /* Only the source's end may be no whole sector. */
     end = (end + SIDE_SECTOR - 1) / SIDE_SECTOR * SIDE_SECTOR;
     while (start < end) {
@@ -249,81 +236,26 @@ static void on_chunk(struct direct *d, struct slot *slot, int rc)
     write_next(d, slot);
 }
 
-/* --- checkpoints --- */
+/* --- the pump --- */
 
-/* All before *ret_at was written; it has *ret_bytes of data. */
-static void low_water(const struct direct *d, uint64_t *ret_at,
-                      uint64_t *ret_bytes)
+/* All before it was written. */
+static struct point low_water(const struct direct *d)
 {
-    *ret_at = d->extent.start;
-    *ret_bytes = d->started;
+    struct point low = { .at = d->extent.start, .bytes = d->started };
     for (size_t i = 0; i < DEPTH; i++) {
         const struct slot *slot = &d->slots[i];
-        if (slot->is_busy && slot->at < *ret_at) {
-            *ret_at = slot->at;
-            *ret_bytes = slot->before;
-        }
+        if (slot->is_busy && slot->at < low.at)
+            low = (struct point){ .at = slot->at, .bytes = slot->before };
     }
-}
-
-static bool has_checkpoint(const struct direct *d)
-{
-    return d->move->checkpoint.fd >= 0;
-}
-
-/* One more chunk, and too much would have to be copied again. */
-static bool must_save_first(const struct direct *d)
-{
-    return has_checkpoint(d) &&
-           d->started + CHUNK - d->saving.saved > COPY_CHECKPOINT_BYTES;
-}
-
-static void start_sync(struct direct *d, int fd, enum save_step step)
-{
-    d->saving.step = step;
-    d->saving.op = (struct ring_op){ .kind = RING_SYNC, .fd = fd };
-    ring_start(d->ring, &d->saving.op);
+    return low;
 }
 
 static void save(struct direct *d)
 {
-    uint64_t at = 0;
-    uint64_t bytes = 0;
-    if (!has_checkpoint(d) || d->saving.step != SAVE_IDLE || d->rc)
-        return;
-    low_water(d, &at, &bytes);
-    if (bytes - d->saving.saved < SAVE_STEP)
-        return;
-    d->saving.at = at;
-    d->saving.bytes = bytes;
-    start_sync(d, d->move->pair.dst.fd, SAVE_DATA);
+    struct point low = low_water(d);
+    if (d->rc == 0)
+        saver_advance(&d->saver, &low);
 }
-
-/* A checkpoint that cannot be written is no reason to fail: the one before
- * stands, and the copy goes on without new ones. */
-static void on_save(struct direct *d, int rc)
-{
-    struct saving *saving = &d->saving;
-    struct checkpoint *checkpoint = &d->move->checkpoint;
-    enum save_step step = saving->step;
-    saving->step = SAVE_IDLE;
-    if (rc && step == SAVE_DATA) {
-        fail(d, copy_error(d->err, rc, "sync", d->move->pair.dst.path));
-    } else if (rc) {
-        util_closep(&checkpoint->fd);
-        checkpoint->fd = -1;
-    } else if (step == SAVE_DATA) {
-        saving->step = SAVE_RECORD;
-        checkpoint_prepare(checkpoint, saving->at, &saving->op);
-        ring_start(d->ring, &saving->op);
-    } else if (step == SAVE_RECORD) {
-        start_sync(d, checkpoint->fd, SAVE_FILE);
-    } else {
-        saving->saved = saving->bytes;
-    }
-}
-
-/* --- the pump --- */
 
 static struct slot *free_slot(struct direct *d)
 {
@@ -338,7 +270,8 @@ static int64_t feed(struct direct *d)
 {
     struct copy *copy = d->move->copy;
     struct slot *slot = NULL;
-    while (d->rc == 0 && !d->ended && !must_save_first(d) &&
+    while (d->rc == 0 && !d->ended &&
+           saver_allows(&d->saver, d->started + CHUNK) &&
            (slot = free_slot(d))) {
         uint64_t limit = copy_limit(copy);
         int64_t wait_ms = bucket_wait_ms(&d->bucket, time_now_ms(), limit);
@@ -352,13 +285,20 @@ static int64_t feed(struct direct *d)
     return FOREVER_MS;
 }
 
+static void on_save(struct direct *d, const struct ring_op *op, int rc)
+{
+    rc = saver_settle(&d->saver, op, rc);
+    if (rc)
+        fail(d, copy_error(d->err, rc, "sync", d->move->pair.dst.path));
+}
+
 static void on_op(struct direct *d, struct ring_op *op)
 {
     int rc = ring_settle(d->ring, op);
     if (rc == RING_AGAIN)
         return;
-    if (op == &d->saving.op)
-        on_save(d, rc);
+    if (op->owner == &d->saver)
+        on_save(d, op, rc);
     else
         on_chunk(d, op->owner, rc);
 }
@@ -397,7 +337,8 @@ static void pump(struct direct *d)
 
 static int direct_init(struct direct *d, struct err *err)
 {
-    d->ring = ring_new(DEPTH + 1); /* and a checkpoint */
+    d->ring = ring_new(DEPTH + 2); /* and the saver's */
+    d->saver.ring = d->ring;
     d->memory = aligned_alloc(HUGE, (size_t)DEPTH * CHUNK);
     if (!d->ring || !d->memory)
         return err_set(err, -ENOMEM, "copy %s: out of memory",
@@ -423,11 +364,14 @@ int direct_move(struct move *move, struct err *err)
     _cleanup_(direct_deinit) struct direct d = {
         .move = move,
         .err = err,
-        .extent = {.start = move->from, .end = move->from },
+        .extent = {.start = move->from,                                   .end = move->from},
         .reads_zeros = !dst->is_block,
         .started = move->spared,
         .done = move->spared,
-        .saving = { .saved = move->spared                 },
+        .saver = { .checkpoint = &move->checkpoint,
+                   .dst_fd = dst->fd,
+                   .synced = { .at = move->from, .bytes = move->spared },
+                   .saved = move->spared },
     };
     copy_set_mover(move->copy, COPY_BY_DIRECT);
     copy_report(move->copy, d.done, move->total);

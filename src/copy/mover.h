@@ -20,7 +20,7 @@ struct move {
 };
 
 /* 0, negative errno (-ECANCELED after a stop), or MOVER_UNSUPPORTED: these two
- * sides cannot do it, and nothing was changed. */
+ * sides cannot do it, and nothing was moved. */
 enum {
     MOVER_UNSUPPORTED = 1
 };

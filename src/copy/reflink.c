@@ -86,6 +86,9 @@ int reflink_move(struct move *move, struct err *err)
     if (move->pair.src.is_block || dst->is_block)
         return MOVER_UNSUPPORTED;
     bool preallocated = side_is_fresh_preallocated(dst, size);
+    /* The source's last block may be cut only where the destination ends. */
+    if (dst->size > size && ftruncate(dst->fd, (off_t)size) < 0)
+        return copy_error(err, -errno, "resize", dst->path);
     copy_set_mover(move->copy, COPY_BY_REFLINK);
     int rc = share_all(move, &at);
     if (at == 0 && rc < 0 && is_unsupported(-rc))

@@ -173,26 +173,49 @@ static bool is_unsupported(int errnum)
            errnum == ENOSYS;
 }
 
+static int copy_extents(struct service *service, struct err *err)
+{
+    const struct move *move = service->move;
+    struct extent extent = { .end = move->from };
+    int rc = 0;
+    while (rc == 0) {
+        uint64_t from = extent.end;
+        rc = extent_next(move->pair.src.fd, from, move->pair.src.size, &extent);
+        if (rc == 0)
+            rc = copy_extent(service, &extent, err);
+    }
+    return rc == EXTENT_END ? 0 : rc;
+}
+
+/* Where the kernel copies by itself, a cut block is too short for O_DIRECT. */
+static int set_buffered(const struct pair *pair)
+{
+    int rc = side_set_buffered(pair->src.fd);
+    return rc ? rc : side_set_buffered(pair->dst.fd);
+}
+
 int server_move_extents(struct move *move, struct err *err)
 {
     struct service service = { .move = move,
                                .done = move->spared,
                                .saved = move->spared };
-    const struct side *src = &move->pair.src;
-    const struct side *dst = &move->pair.dst;
-    struct extent extent = { .end = move->from };
-    int rc = 0;
+    const struct pair *pair = &move->pair;
+    int src_flags = fcntl(pair->src.fd, F_GETFL);
+    int dst_flags = fcntl(pair->dst.fd, F_GETFL);
     copy_set_mover(move->copy, COPY_BY_SERVER);
-    while (rc == 0) {
-        rc = extent_next(src->fd, extent.end, src->size, &extent);
-        if (rc == 0)
-            rc = copy_extent(&service, &extent, err);
-    }
-    if (rc == EXTENT_END)
-        return side_settle(dst, src->size, err);
-    if (is_unsupported(-rc) && service.done == move->spared)
-        return MOVER_UNSUPPORTED;
-    return rc == -ECANCELED ? rc : copy_error(err, rc, "copy to", dst->path);
+    int rc = set_buffered(pair);
+    if (rc == 0)
+        rc = copy_extents(&service, err);
+    if (rc == 0)
+        return side_settle(&pair->dst, pair->src.size, err);
+    if (rc == -ECANCELED)
+        return rc;
+    if (!is_unsupported(-rc) || service.done != move->spared)
+        return copy_error(err, rc, "copy to", pair->dst.path);
+    /* For the next mover. It copes when the flags do not come back. */
+    (void)fcntl(pair->src.fd, F_SETFL, src_flags);
+    (void)fcntl(pair->dst.fd, F_SETFL, dst_flags);
+    return MOVER_UNSUPPORTED;
 }
 
 int server_move(struct move *move, struct err *err)

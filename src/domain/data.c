@@ -81,33 +81,44 @@ static const char *qemu_name(enum format_kind kind)
 }
 
 /* No extent size hint: on XFS qemu would let each scattered write take 1 MiB.
- */
-#define QCOW2_OPTIONS "compat=1.1,extent_size_hint=0"
+ * A device has no such thing. */
+static const char *qcow2_options(int fd)
+{
+    struct stat st;
+    bool is_device = fstat(fd, &st) == 0 && S_ISBLK(st.st_mode);
+    return is_device ? "compat=1.1" : "compat=1.1,extent_size_hint=0";
+}
 
 static int run_qemu_img(const struct domains *domains, int fd,
                         const struct domain_data *data, struct err *err)
 {
     const struct domain_fd_path file = domain_fd_path(fd);
-    const char *path = file.s;
+    const char *qcow2 = qcow2_options(fd);
     char size[24];
     (void)str_format(size, sizeof(size), "%" PRIu64, data->capacity);
-    const char *alone[] = {
-        domains->qemu_img, "create", "-q", "-f", "qcow2", "-o",
-        QCOW2_OPTIONS,     path,     size, NULL
-    };
+    const char *alone[] = { domains->qemu_img,
+                            "create",
+                            "-q",
+                            "-f",
+                            "qcow2",
+                            "-o",
+                            qcow2,
+                            file.s,
+                            size,
+                            NULL };
     const char *child[] = { domains->qemu_img,
                             "create",
                             "-q",
                             "-f",
                             "qcow2",
                             "-o",
-                            QCOW2_OPTIONS,
+                            qcow2,
                             "-u",
                             "-b",
                             data->parent,
                             "-F",
                             qemu_name(data->parent_kind),
-                            path,
+                            file.s,
                             size,
                             NULL };
     const struct exec_options options = { .max_cpu_s = TOOL_CPU_S,

@@ -46,10 +46,12 @@ QUICK = Scale(quick=True, runs=1, copy_mib=96, directions=1, empty_gib=64,
 class Bench:
     def __init__(self, scale, command):
         self.scale, self.command = scale, command
+        self.revision = page.revision()  # before we write into the tree
         self.load = os.getloadavg()[0]
         self.host = Host()
         self.storage = disks.Storage(self.host)
         self.exits = contextlib.ExitStack()
+        self.failures = 0
 
     @functools.cached_property
     def stage(self):
@@ -59,6 +61,10 @@ class Bench:
     @staticmethod
     def say(text):
         print(text, flush=True)
+
+    def failed(self, text):
+        self.failures += 1
+        self.say(f'FAILED {text}')
 
 
 def parse(argv):
@@ -76,6 +82,19 @@ def parse(argv):
     return parser.parse_args(argv)
 
 
+def measure(bench, name, out):
+    """One section. A failure is told, and does not lose the other ones."""
+    bench.load = os.getloadavg()[0]
+    try:
+        text = page.part(bench, SECTIONS[name])
+    except Failed as error:
+        bench.failed(f'{name}: {error}')
+        return
+    bench.say(f'\n{text}\n')
+    if out:
+        page.write(out, {name: text})
+
+
 def main():
     args = parse(sys.argv[1:])
     scale = QUICK if args.quick else Scale()
@@ -86,16 +105,13 @@ def main():
     bench = Bench(scale, shlex.join(['tests/bench/run', *sys.argv[1:]]))
     with bench.exits:
         for name in args.only or SECTIONS:
-            bench.load = os.getloadavg()[0]
-            text = page.part(bench, SECTIONS[name])
-            bench.say(f'\n{text}\n')
-            if out:
-                page.write(out, {name: text})
+            measure(bench, name, out)
+    return 1 if bench.failures else 0
 
 
 if __name__ == '__main__':
     try:
-        main()
+        sys.exit(main())
     except Failed as error:
         sys.exit(f'bench: {error}')
     except KeyboardInterrupt:

@@ -97,12 +97,14 @@ class Contest:
         if name != DD and not name.startswith('cp'):
             self.create(self.dst)
         run('sync', '-f', self.dst.parent)
-        sample = timed(self.commands[name])
-        sample.more['allocated'] = self.dst.stat().st_blocks * 512
-        if turn == 0:
-            self.require_equal(name)
-        self.dst.unlink()
-        run('sync', '-f', self.dst.parent)
+        try:
+            sample = timed(self.commands[name])
+            sample.more['allocated'] = self.dst.stat().st_blocks * 512
+            if turn == 0:
+                self.require_equal(name)
+        finally:
+            self.dst.unlink(missing_ok=True)
+            run('sync', '-f', self.dst.parent)
         return sample
 
     def require_equal(self, name):
@@ -113,12 +115,13 @@ class Contest:
             raise Failed(f'{name} made a copy that differs: {done.stdout}'
                          f'{done.stderr}')
 
-    def run(self, runs, say):
+    def run(self, bench):
         self.create(self.src)
         self.storage.fill(self.src, self.data.format, self.data.size,
                           self.data.kinds or ['hole'])
         try:
-            return interleaved(self.commands, runs, self.measure, say)
+            return interleaved(bench, self.commands, self.measure,
+                               {OURS, 'qemu-img convert'})
         finally:
             self.src.unlink()
 
@@ -141,14 +144,15 @@ def verdict(data, samples):
              if name.startswith(('qemu-img', 'nbdcopy'))}
     best = min(peers, key=peers.get)
     mover = samples[OURS][0].output.split()[1]
-    text = (f'drayd (mover: {mover}) takes {ours / peers[best]:.2f} of the time of the fastest '
-            f'of qemu-img and nbdcopy, here {best} (the goal is at most 1).')
-    if data.full:
+    text = (f'drayd (mover: {mover}) takes {ours / peers[best]:.2f} of the '
+            f'time of the fastest of qemu-img and nbdcopy, here {best} (the '
+            'goal is at most 1).')
+    if DD in samples:
         text += (f' It takes {ours / median(samples[DD]):.2f} of what reading '
                  'and writing in a row with O_DIRECT takes (the goal is at '
                  'most 1.10).')
     if not data.kinds:
-        text += (f' Its {seconds(ours)} s are to be less than 1.')
+        text += f' Its {seconds(ours)} s are to be less than 1.'
     return text
 
 
@@ -169,8 +173,7 @@ def section(bench):
                                           :scale.directions]:
             for data in data_sets(scale):
                 bench.say(f'{data.name}, {where}')
-                samples = Contest(storage, data, source, target).run(
-                    scale.runs, bench.say)
+                samples = Contest(storage, data, source, target).run(bench)
                 lines += ['', f'### {data.name[0].upper()}{data.name[1:]}; '
                           f'{where}', verdict(data, samples), '', *table(
                     ['', 's', 'from-to', 'time', 'CPU s', 'peak MiB',

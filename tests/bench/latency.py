@@ -18,12 +18,12 @@ DEFAULT = 'drayctl disk migrate'
 def contestants(quick):
     names = {DEFAULT: []}
     if has_option('--fast') and not quick:
-        names['drayctl disk migrate --fast'] = ['--fast']
+        names[f'{DEFAULT} --fast'] = ['--fast']
     return {**names, PEER: None}
 
 
 def measure(rig, options, quiet_s):
-    with rig.guest() as guest:
+    with rig.ready() as guest:
         wait_windows(guest, 5)
         begin = len(guest.read().latency['vda'])
         time.sleep(quiet_s)
@@ -34,7 +34,6 @@ def measure(rig, options, quiet_s):
             sample, watch = rig.move_by_drayd(guest, '--keep-source', *options)
         windows = watch.copying()
         moving = writes_of(windows)
-    rig.reset()
     span_ms = max(len(windows) * WINDOW_MS, windows[-1]['ms'] -
                   windows[0]['ms'] + WINDOW_MS)
     sample.more.update(
@@ -82,8 +81,9 @@ def section(bench):
     rig = Rig(bench.host, bench.stage, 'b', image, RATE, data_mib)
     todo = contestants(scale.quick)
     samples = interleaved(
-        todo, scale.runs,
-        lambda name, _: measure(rig, todo[name], scale.quiet_s), bench.say)
+        bench, todo,
+        lambda name, _: measure(rig, todo[name], scale.quiet_s),
+        {DEFAULT, PEER})
     rig.reset(source=True)
     return [*lines, verdict(samples), '', *table(
         ['', 's', 'average ms', 'ratio', 'writes/s', 'worst ms'],

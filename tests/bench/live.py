@@ -8,29 +8,28 @@ NAME, TITLE = 'live', 'Live migration'
 GUESTS = True
 KINDS = ['data', 'data', 'data', 'hole']
 RATE = 100  # writes per second: enough to see a pause
+OURS = 'drayctl disk migrate'
 PEER = 'virsh blockcopy --wait --pivot'
 NONE = '-'
 
 
 def contestants(quick):
-    names = {'drayctl disk migrate': []}
+    names = {OURS: []}
     if has_option('--fast') and not quick:
-        names['drayctl disk migrate --fast'] = ['--fast']
+        names[f'{OURS} --fast'] = ['--fast']
     return {**names, PEER: None}
 
 
 def measure(rig, options):
-    with rig.guest() as guest:
+    with rig.ready() as guest:
         wait_windows(guest, 3)
         if options is None:
             sample, watch = rig.move_by_virsh(guest)
         else:
-            sample, watch = rig.move_by_drayd(guest, '--keep-source',
-                                              *options)
+            sample, watch = rig.move_by_drayd(guest, '--keep-source', *options)
             sample.more['pause'] = (
                 sample.more['job']['progress']['pauseMs'])
         sample.more['worst'] = writes_of(watch.all()).worst_us / 1000
-    rig.reset()
     return sample
 
 
@@ -73,8 +72,8 @@ def section(bench):
         image = make_source(bench, image_format, size, KINDS)
         rig = Rig(bench.host, bench.stage, 'b', image, RATE, 16)
         samples = interleaved(
-            todo, scale.runs,
-            lambda name, _, rig=rig: measure(rig, todo[name]), bench.say)
+            bench, todo, lambda name, _, rig=rig: measure(rig, todo[name]),
+            {OURS, PEER})
         rig.reset(source=True)
         lines += ['', f'### {image_format}', verdict(samples), '',
                   *table(['', 's', 'from-to', 'time', 'pause ms',

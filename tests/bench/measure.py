@@ -54,14 +54,23 @@ def spread(samples, value=lambda sample: sample.seconds):
     return min(values), max(values)
 
 
-def interleaved(names, runs, measure, say):
-    """Runs A B C A B C ...: {name: [Sample, ...]}. @measure(name, round)."""
+def interleaved(bench, names, measure, needed):
+    """Runs A B C A B C ...: {name: [Sample, ...]}. @measure(name, round).
+    Who fails drops out, unless the comparison makes no sense without it."""
     samples = {name: [] for name in names}
-    for turn in range(runs):
-        for name in names:
-            sample = measure(name, turn)
+    for turn in range(bench.scale.runs):
+        for name in list(samples):
+            try:
+                sample = measure(name, turn)
+            except Failed as error:
+                if name in needed:
+                    raise
+                bench.failed(f'{name}: {error}')
+                del samples[name]
+                continue
             samples[name].append(sample)
-            say(f'  run {turn + 1} of {runs}: {name}: {sample.seconds:.3f} s')
+            bench.say(f'  run {turn + 1} of {bench.scale.runs}: {name}: '
+                      f'{sample.seconds:.3f} s')
     return samples
 
 

@@ -55,7 +55,7 @@ def circumstances(bench, guests):
     direct = 'direct I/O' if bench.storage.direct else 'the page cache'
     return [
         f'- {time.strftime("%Y-%m-%d %H:%M", time.gmtime())} UTC, drayd '
-        f'{revision()}, `{bench.command}`, {bench.scale.runs} run'
+        f'{bench.revision}, `{bench.command}`, {bench.scale.runs} run'
         + ('s' if bench.scale.runs > 1 else '')
         + (', **small data: only a try**' if bench.scale.quick else ''),
         f'- {processor()}, {os.cpu_count()} cores, '
@@ -70,8 +70,8 @@ def circumstances(bench, guests):
 def part(bench, module):
     begin, end = f'<!-- {module.NAME} -->', f'<!-- end of {module.NAME} -->'
     body = module.section(bench)
-    return '\n'.join([begin, f'## {module.TITLE}', *circumstances(bench, module.GUESTS), '',
-                      *body, end])
+    return '\n'.join([begin, f'## {module.TITLE}',
+                      *circumstances(bench, module.GUESTS), '', *body, end])
 
 
 def write(path, parts):

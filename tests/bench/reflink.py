@@ -50,7 +50,7 @@ def by_recipe(guest, source, copy):
 
 
 def measure(rig, name):
-    with rig.guest() as guest:
+    with rig.ready(reset_source=True) as guest:
         wait_windows(guest, 3)
         before = len(guest.read().latency['vda'])
         if name == PEER:
@@ -61,7 +61,6 @@ def measure(rig, name):
         wait_windows(guest, now + 2)
         sample.more['worst'] = writes_of(
             guest.read().latency['vda'][before:now + 2]).worst_us / 1000
-    rig.reset(source=True)
     return sample
 
 
@@ -83,7 +82,7 @@ def verdict(samples):
         f'{step} {1000 * step_s(samples[PEER], step):.0f}'
         for step in steps) + '.'
     if OURS not in samples:
-        return text + ' This drayd has no such strategy.'
+        return text + ' drayd was not measured.'
     ratio = median(samples[OURS]) / median(samples[PEER])
     return (f'drayd, with its journal, leases, checks and the deletion of the '
             f'source, takes {ratio:.2f} of the time of the bare calls (the '
@@ -103,8 +102,8 @@ def section(bench):
     bench.say('reflink')
     master = make_master(bench)
     samples = interleaved(
-        names, scale.runs,
-        lambda name, _: measure(make_rig(bench, master), name), bench.say)
+        bench, names, lambda name, _: measure(make_rig(bench, master), name),
+        {PEER})
     master.unlink()
     return [*lines, verdict(samples), '', *table(
         ['', 's', 'from-to', 'time', 'worst write ms'], rows(samples))]

@@ -13,10 +13,10 @@ import threading
 import time
 
 from disks import MIB
-from drayd import Drayd, build_dir, drayctl
+from drayd import Drayd, build_dir
 from guest import Disk, Guest
 from host import Failed, run, wait_for
-from measure import Sample, timed
+from measure import timed
 from storage import make_domain, make_image
 
 WINDOW_MS = 100
@@ -25,7 +25,7 @@ DATA_MIB = 384  # of a disk that is moved within one file system
 
 @dataclasses.dataclass
 class Stage:
-    """What all moves happen on: domains "a" and "c" on one XFS, "b" on ext4."""
+    """What moves happen on: domains "a" and "c" on one XFS, "b" on ext4."""
     xfs: pathlib.Path
     ext4: pathlib.Path
     domains: dict
@@ -153,15 +153,17 @@ class Rig:
         self.rate, self.region_mib = rate, region_mib
 
     @contextlib.contextmanager
-    def guest(self):
+    def ready(self, reset_source=False):
+        """A guest that runs on the image; what it leaves goes away, with its
+        source if wanted."""
         disk = Disk(self.image.path(), self.image.leaf_format())
         guest = Guest(self.host, [disk], rate=self.rate,
                       size=self.region_mib, latency=WINDOW_MS)
-        guest.start()
         try:
-            yield guest
+            yield guest.start()
         finally:
             guest.destroy()
+            self.reset(reset_source)
 
     def move_by_drayd(self, guest, *options):
         """(Sample, Watch); Sample.more has the job."""

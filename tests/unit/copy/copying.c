@@ -3,7 +3,9 @@
  * Shared by the tests of copies. /var/tmp is used, as /tmp may be memory.
  */
 #include "copying.h"
+#include "../../../src/copy/checkpoint.h"
 #include "../../../src/copy/extent.h"
+#include "../../../src/copy/side.h"
 #include <dray/base/util.h>
 #include <dray/exec.h>
 #include <fcntl.h>
@@ -11,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 void copying_init(struct copying *t, const char *parent)
 {
@@ -18,7 +21,8 @@ void copying_init(struct copying *t, const char *parent)
     assert_true(
         str_format(t->dir, sizeof(t->dir), "%s/drayd-test-XXXXXX", parent));
     assert_non_null(mkdtemp(t->dir));
-    assert_int_equal(copier_new("/usr/bin/qemu-img", t->dir, &t->copier, &err), 0);
+    assert_int_equal(copier_new("/usr/bin/qemu-img", t->dir, &t->copier, &err),
+                     0);
     t->port = copier_port(t->copier);
     str_format(t->spec.src_path, PATH_MAX, "%s/src", t->dir);
     str_format(t->spec.dst_path, PATH_MAX, "%s/dst", t->dir);
@@ -69,19 +73,32 @@ static void fill(char *data, size_t n, uint64_t at, unsigned seed)
     }
 }
 
-void put_data(const char *path, uint64_t at, uint64_t len, unsigned seed)
+/* @seed 0: zeros. */
+static void put(const char *path, uint64_t at, uint64_t len, unsigned seed)
 {
     _cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
     static char data[MIB];
     assert_true(fd >= 0);
+    memset(data, 0, sizeof(data));
     while (len > 0) {
         size_t n = len < MIB ? (size_t)len : MIB;
-        fill(data, n, at, seed);
+        if (seed)
+            fill(data, n, at, seed);
         assert_int_equal(pwrite(fd, data, n, (off_t)at), n);
         at += n;
         len -= n;
     }
     assert_int_equal(fsync(fd), 0); /* real blocks, not delayed ones */
+}
+
+void put_data(const char *path, uint64_t at, uint64_t len, unsigned seed)
+{
+    put(path, at, len, seed + 1);
+}
+
+void put_zeros(const char *path, uint64_t at, uint64_t len)
+{
+    put(path, at, len, 0);
 }
 
 uint64_t allocated_bytes(const char *path)
@@ -168,4 +185,71 @@ void run_until(struct copying *t, struct copy *copy, int64_t since_ms,
 {
     while (time_now_ms() - since_ms < ms && !look(t, copy).finished)
         (void)poll(NULL, 0, 5);
+}
+
+void in_a_child(int (*body)(void))
+{
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        _exit(body());
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == SKIP_STATUS)
+        skip(); /* the machine does not let us */
+    assert_int_equal(status, 0);
+}
+
+uint64_t checkpoint_position(const struct copying *t)
+{
+    _cleanup_(pair_close) struct pair pair = PAIR_INIT;
+    _cleanup_(checkpoint_deinit) struct checkpoint checkpoint = CHECKPOINT_INIT;
+    char dir[PATH_MAX];
+    uint64_t at = 0;
+    str_format(dir, sizeof(dir), "%s/copies", t->dir);
+    assert_int_equal(
+        checkpoint_init(&checkpoint, dir, t->spec.resume_key, NULL), 0);
+    if (pair_open(&pair, &t->spec, O_RDONLY, NULL) == 0 &&
+        !checkpoint_find(&checkpoint, &pair, &t->spec, &at))
+        return 0;
+    return at;
+}
+
+void interrupt_copy(struct copying *t)
+{
+    str_copy(t->spec.resume_key, COPY_KEY_SIZE, "0a-1b");
+    t->spec.bytes_per_s = 64 * MIB;
+    struct copy *copy = start_copy(t);
+    t->spec.bytes_per_s = 0;
+    while (look(t, copy).done < 20 * MIB && !look(t, copy).finished)
+        (void)poll(NULL, 0, 2);
+    t->port.ops->limit(t->port.ctx, copy, 1);
+    while (checkpoint_position(t) == 0 && !look(t, copy).finished)
+        (void)poll(NULL, 0, 2);
+    assert_false(look(t, copy).finished);
+    t->port.ops->close(t->port.ctx, copy);
+}
+
+uint64_t start_held(struct copying *t, struct copy **ret_copy)
+{
+    t->spec.bytes_per_s = 1;
+    *ret_copy = start_copy(t);
+    t->spec.bytes_per_s = 0;
+    struct copy_progress progress = { 0 };
+    while (progress.total == 0 && !progress.finished) {
+        (void)poll(NULL, 0, 1);
+        progress = look(t, *ret_copy);
+    }
+    return progress.done / MIB * MIB; /* the first piece may be done */
+}
+
+void flip_bit(const char *path, uint64_t at)
+{
+    _cleanup_close_ int fd = open(path, O_RDWR | O_CLOEXEC);
+    char byte = 0;
+    assert_true(fd >= 0);
+    assert_int_equal(pread(fd, &byte, 1, (off_t)at), 1);
+    byte ^= 4;
+    assert_int_equal(pwrite(fd, &byte, 1, (off_t)at), 1);
+    assert_int_equal(fsync(fd), 0);
 }

@@ -34,6 +34,8 @@ void copying_deinit(struct copying *t);
 void make_file(const char *path, uint64_t size);
 /* Bytes that do not compress and differ by offset and seed. */
 void put_data(const char *path, uint64_t at, uint64_t len, unsigned seed);
+/* Zeros that take up space. */
+void put_zeros(const char *path, uint64_t at, uint64_t len);
 uint64_t allocated_bytes(const char *path);
 
 /* Same size and same content; holes are read as zeros. */
@@ -48,5 +50,20 @@ void copy_all(struct copying *t);
 /* Until @ms after @since_ms (time_now_ms()), or the end of the copy. */
 void run_until(struct copying *t, struct copy *copy, int64_t since_ms,
                int64_t ms);
+
+/* Runs @body in a child; skips the test when that returns SKIP_STATUS. */
+enum {
+    SKIP_STATUS = 77
+};
+void in_a_child(int (*body)(void));
+
+/* Copies src, of 40 MiB or more, to dst with a resume key up to a checkpoint
+ * over 0, and stops. */
+void interrupt_copy(struct copying *t);
+/* Where a copy would go on; 0 for from the beginning. */
+uint64_t checkpoint_position(const struct copying *t);
+/* Starts the copy at almost no speed. What it was spared, in whole MiB. */
+uint64_t start_held(struct copying *t, struct copy **ret_copy);
+void flip_bit(const char *path, uint64_t at);
 
 #endif

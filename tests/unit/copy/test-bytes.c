@@ -6,14 +6,18 @@
 #include <dray/base/util.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
+#include <sys/syscall.h>
 
 /* The promise to users: not over 2 % more; a block or two on tiny files. */
 static void assert_holes_kept(const struct copying *t)
@@ -273,7 +277,7 @@ static int copy_to_small_storage(void)
     if (unshare(CLONE_NEWNS) < 0 ||
         mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
         mount("none", "/mnt", "tmpfs", 0, "size=2m") < 0)
-        return 77;
+        return SKIP_STATUS;
     struct copying t = { 0 };
     struct copying small = { 0 };
     copying_init(&t, "/var/tmp");
@@ -299,15 +303,111 @@ static int copy_to_small_storage(void)
 static void a_full_storage_gets_its_own_number(void **state)
 {
     (void)state;
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0)
-        _exit(copy_to_small_storage());
-    int status = 0;
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
-        skip(); /* needs the right to mount */
-    assert_int_equal(status, 0);
+    in_a_child(copy_to_small_storage); /* needs the right to mount */
+}
+
+/* Data among zeros that were written: space for the data only. */
+static void written_zeros_become_holes(void **state)
+{
+    struct copying *t = *state;
+    make_file(t->spec.src_path, 0);
+    put_zeros(t->spec.src_path, 0, 24 * MIB + 100);
+    put_data(t->spec.src_path, 5 * MIB, 4096, 1);
+    put_data(t->spec.src_path, 9 * MIB + 4096, 2 * MIB, 2);
+    put_data(t->spec.src_path, 24 * MIB + 99, 1, 3);
+    check_copy(t);
+    assert_in_range(allocated_bytes(t->spec.dst_path), 2 * MIB + 8 * KIB,
+                    2 * MIB + 256 * KIB);
+}
+
+/* Hundreds of chunks, with the last one cut. */
+static void copies_more_than_is_in_flight(void **state)
+{
+    struct copying *t = *state;
+    make_file(t->spec.src_path, 100 * MIB + 12345);
+    put_data(t->spec.src_path, 0, 40 * MIB, 1);
+    put_data(t->spec.src_path, 41 * MIB, 59 * MIB + 12345, 2);
+    check_copy(t);
+}
+
+static void the_destination_keeps_its_inode(void **state)
+{
+    struct copying *t = *state;
+    struct stat before, after;
+    make_file(t->spec.src_path, MIB);
+    put_data(t->spec.src_path, 0, MIB, 1);
+    make_file(t->spec.dst_path, 0);
+    assert_int_equal(stat(t->spec.dst_path, &before), 0);
+    copy_all(t);
+    assert_int_equal(stat(t->spec.dst_path, &after), 0);
+    assert_int_equal(before.st_ino, after.st_ino);
+}
+
+static void a_source_that_shrinks_is_an_error(void **state)
+{
+    struct copying *t = *state;
+    make_file(t->spec.src_path, 32 * MIB);
+    put_data(t->spec.src_path, 0, 32 * MIB, 1);
+    make_file(t->spec.dst_path, 0);
+    struct copy *copy = NULL;
+    (void)start_held(t, &copy);
+    assert_int_equal(truncate(t->spec.src_path, 20 * MIB + 5), 0);
+    t->port.ops->limit(t->port.ctx, copy, 0);
+    struct err err = ERR_INIT;
+    assert_int_equal(finish_copy(t, copy, &err), -EIO);
+    assert_non_null(strstr(err.message, "shrank"));
+    assert_non_null(strstr(err.message, t->spec.src_path));
+}
+
+static void close_stops_at_once_at_full_speed(void **state)
+{
+    struct copying *t = *state;
+    make_file(t->spec.src_path, 256 * MIB);
+    put_data(t->spec.src_path, 0, 256 * MIB, 1);
+    make_file(t->spec.dst_path, 0);
+    struct copy *copy = start_copy(t);
+    while (look(t, copy).done == 0)
+        (void)poll(NULL, 0, 1);
+    t->port.ops->close(t->port.ctx, copy);
+    uint64_t after = allocated_bytes(t->spec.dst_path);
+    assert_in_range(after, 1, 255 * MIB);
+    (void)poll(NULL, 0, 50);
+    assert_int_equal(allocated_bytes(t->spec.dst_path), after);
+}
+
+/* As in a container whose filter knows no io_uring. */
+static int copy_without_uring(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = { .len = ARRAY_SIZE(code), .filter = code };
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
+        return SKIP_STATUS;
+    struct copying t = { 0 };
+    copying_init(&t, "/var/tmp");
+    make_file(t.spec.src_path, 64 * MIB + 77);
+    put_data(t.spec.src_path, 3 * MIB, 50 * MIB, 1);
+    put_data(t.spec.src_path, 64 * MIB, 77, 2);
+    check_copy(&t);
+    t.spec.task = COPY_COMPARE;
+    copy_all(&t);
+    t.spec.task = COPY_DATA;
+    interrupt_copy(&t);
+    copy_all(&t);
+    assert_same_content(t.spec.src_path, t.spec.dst_path);
+    copying_deinit(&t);
+    return 0;
+}
+
+static void works_where_io_uring_is_forbidden(void **state)
+{
+    (void)state;
+    in_a_child(copy_without_uring);
 }
 
 #define TEST(f)                                                                \
@@ -335,6 +435,12 @@ int main(void)
         TEST(refuses_what_is_no_file),
         TEST(reports_a_failing_write),
         TEST(a_full_storage_gets_its_own_number),
+        TEST(written_zeros_become_holes),
+        TEST(copies_more_than_is_in_flight),
+        TEST(the_destination_keeps_its_inode),
+        TEST(a_source_that_shrinks_is_an_error),
+        TEST(close_stops_at_once_at_full_speed),
+        TEST(works_where_io_uring_is_forbidden),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

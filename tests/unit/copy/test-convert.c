@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define QEMU_IMG "/usr/bin/qemu-img"
 
@@ -228,13 +229,228 @@ static void a_missing_tool_is_named(void **state)
     struct copying *t = *state;
     copier_free(t->copier);
     struct err err = ERR_INIT;
-    assert_int_equal(copier_new("/nonexistent/qemu-img", NULL, &t->copier, &err), 0);
+    assert_int_equal(
+        copier_new("/nonexistent/qemu-img", NULL, &t->copier, &err), 0);
     t->port = copier_port(t->copier);
     make_raw(t->spec.src_path, 6);
     TOOL(t, "create", "-q", "-f", "qcow2", "dst", "24M");
     set_formats(t, VOLUME_RAW, VOLUME_COW);
     assert_true(finish_copy(t, start_copy(t), &err) < 0);
     assert_non_null(strstr(err.message, "/nonexistent/qemu-img"));
+}
+
+/* A qemu-img of the test's own in the place of the real one. */
+static void use_script(struct copying *t, const char *text)
+{
+    char path[PATH_MAX];
+    struct err err = ERR_INIT;
+    str_format(path, sizeof(path), "%s/tool", t->dir);
+    FILE *file = fopen(path, "we");
+    assert_non_null(file);
+    assert_true(fprintf(file, "#!/bin/sh\n%s\n", text) > 0);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(chmod(path, 0700), 0);
+    copier_free(t->copier);
+    assert_int_equal(copier_new(path, t->dir, &t->copier, &err), 0);
+    t->port = copier_port(t->copier);
+}
+
+static unsigned runs(struct copying *t, const char *name)
+{
+    char path[PATH_MAX];
+    struct stat st;
+    str_format(path, sizeof(path), "%s/%s", t->dir, name);
+    return stat(path, &st) < 0 ? 0 : (unsigned)st.st_size;
+}
+
+/* Each life of the tool leaves a letter in "lives"; the first two conversions
+ * die in the middle, where much is written and little of it is linked. */
+static void a_killed_tool_is_started_again(void **state)
+{
+    struct copying *t = *state;
+    make_raw(t->spec.src_path, 7);
+    put_data(t->spec.src_path, 4 * MIB, 16 * MIB, 8);
+    TOOL(t, "create", "-q", "-f", "qcow2", "dst", "24M");
+    use_script(t, "[ $1 = check ] && exec /usr/bin/qemu-img \"$@\"\n"
+                  "printf x >>lives\n"
+                  "[ $(wc -c <lives) = 3 ] && exec /usr/bin/qemu-img \"$@\"\n"
+                  "/usr/bin/qemu-io -f qcow2 -c 'write -P 5 4M 8M' "
+                  "-c 'sigraise 9' dst\n"
+                  "kill -9 $$");
+    set_formats(t, VOLUME_RAW, VOLUME_COW);
+    copy_all(t);
+    assert_int_equal(runs(t, "lives"), 3);
+    TOOL(t, "compare", "-f", "raw", "-F", "qcow2", "src", "dst");
+    TOOL(t, "check", "-f", "qcow2", "dst");
+    assert_in_range(allocated_bytes(t->spec.dst_path), 16 * MIB, 22 * MIB);
+}
+
+static void a_raw_destination_is_emptied_before_another_try(void **state)
+{
+    struct copying *t = *state;
+    char path[PATH_MAX];
+    str_format(path, sizeof(path), "%s/data", t->dir);
+    make_raw(path, 9);
+    TOOL(t, "convert", "-f", "raw", "-O", "qcow2", "data", "src");
+    make_file(t->spec.dst_path, 24 * MIB);
+    put_data(t->spec.dst_path, 0, 24 * MIB, 1);
+    set_formats(t, VOLUME_COW, VOLUME_RAW);
+    copy_all(t);
+    assert_same_content(path, t->spec.dst_path);
+    assert_in_range(allocated_bytes(t->spec.dst_path), 4 * MIB, 5 * MIB);
+}
+
+static void a_tool_that_is_always_killed_is_an_error(void **state)
+{
+    struct copying *t = *state;
+    make_raw(t->spec.src_path, 7);
+    make_file(t->spec.dst_path, 24 * MIB);
+    use_script(t, "[ $1 = check ] && exit 0\n"
+                  "printf x >>lives\nkill -9 $$");
+    set_formats(t, VOLUME_RAW, VOLUME_COW);
+    struct err err = ERR_INIT;
+    assert_int_equal(finish_copy(t, start_copy(t), &err), -EIO);
+    assert_int_equal(runs(t, "lives"), 3);
+    assert_non_null(strstr(err.message, "killed"));
+    assert_non_null(strstr(err.message, t->spec.dst_path));
+}
+
+static void a_tool_that_fails_is_not_started_again(void **state)
+{
+    struct copying *t = *state;
+    make_raw(t->spec.src_path, 7);
+    make_file(t->spec.dst_path, 24 * MIB);
+    use_script(t, "printf x >>lives\necho broken >&2\nexit 1");
+    set_formats(t, VOLUME_RAW, VOLUME_COW);
+    struct err err = ERR_INIT;
+    assert_int_equal(finish_copy(t, start_copy(t), &err), -EIO);
+    assert_int_equal(runs(t, "lives"), 1);
+    assert_non_null(strstr(err.message, "broken"));
+}
+
+static void a_terabyte_of_nothing_takes_no_time(void **state)
+{
+    struct copying *t = *state;
+    make_file(t->spec.src_path, 1024 * 1024 * MIB);
+    TOOL(t, "create", "-q", "-f", "qcow2", "dst", "1T");
+    set_formats(t, VOLUME_RAW, VOLUME_COW);
+    int64_t since_ms = time_now_ms();
+    copy_all(t);
+    assert_in_range(time_now_ms() - since_ms, 0, 2000);
+    assert_in_range(allocated_bytes(t->spec.dst_path), 1, MIB);
+}
+
+/* Its old data must not be taken for zeros. */
+static void a_used_image_is_overwritten(void **state)
+{
+    struct copying *t = *state;
+    char path[PATH_MAX];
+    str_format(path, sizeof(path), "%s/old", t->dir);
+    make_file(path, 24 * MIB);
+    put_data(path, 0, 24 * MIB, 3);
+    TOOL(t, "convert", "-f", "raw", "-O", "qcow2", "old", "dst");
+    make_raw(t->spec.src_path, 4);
+    set_formats(t, VOLUME_RAW, VOLUME_COW);
+    copy_all(t);
+    TOOL(t, "compare", "-f", "raw", "-F", "qcow2", "src", "dst");
+}
+
+/* --- comparing --- */
+
+static void expect_equal(struct copying *t)
+{
+    t->spec.task = COPY_COMPARE;
+    copy_all(t);
+}
+
+static void expect_difference(struct copying *t, const char *where)
+{
+    struct err err = ERR_INIT;
+    t->spec.task = COPY_COMPARE;
+    assert_int_equal(finish_copy(t, start_copy(t), &err), -EIO);
+    assert_int_equal(err.code, ERR_IMAGE_VERIFICATION);
+    assert_non_null(strstr(err.message, t->spec.dst_path));
+    if (!strstr(err.message, where))
+        fail_msg("'%s' does not say '%s'", err.message, where);
+    assert_non_null(strstr(err.next, "source is unchanged"));
+}
+
+static void another_format_is_compared_as_the_guest_sees_it(void **state)
+{
+    struct copying *t = *state;
+    make_raw(t->spec.src_path, 5);
+    TOOL(t, "create", "-q", "-f", "qcow2", "dst", "24M");
+    set_formats(t, VOLUME_RAW, VOLUME_COW);
+    copy_all(t);
+    expect_equal(t);
+    flip_bit(t->spec.src_path, 12 * MIB);
+    expect_difference(t, "offset 125");
+    flip_bit(t->spec.src_path, 12 * MIB);
+    flip_bit(t->spec.src_path, 6 * MIB); /* a hole */
+    expect_difference(t, "offset 6");
+}
+
+static void the_tools_own_failure_is_no_mismatch(void **state)
+{
+    struct copying *t = *state;
+    make_raw(t->spec.src_path, 5);
+    make_file(t->spec.dst_path, MIB); /* no qcow2 */
+    set_formats(t, VOLUME_RAW, VOLUME_COW);
+    t->spec.task = COPY_COMPARE;
+    struct err err = ERR_INIT;
+    assert_int_equal(finish_copy(t, start_copy(t), &err), -EIO);
+    assert_int_equal(err.code, ERR_GENERAL);
+}
+
+/* src over a raw base, other/dst over a qcow2 one of the same name. */
+static void make_rebased(struct copying *t)
+{
+    char sub[PATH_MAX];
+    make_overlay(t, "raw");
+    str_format(sub, sizeof(sub), "%s/other", t->dir);
+    free(tool(t, (const char *const[]){ "/bin/mkdir", sub, NULL }));
+    str_format(t->spec.dst_path, PATH_MAX, "%s/dst", sub);
+    make_file(t->spec.dst_path, 0);
+    set_formats(t, VOLUME_COW, VOLUME_COW);
+    str_copy(t->spec.dst_backing, UUID_SIZE,
+             "11111111-1111-4111-8111-111111111111");
+    t->spec.src_backing_format = VOLUME_RAW;
+    t->spec.dst_backing_format = VOLUME_COW;
+    TOOL(t, "rebase", "-u", "-f", "qcow2", "-F", "raw", "-b",
+         t->spec.dst_backing, "src");
+    copy_all(t);
+}
+
+static void a_rewritten_header_is_right_when_it_says_so(void **state)
+{
+    struct copying *t = *state;
+    make_rebased(t);
+    expect_equal(t);
+    /* A flipped bit in a table (its second cluster) and in the data. */
+    flip_bit(t->spec.dst_path, 65536 + 3);
+    expect_difference(t, "offset 65539");
+    flip_bit(t->spec.dst_path, 65536 + 3);
+    flip_bit(t->spec.dst_path, 400000);
+    expect_difference(t, "offset 400000");
+    flip_bit(t->spec.dst_path, 400000);
+    expect_equal(t);
+}
+
+static void a_wrong_header_is_found(void **state)
+{
+    struct copying *t = *state;
+    /* Size, L1 table, refcount table, features, version. */
+    const uint64_t places[] = { 27, 45, 53, 79, 7, 39, 23 };
+    make_rebased(t);
+    for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+        flip_bit(t->spec.dst_path, places[i]);
+        expect_difference(t, "");
+        flip_bit(t->spec.dst_path, places[i]);
+    }
+    t->spec.task = COPY_DATA;
+    TOOL(t, "rebase", "-u", "-f", "qcow2", "-F", "raw", "-b",
+         t->spec.dst_backing, t->spec.dst_path);
+    expect_difference(t, "header");
 }
 
 #define TEST(f)                                                                \
@@ -253,6 +469,16 @@ int main(void)
         TEST(says_what_the_tool_says),
         TEST(refuses_a_raw_volume_with_a_parent),
         TEST(a_missing_tool_is_named),
+        TEST(a_killed_tool_is_started_again),
+        TEST(a_raw_destination_is_emptied_before_another_try),
+        TEST(a_tool_that_is_always_killed_is_an_error),
+        TEST(a_tool_that_fails_is_not_started_again),
+        TEST(a_terabyte_of_nothing_takes_no_time),
+        TEST(a_used_image_is_overwritten),
+        TEST(another_format_is_compared_as_the_guest_sees_it),
+        TEST(the_tools_own_failure_is_no_mismatch),
+        TEST(a_rewritten_header_is_right_when_it_says_so),
+        TEST(a_wrong_header_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
