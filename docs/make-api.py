@@ -114,6 +114,8 @@ def show_string(schema):
         return 'size'
     if pattern == '^/':
         return 'path'
+    if 'format' in schema:
+        return schema['format']
     if 'maxLength' in schema:
         return f'string, at most {schema["maxLength"]} bytes'
     return 'name'
@@ -122,20 +124,41 @@ def show_string(schema):
 def show_type(schema):
     kind = schema['type']
     if kind == 'array':
-        return 'array of ' + show_type(schema['items'])
+        count = ''
+        if 'maxItems' in schema:
+            count = f'{schema["minItems"]} to {schema["maxItems"]} '
+        return f'array of {count}' + show_type(schema['items'])
+    if kind == 'object' and schema.get('additionalProperties'):
+        return 'object; other members are ignored'
     if kind == 'integer':
         return show_bounds(schema)
     return show_string(schema) if kind == 'string' else kind
 
 
-def show_need(param):
-    schema = param['schema']
-    words = ['required' if param['required'] else 'optional']
+def show_need(schema, required):
+    words = ['required' if required else 'optional']
     if 'default' in schema:
         words.append(f'default `{json.dumps(schema["default"])}`')
     if schema.get('nullable'):
         words.append('nullable')
     return ', '.join(words)
+
+
+def show_row(name, schema, required, text):
+    return (f'| `{name}` | {show_type(schema)} | '
+            f'{show_need(schema, required)} | {escape(text)} |')
+
+
+def show_param(param):
+    """A row, and one for each member of objects."""
+    name, schema = param['name'], param['schema']
+    yield show_row(name, schema, param['required'], param['description'])
+    items = schema.get('items', schema)
+    if schema['type'] == 'array':
+        name += '[]'
+    for member, what in items.get('properties', {}).items():
+        yield show_row(f'{name}.{member}', what, member in items['required'],
+                       what['description'])
 
 
 def show_verb(method):
@@ -147,8 +170,7 @@ def show_verb(method):
         yield '| parameter | type | | |'
         yield '|---|---|---|---|'
         for param in method['params']:
-            yield (f'| `{param["name"]}` | {show_type(param["schema"])} | '
-                   f'{show_need(param)} | {escape(param["description"])} |')
+            yield from show_param(param)
         yield ''
     result = method['result']
     yield f'Result: {result["schema"]["type"]}. {result["description"]}'

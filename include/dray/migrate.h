@@ -84,6 +84,69 @@ int migrate_plan(const struct migrate_ports *ports,
                  const struct migrate_request *request, uint64_t rate_guess,
                  struct migrate_plan *ret_plan, struct err *err);
 
+/* --- the engine's verbs ------------------------------------------------ */
+
+/* What an engine asks for when it moves disks itself, step by step. */
+struct migrate_ask_disk {
+    /* Whose verb has a VM: the drive and its active volume (JOB_SNAPSHOT: the
+     * volume below the new one). Else: the image, without a volume. */
+    struct volume_id at;
+    struct volume_id to;  /* JOB_REPLICATE; else of it the domain only */
+    char base[UUID_SIZE]; /* JOB_MERGE */
+    char top[UUID_SIZE];  /* JOB_MERGE; JOB_SNAPSHOT: the new volume */
+};
+
+struct migrate_ask {
+    enum job_kind kind;     /* anything but JOB_DISK_MIGRATE */
+    char job_id[UUID_SIZE]; /* never empty */
+    char vm[256];           /* name or UUID; empty: the kind has none */
+    size_t n_disks;
+    struct migrate_ask_disk disks[JOB_DISKS_MAX];
+    enum job_scope scope; /* JOB_SYNC */
+    bool quiesce;         /* JOB_SNAPSHOT */
+    bool delete_top;      /* JOB_MERGE */
+    bool verify;          /* JOB_COPY, JOB_MOVE */
+    bool fast;            /* JOB_REPLICATE */
+    uint64_t limit;       /* bytes/s, 0: none */
+};
+
+/* Checks it and makes a job of it, in JOB_PLANNED. Errors have VDSM's numbers
+ * for the verb. Touches nothing but that JOB_REPLICATE prepares the destination
+ * image. Worker. */
+int migrate_ask(const struct migrate_ports *ports,
+                const struct migrate_ask *ask, struct job *ret_job,
+                struct err *err);
+/* Whether @job came from this request, whatever became of it since. */
+bool migrate_ask_is(const struct migrate_ask *ask, const struct job *job);
+/* VDSM's number for a verb that cannot do its work now. */
+enum err_code migrate_ask_code(enum job_kind kind);
+
+/* The running VM, and the disk of it that writes to @volume. ERR_NO_VM,
+ * ERR_NO_DISK. Worker. */
+int migrate_find_drive(const struct migrate_ports *ports, const char *vm,
+                       const struct volume_id *volume, struct vm_info *ret_vm,
+                       struct vm_disk *ret_drive, struct err *err);
+
+/* What speaks against the pivot of a replica now: its mirror has not converged
+ * (ERR_NOT_READY), a volume below the leaf lacks its data (ERR_VOLUME_ILLEGAL).
+ * Worker. */
+int migrate_check_finish(const struct migrate_ports *ports,
+                         const struct job *job, struct err *err);
+
+/* VMs that have volumes of an image. uuid empty: none. */
+struct migrate_users {
+    struct vm_info writer; /* runs, and writes to ... */
+    char written[UUID_SIZE];
+    struct vm_info mirror; /* runs, and mirrors a disk to ... */
+    char mirrored[UUID_SIZE];
+    struct vm_info owner; /* does not run, but is defined with one */
+};
+
+/* Worker. */
+int migrate_find_users(const struct migrate_ports *ports, const char *sd,
+                       const char *img, struct migrate_users *ret_users,
+                       struct err *err);
+
 /* --- one migration ---------------------------------------------------- */
 
 struct migration; /* job record, open copy, rate meter */
@@ -144,7 +207,8 @@ int migrate_jobs_cancel(struct migrate_jobs *jobs, const char *id,
                         struct err *err);
 int migrate_jobs_limit(struct migrate_jobs *jobs, const char *id,
                        uint64_t bytes_per_s, struct err *err);
-/* JOB_REPLICATE: pivot when it is ready. Repeatable. */
+/* JOB_REPLICATE: pivot when it is ready. Repeatable. ERR_NOT_READY while a
+ * JOB_SYNC fills the same image. */
 int migrate_jobs_finish(struct migrate_jobs *jobs, const char *id,
                         struct err *err);
 /* Whether the journal has the job and all that was ordered so far (or the order

@@ -31,17 +31,22 @@ const char *check_shown(const char *text, char ret_shown[SHOWN_SIZE])
     return ret_shown;
 }
 
+static enum err_code code_of(const struct param_spec *spec)
+{
+    return spec->code ? spec->code : ERR_PARAMS;
+}
+
 static int refuse(const struct param_spec *spec, struct err *err,
                   const char *what)
 {
-    return err_set_code(err, ERR_PARAMS, "%s: %s", spec->name, what);
+    return err_set_code(err, code_of(spec), "%s: %s", spec->name, what);
 }
 
 static int refuse_text(const struct param_spec *spec, const char *text,
                        const char *what, struct err *err)
 {
     char shown[SHOWN_SIZE];
-    return err_set_code(err, ERR_PARAMS, "%s: \"%s\" %s", spec->name,
+    return err_set_code(err, code_of(spec), "%s: \"%s\" %s", spec->name,
                         check_shown(text, shown), what);
 }
 
@@ -227,7 +232,7 @@ static int keep_number(const struct param_spec *spec, uint64_t number,
                        struct param_value *ret_value, struct err *err)
 {
     if (number < spec->min || number > spec->max)
-        return err_set_code(err, ERR_PARAMS,
+        return err_set_code(err, code_of(spec),
                             "%s: must be %" PRIu64 " to %" PRIu64, spec->name,
                             spec->min, spec->max);
     ret_value->number = number;

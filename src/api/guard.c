@@ -69,3 +69,15 @@ int guard_unused(struct api_call *call, const char *vol, struct err *err)
                    vm.name);
     return r;
 }
+
+/* Both are about what the storage below keeps of deleted data; a file system
+ * gives no promise about that. */
+int guard_wiping(const struct api_call *call, struct err *err)
+{
+    if (!params_flag(call->params, "postZero") &&
+        !params_flag(call->params, "discard"))
+        return 0;
+    (void)err_set_code(err, ERR_UNSUPPORTED_STORAGE,
+                       "file domains cannot zero or discard what is deleted");
+    return err_next(err, "leave postZero and discard out");
+}

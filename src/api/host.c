@@ -163,7 +163,8 @@ static int answer_aborts(struct api_call *call, const char *job_id,
 
 int verb_host_abort_jobs(struct api_call *call, struct err *err)
 {
-    static const struct wait_kind orders = { all_recorded, answer_aborts };
+    static const struct wait_kind orders = { .over = all_recorded,
+                                             .answer = answer_aborts };
     int r = act_on_all(call, migrate_jobs_cancel, err);
     return r < 0 ? r : wait_until(call, &orders, "", err);
 }

@@ -37,21 +37,9 @@ int verb_image_teardown(struct api_call *call, struct err *err)
                     text(call, "storagedomainID"), text(call, "imageID"), err);
 }
 
-/* Both are about what the storage below keeps of deleted data; a file system
- * gives no promise about that. */
-static int check_wiping(const struct api_call *call, struct err *err)
-{
-    if (!params_flag(call->params, "postZero") &&
-        !params_flag(call->params, "discard"))
-        return 0;
-    (void)err_set_code(err, ERR_UNSUPPORTED_STORAGE,
-                       "file domains cannot zero or discard what is deleted");
-    return err_next(err, "leave postZero and discard out");
-}
-
 int verb_image_delete(struct api_call *call, struct err *err)
 {
-    int r = check_wiping(call, err);
+    int r = guard_wiping(call, err);
     if (r == 0)
         r = guard_unused(call, NULL, err);
     if (r < 0)
@@ -67,8 +55,25 @@ int verb_volume_delete(struct api_call *call, struct err *err)
     (void)str_copy(id.sd, UUID_SIZE, text(call, "storagedomainID"));
     (void)str_copy(id.img, UUID_SIZE, text(call, "imageID"));
     (void)str_copy(id.vol, UUID_SIZE, text(call, "volumeID"));
-    int r = check_wiping(call, err);
+    int r = guard_wiping(call, err);
     if (r == 0)
         r = guard_unused(call, id.vol, err);
     return r < 0 ? r : API_PORT(call, storage, volume_delete, &id, err);
+}
+
+int verb_image_delete_volumes(struct api_call *call, struct err *err)
+{
+    const struct uuid_list *vols = params_uuids(call->params, "volumeList");
+    struct volume_id id;
+
+    (void)str_copy(id.sd, UUID_SIZE, text(call, "storagedomainID"));
+    (void)str_copy(id.img, UUID_SIZE, text(call, "imageID"));
+    int r = guard_wiping(call, err);
+    for (size_t i = 0; r == 0 && i < vols->n; i++) {
+        (void)str_copy(id.vol, UUID_SIZE, vols->uuids[i]);
+        r = guard_unused(call, id.vol, err);
+        if (r == 0)
+            r = API_PORT(call, storage, volume_delete, &id, err);
+    }
+    return r;
 }

@@ -50,7 +50,8 @@ static int answer_cancel(struct api_call *call, const char *job_id,
 
 int verb_job_cancel(struct api_call *call, struct err *err)
 {
-    static const struct wait_kind order = { wait_is_recorded, answer_cancel };
+    static const struct wait_kind order = { .over = wait_is_recorded,
+                                            .answer = answer_cancel };
     const char *id = params_text(call->params, "jobID");
     int r = migrate_jobs_cancel(call->api->jobs, id, err);
     return r < 0 ? r : wait_until(call, &order, id, err);
@@ -58,7 +59,8 @@ int verb_job_cancel(struct api_call *call, struct err *err)
 
 int verb_job_limit(struct api_call *call, struct err *err)
 {
-    static const struct wait_kind order = { wait_is_recorded, wait_answer_job };
+    static const struct wait_kind order = { .over = wait_is_recorded,
+                                            .answer = wait_answer_job };
     const char *id = params_text(call->params, "jobID");
     int r = migrate_jobs_limit(call->api->jobs, id,
                                params_number(call->params, "limit"), err);

@@ -178,9 +178,9 @@ int params_read(const struct verb *verb, struct json_object *json,
 static int name_object(const char *name, const struct err *inner,
                        struct err *err)
 {
-    if (inner->code != ERR_PARAMS)
+    if (inner->code == ERR_GENERAL) /* no memory */
         return err_set(err, inner->rc, "%s", inner->message);
-    return err_set_code(err, ERR_PARAMS, "%s.%s", name, inner->message);
+    return err_set_code(err, inner->code, "%s.%s", name, inner->message);
 }
 
 int params_read_object(const struct param_spec *spec, const char *name,

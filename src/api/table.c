@@ -6,13 +6,8 @@
  * The order of parameters is VDSM's, because they may be sent as an array.
  * Parameters that VDSM needs and we do not are taken and ignored.
  */
-#include "verb.h"
+#include "table.h"
 
-#define SIZE_BYTES_MAX  UINT64_C(0x7ffffffffffff000)
-#define RATE_MAX        UINT64_C(0x7fffffffffffffff)
-#define DESCRIPTION_MAX (VOLUME_DESCRIPTION_SIZE - 1)
-
-static const char *const formats[] = { "RAW", "COW", NULL };
 static const char *const allocations[] = { "SPARSE", "PREALLOCATED", NULL };
 static const char *const strategies[] = { "mirror", "snapshot", NULL };
 static const char *const job_types[] = { "storage", "v2v", NULL };
@@ -21,32 +16,8 @@ static const char *const disk_types[] = { "DATA", "ISOF", "MEMD", "MEMM",
                                           "HECI", "SCRD", "1",    "2",
                                           NULL };
 
-/* --- parameters that several verbs have -------------------------------- */
-
 /* clang-format 14 crashes on tables like these. */
 /* clang-format off */
-
-#define P(param, kind, what, ...) \
-    { .name = (param), .type = PARAM_##kind, .text = (what), ##__VA_ARGS__ }
-#define OPTIONAL .optional = true
-#define NULLABLE .nullable = true
-#define FLAG(param, value, what) \
-    P(param, BOOL, what, OPTIONAL, .preset = (value))
-
-#define POOL \
-    P("storagepoolID", UUID, "Taken for VDSM's sake, ignored.", \
-      OPTIONAL, NULLABLE, .blank = true)
-#define DOMAIN  P("storagedomainID", UUID, "The storage domain.")
-#define IMAGE   P("imageID", UUID, "The image: one virtual disk.")
-#define VOLUME  P("volumeID", UUID, "The volume: one layer of the image.")
-#define VM      P("vmID", NAME, "The VM's UUID or name.")
-#define JOB     P("jobID", UUID, "The job.")
-#define JOB_IDS P("job_ids", UUIDS, "The jobs.")
-#define FORCE   FLAG("force", "false", "Taken for VDSM's sake, ignored.")
-#define POST_ZERO \
-    FLAG("postZero", "false", "Zero before deleting; file domains refuse it.")
-#define DISCARD \
-    FLAG("discard", "false", "Discard before deleting; file domains refuse it.")
 
 /* --- parameters -------------------------------------------------------- */
 
@@ -118,7 +89,7 @@ static const struct param_spec volume_create_params[] = {
       "Virtual size in bytes, rounded up to 4096.",
       .min = 1, .max = SIZE_BYTES_MAX),
     P("volFormat", WORD,
-      "COW is qcow2.", .words = formats),
+      "COW is qcow2.", .words = table_formats),
     P("preallocate", WORD,
       "PREALLOCATED takes its space now.", .words = allocations),
     P("diskType", WORD,
@@ -155,7 +126,7 @@ static const struct param_spec vm_params[] = { VM };
 #define FORMAT \
     P("format", WORD, \
       "Format of the lowest layer there; left out: as it is.", \
-      OPTIONAL, NULLABLE, .words = formats)
+      OPTIONAL, NULLABLE, .words = table_formats)
 
 static const struct param_spec disk_members[] = {
     P("disk", DISK, "Target (vda), image UUID, or source path."),
@@ -228,6 +199,7 @@ static const struct param_spec job_limit_params[] = {
 #define GIVES(type, what) .result_type = (type), .result = (what)
 #define GIVES_TRUE   GIVES("boolean", "true")
 #define GIVES_JOB    GIVES("object", "The job, as Job.info gives it.")
+#define GIVES_JOB_ID GIVES("string", "The job's id (VDSM: a task's).")
 
 const struct verb verb_table[] = {
     { .name = "Host.ping",
@@ -329,6 +301,61 @@ const struct verb verb_table[] = {
       GIVES_TRUE,
       .before = guard_image_before,
       .work = verb_image_delete },
+    { .name = "Image.deleteVolumes",
+      .summary = "Deletes volumes of an image, one after another.",
+      FULL,
+      .changes_image = true,
+      PARAMS(delete_volumes_params),
+      GIVES_TRUE,
+      .before = guard_image_before,
+      .work = verb_image_delete_volumes },
+    { .name = "Image.getVolumes",
+      .summary = "Volumes of an image.",
+      READ,
+      PARAMS(image_volumes_params),
+      GIVES("array", "UUIDs."),
+      .work = verb_domain_get_volumes },
+    { .name = "Image.cloneStructure",
+      .summary = "Makes the same volumes, empty and ILLEGAL, on another domain.",
+      FULL,
+      PARAMS(clone_structure_params),
+      GIVES_JOB_ID,
+      .before = verb_image_clone_before,
+      .work = step_work,
+      .after = step_after },
+    { .name = "Image.syncData",
+      .summary = "Copies volumes' data to where Image.cloneStructure made them.",
+      FULL,
+      PARAMS(sync_data_params),
+      GIVES_JOB_ID,
+      .before = verb_image_sync_before,
+      .work = step_work,
+      .after = step_after },
+    { .name = "Image.copy",
+      .summary = "Copies an image that no VM writes to.",
+      FULL,
+      PARAMS(image_copy_params),
+      GIVES_JOB_ID,
+      .before = verb_image_copy_before,
+      .work = step_work,
+      .after = step_after },
+    { .name = "Image.move",
+      .summary = "Copies an image that no VM writes to, then deletes it.",
+      FULL,
+      PARAMS(image_move_params),
+      GIVES_JOB_ID,
+      .before = verb_image_move_before,
+      .work = step_work,
+      .after = step_after },
+    { .name = "Image.reconcileVolumeChain",
+      .summary = "Makes the records say what the qcow2 headers do; no VM may "
+                 "run on it.",
+      FULL,
+      .changes_image = true,
+      PARAMS(reconcile_params),
+      GIVES("array", "The chain's volumes, base first."),
+      .before = guard_image_before,
+      .work = verb_image_reconcile },
     { .name = "Volume.create",
       .summary = "Makes a volume; done when answered.",
       FULL,
@@ -357,6 +384,35 @@ const struct verb verb_table[] = {
       PARAMS(volume_params),
       GIVES("object", "{truesize, apparentsize} in bytes, as strings."),
       .work = verb_volume_get_size },
+    { .name = "Volume.getQemuImageInfo",
+      .summary = "A volume as qemu-img sees it.",
+      READ,
+      PARAMS(volume_params),
+      GIVES("object", "{format, virtualsize, clustersize?, backingfile?, "
+                      "compat?, bitmaps}."),
+      .work = verb_volume_qemu_info },
+    { .name = "Volume.measure",
+      .summary = "How large a file that holds a volume would be.",
+      READ,
+      PARAMS(measure_params),
+      GIVES("object", "{required, fully-allocated, bitmaps?} in bytes."),
+      .work = verb_volume_measure },
+    { .name = "Volume.extendSize",
+      .summary = "Makes a raw volume larger.",
+      FULL,
+      .changes_image = true,
+      PARAMS(extend_size_params),
+      GIVES("string", "The volume's UUID (VDSM: a task's)."),
+      .before = guard_image_before,
+      .work = verb_volume_extend },
+    { .name = "Volume.setLegality",
+      .summary = "Says whether a volume's data is there.",
+      FULL,
+      .changes_image = true,
+      PARAMS(set_legality_params),
+      GIVES_TRUE,
+      .before = verb_volume_set_legality_before,
+      .work = verb_volume_set_legality },
     { .name = "VM.list",
       .summary = "VMs of this host.",
       READ,
@@ -369,6 +425,52 @@ const struct verb verb_table[] = {
       GIVES("array", "{name, path, format, capacity, serial, alias, chain, "
                      "domainID?, imageID?, volumeID?, mirror?, ...} of each."),
       .work = verb_vm_get_disks },
+    { .name = "VM.refreshDisk",
+      .summary = "The sizes of a VM's disk, read anew.",
+      READ,
+      PARAMS(drive_params),
+      GIVES("object", "{apparentsize, truesize} in bytes, as strings."),
+      .work = verb_vm_refresh_disk },
+    { .name = "VM.refresh_disk",
+      .summary = "VM.refreshDisk under VDSM's name.",
+      READ,
+      PARAMS(drive_params),
+      GIVES("object", "{apparentsize, truesize} in bytes, as strings."),
+      .work = verb_vm_refresh_disk },
+    { .name = "VM.snapshot",
+      .summary = "From one instant on the VM writes to new volumes.",
+      FULL,
+      PARAMS(snapshot_params),
+      GIVES_TRUE,
+      .before = verb_vm_snapshot_before,
+      .work = step_work,
+      .after = step_after },
+    { .name = "VM.diskReplicateStart",
+      .summary = "Mirrors a disk's active volume to another domain; answers "
+                 "when the mirror runs.",
+      FULL,
+      PARAMS(replicate_start_params),
+      GIVES_TRUE,
+      .before = verb_replicate_start_before,
+      .work = step_work,
+      .after = step_after },
+    { .name = "VM.diskReplicateFinish",
+      .summary = "Pivots to the replica, or ends it; answers when that is "
+                 "done.",
+      FULL,
+      PARAMS(replicate_finish_params),
+      GIVES_TRUE,
+      .before = verb_replicate_finish_before,
+      .work = verb_replicate_finish,
+      .after = verb_replicate_finish_after },
+    { .name = "VM.merge",
+      .summary = "Merges a volume of a running VM's disk into the one below.",
+      FULL,
+      PARAMS(merge_params),
+      GIVES_TRUE,
+      .before = verb_vm_merge_before,
+      .work = step_work,
+      .after = step_after },
     { .name = "Disk.plan",
       .summary = "What moving a running VM's disks would take, and all that "
                  "speaks against it.",

@@ -49,6 +49,7 @@ struct param_spec {
     const struct param_spec *members; /* of objects */
     size_t n_members;
     bool open; /* objects may have members that we do not know: ignored */
+    enum err_code code; /* of a wrong value; 0: ERR_PARAMS */
 };
 
 /* Outcomes of verb.before; verb.after may come to VERB_LATER too. */
@@ -133,6 +134,14 @@ int verb_domain_get_volumes(struct api_call *call, struct err *err);
 int verb_image_prepare(struct api_call *call, struct err *err);
 int verb_image_teardown(struct api_call *call, struct err *err);
 int verb_image_delete(struct api_call *call, struct err *err);
+int verb_image_delete_volumes(struct api_call *call, struct err *err);
+/* chain.c */
+int verb_image_reconcile(struct api_call *call, struct err *err);
+int verb_volume_qemu_info(struct api_call *call, struct err *err);
+int verb_volume_measure(struct api_call *call, struct err *err);
+int verb_volume_extend(struct api_call *call, struct err *err);
+int verb_volume_set_legality_before(struct api_call *call, struct err *err);
+int verb_volume_set_legality(struct api_call *call, struct err *err);
 /* volume.c */
 int verb_volume_create(struct api_call *call, struct err *err);
 int verb_volume_delete(struct api_call *call, struct err *err);
@@ -141,6 +150,21 @@ int verb_volume_get_size(struct api_call *call, struct err *err);
 /* vm.c */
 int verb_vm_list(struct api_call *call, struct err *err);
 int verb_vm_get_disks(struct api_call *call, struct err *err);
+int verb_vm_refresh_disk(struct api_call *call, struct err *err);
+/* engine.c: each is a job; step.h has what they share */
+int verb_vm_snapshot_before(struct api_call *call, struct err *err);
+int verb_vm_merge_before(struct api_call *call, struct err *err);
+int verb_image_clone_before(struct api_call *call, struct err *err);
+int verb_image_sync_before(struct api_call *call, struct err *err);
+int verb_image_copy_before(struct api_call *call, struct err *err);
+int verb_image_move_before(struct api_call *call, struct err *err);
+int step_work(struct api_call *call, struct err *err);
+int step_after(struct api_call *call, struct err *err);
+/* replica.c */
+int verb_replicate_start_before(struct api_call *call, struct err *err);
+int verb_replicate_finish_before(struct api_call *call, struct err *err);
+int verb_replicate_finish(struct api_call *call, struct err *err);
+int verb_replicate_finish_after(struct api_call *call, struct err *err);
 /* disk.c */
 int verb_disk_plan_before(struct api_call *call, struct err *err);
 int verb_disk_plan(struct api_call *call, struct err *err);
@@ -158,10 +182,12 @@ int verb_job_wait(struct api_call *call, struct err *err);
 struct wait_kind {
     bool (*over)(const struct api_call *call, const char *job_id);
     int (*answer)(struct api_call *call, const char *job_id, struct err *err);
+    int64_t patience_ms; /* 0: 5 s */
 };
 /* For what was promised to be in the journal: answers when @kind says so, or
- * after 5 s in any case, for storage may keep a job's step longer. @job_id
- * empty: looks at changes of all jobs. 0: answered already, or VERB_LATER. */
+ * when patience ends in any case, for storage may keep a job's step longer.
+ * @job_id empty: looks at changes of all jobs. 0: answered already, or
+ * VERB_LATER. */
 int wait_until(struct api_call *call, const struct wait_kind *kind,
                const char *job_id, struct err *err);
 bool wait_is_recorded(const struct api_call *call, const char *job_id);
@@ -180,6 +206,8 @@ void events_drop_all(struct api *api);
 /* guard.c: what keeps a structural change away from data in use */
 int guard_image_before(struct api_call *call, struct err *err);
 int guard_unused(struct api_call *call, const char *vol, struct err *err);
+/* Refuses postZero and discard. */
+int guard_wiping(const struct api_call *call, struct err *err);
 /* A call that changes image @img right now, NULL if none. Owner loop. */
 const struct api_call *guard_changing(const struct api *api, const char *img);
 

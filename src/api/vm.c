@@ -59,3 +59,30 @@ int verb_vm_get_disks(struct api_call *call, struct err *err)
         ok = put_item(array, place_disk(call, &disks[i]));
     return done(call, put_end(array, ok), err);
 }
+
+static int refresh(struct api_call *call, struct volume_info *ret_info,
+                   struct err *err)
+{
+    const struct params *drive = params_item(call->params, "drive", 0);
+    struct volume_id id;
+    struct vm_info vm;
+    struct vm_disk disk;
+
+    (void)str_copy(id.sd, UUID_SIZE, params_text(drive, "domainID"));
+    (void)str_copy(id.img, UUID_SIZE, params_text(drive, "imageID"));
+    (void)str_copy(id.vol, UUID_SIZE, params_text(drive, "volumeID"));
+    int r =
+        migrate_find_drive(call->api->ports, params_text(call->params, "vmID"),
+                           &id, &vm, &disk, err);
+    return r < 0 ? r : API_PORT(call, storage, volume_info, &id, ret_info, err);
+}
+
+int verb_vm_refresh_disk(struct api_call *call, struct err *err)
+{
+    struct volume_info info;
+
+    int r = refresh(call, &info, err);
+    if (r < 0 && err->code != ERR_NO_VM && err->code != ERR_NOT_RESPONDING)
+        err->code = ERR_DISK_REFRESH;
+    return r < 0 ? r : done(call, shape_volume_size(&info), err);
+}

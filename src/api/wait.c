@@ -74,7 +74,9 @@ static int wait_for(struct api_call *call, const struct wait_kind *kind,
 int wait_until(struct api_call *call, const struct wait_kind *kind,
                const char *job_id, struct err *err)
 {
-    return wait_for(call, kind, job_id, RECORD_WAIT_MS, err);
+    int64_t patience_ms = kind->patience_ms;
+    return wait_for(call, kind, job_id,
+                    patience_ms ? patience_ms : RECORD_WAIT_MS, err);
 }
 
 bool wait_is_recorded(const struct api_call *call, const char *job_id)
@@ -94,7 +96,8 @@ int wait_answer_job(struct api_call *call, const char *job_id, struct err *err)
 
 int wait_for_start(struct api_call *call, const char *job_id, struct err *err)
 {
-    static const struct wait_kind start = { wait_is_recorded, wait_answer_job };
+    static const struct wait_kind start = { .over = wait_is_recorded,
+                                            .answer = wait_answer_job };
     return wait_until(call, &start, job_id, err);
 }
 
@@ -108,7 +111,8 @@ static bool has_ended(const struct api_call *call, const char *job_id)
 
 int verb_job_wait(struct api_call *call, struct err *err)
 {
-    static const struct wait_kind end = { has_ended, wait_answer_job };
+    static const struct wait_kind end = { .over = has_ended,
+                                          .answer = wait_answer_job };
     int64_t timeout_s = (int64_t)params_number(call->params, "timeout");
     return wait_for(call, &end, params_text(call->params, "jobID"),
                     timeout_s * 1000, err);

@@ -215,14 +215,32 @@ const char *job_vdsm_status(const struct job *job)
     }
 }
 
-static bool same_disk(const struct job_disk *a, const struct job_disk *b)
+/* Moves find out themselves where a disk is and which volume is its leaf. */
+static bool same_move(const struct job_disk *a, const struct job_disk *b)
 {
     bool same_format =
         a->convert == b->convert && (!a->convert || a->base_cow == b->base_cow);
 
-    return strcmp(a->img, b->img) == 0 && strcmp(a->dst_sd, b->dst_sd) == 0 &&
-           (a->dst_sd[0] || strcmp(a->dst_path, b->dst_path) == 0) &&
+    return (a->dst_sd[0] || strcmp(a->dst_path, b->dst_path) == 0) &&
            same_format;
+}
+
+/* An engine names the volumes, or leaves the leaf to us. */
+static bool same_step(const struct job_disk *a, const struct job_disk *b)
+{
+    bool same_leaf =
+        !a->leaf[0] || !b->leaf[0] || strcmp(a->leaf, b->leaf) == 0;
+
+    return same_leaf && strcmp(a->src_sd, b->src_sd) == 0 &&
+           strcmp(a->overlay, b->overlay) == 0;
+}
+
+static bool same_disk(enum job_kind kind, const struct job_disk *a,
+                      const struct job_disk *b)
+{
+    if (strcmp(a->img, b->img) != 0 || strcmp(a->dst_sd, b->dst_sd) != 0)
+        return false;
+    return kind == JOB_DISK_MIGRATE ? same_move(a, b) : same_step(a, b);
 }
 
 bool job_same_request(const struct job *a, const struct job *b)
@@ -230,10 +248,11 @@ bool job_same_request(const struct job *a, const struct job *b)
     bool same = a->kind == b->kind && strcmp(a->id, b->id) == 0 &&
                 strcmp(a->vm, b->vm) == 0 && a->n_disks == b->n_disks &&
                 a->keep_source == b->keep_source && a->verify == b->verify &&
-                a->scope == b->scope;
+                a->scope == b->scope && a->quiesce == b->quiesce &&
+                a->delete_top == b->delete_top;
 
     for (size_t i = 0; same && i < a->n_disks; i++)
-        same = same_disk(&a->disks[i], &b->disks[i]);
+        same = same_disk(a->kind, &a->disks[i], &b->disks[i]);
     return same;
 }
 

@@ -28,40 +28,74 @@ static size_t count_frozen(struct migration *m, struct err *err)
     return n;
 }
 
-static int take(struct migration *m, struct err *err)
+/* All at once, but those that are on their overlays already: an engine may
+ * repeat itself. */
+/* All at once, but those that are on their overlays already: an engine may
+ * repeat itself. */
+static int take(struct migration *m, bool quiesce, struct err *err)
 {
     struct vm_overlay *overlays = calloc(m->job.n_disks, sizeof(*overlays));
+    struct err ignored = ERR_INIT; /* then the call below says more */
     size_t n = 0;
+    int rc = 0;
 
     if (!overlays)
         return err_set(err, -ENOMEM, "out of memory");
     for_each_disk (d, m) {
+        if (m->job.kind == JOB_SNAPSHOT && is_on_overlay(d, &ignored))
+            continue;
         disk_source_path(d, d->of->overlay, overlays[n].path);
         (void)str_copy(overlays[n].target, sizeof(overlays[n].target),
                        d->of->target);
         n++;
     }
-
-    int rc = PORT(&m->ports, hypervisor, snapshot, m->job.vm, overlays, n,
-                  m->job.quiesce, err);
-
+    if (n > 0)
+        rc = PORT(&m->ports, hypervisor, snapshot, m->job.vm, overlays, n,
+                  quiesce, err);
     free(overlays);
+    return rc;
+}
+
+static bool is_done(struct migration *m)
+{
+    struct err ignored = ERR_INIT; /* not known to be done */
+
+    return count_frozen(m, &ignored) == m->job.n_disks;
+}
+
+/* Like VDSM: a guest whose agent does not freeze its file systems gets a
+ * snapshot that is what a crash would leave. */
+static int take_all(struct migration *m, struct err *err)
+{
+    struct err unfrozen = ERR_INIT;
+
+    if (!m->job.quiesce)
+        return take(m, false, err);
+    if (take(m, true, &unfrozen) == 0 || is_done(m))
+        return 0;
+
+    int rc = take(m, false, err);
+
+    if (rc == 0)
+        migration_warn(m, "the guest's file systems were not frozen: %.200s",
+                       unfrozen.message);
     return rc;
 }
 
 enum job_outcome act_freeze(struct migration *m)
 {
     struct err err = ERR_INIT;
-    struct err look = ERR_INIT;
     int rc = 0;
 
-    /* The first time nothing can have happened yet. */
-    bool first = !m->adopted && m->trouble_ms < 0;
+    /* The first time of a move nothing can have happened yet. */
+    bool first =
+        m->job.kind != JOB_SNAPSHOT && !m->adopted && m->trouble_ms < 0;
 
-    if (first || count_frozen(m, &look) < m->job.n_disks)
-        rc = take(m, &err);
-    if (rc == 0 || count_frozen(m, &look) == m->job.n_disks)
+    if (first || !is_done(m))
+        rc = take_all(m, &err);
+    if (rc == 0 || is_done(m))
         return JOB_OK;
     (void)err_wrap(&err, "snapshot of VM %s", m->job.vm_name);
+    (void)err_default_code(&err, ERR_SNAPSHOT);
     return migration_doubt(m, &err, 0);
 }

@@ -13,6 +13,7 @@
  * Ended jobs stay for a while, here and in the journal, so that whoever asked
  * learns how they ended.
  */
+#include "clash.h"
 #include "migration.h"
 
 #include <dray/base/list.h>
@@ -365,71 +366,18 @@ int migrate_jobs_adopt(struct migrate_jobs *jobs, const struct job *records,
     return result;
 }
 
-/* Images may be filled while the leaf is being replicated to the same place:
- * the pivot waits for them (pivot.c, check_layers()). */
-static bool may_run_together(const struct job *a, const struct job *b)
-{
-    const struct job *sync = a->kind == JOB_SYNC ? a : b;
-    const struct job *replica = sync == a ? b : a;
-
-    return sync->kind == JOB_SYNC && sync->scope == JOB_INTERNAL &&
-           replica->kind == JOB_REPLICATE && !replica->finish_requested &&
-           strcmp(sync->disks[0].dst_sd, replica->disks[0].dst_sd) == 0;
-}
-
-static bool same_vm_disk(const struct job *a, const struct job_disk *disk,
-                         const struct job *b)
-{
-    if (!a->vm[0] || strcmp(a->vm, b->vm) != 0)
-        return false;
-    for (size_t i = 0; i < b->n_disks; i++) {
-        if (strcmp(disk->target, b->disks[i].target) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* The first disk of @wish that @job works on, NULL if none. */
-static const struct job_disk *clash(const struct job *wish,
-                                    const struct job *job)
-{
-    if (may_run_together(wish, job))
-        return NULL;
-    for (size_t i = 0; i < wish->n_disks; i++) {
-        const struct job_disk *disk = &wish->disks[i];
-
-        if (same_vm_disk(wish, disk, job) || job_disk_of_image(job, disk->img))
-            return disk;
-    }
-    return NULL;
-}
-
-static int disk_is_taken(const struct job *wish, const struct job_disk *disk,
-                         const struct job *job, struct err *err)
-{
-    int rc = 0;
-
-    if (wish->vm[0])
-        rc = err_set_code(err, ERR_DISK_BUSY,
-                          "disk %s of VM %s: job %s works on it", disk->target,
-                          wish->vm_name, job->id);
-    else
-        rc = err_set_code(err, ERR_DISK_BUSY, "image %s: job %s works on it",
-                          disk->img, job->id);
-    (void)err_next(err, "wait for it: drayctl job watch %s", job->id);
-    return rc;
-}
-
 static int check_free(const struct migrate_jobs *jobs, const struct job *wish,
                       struct err *err)
 {
     for (size_t i = 0; i < jobs->n; i++) {
         const struct entry *entry = jobs->entries[i];
         const struct job_disk *disk =
-            entry->migration ? clash(wish, &entry->job) : NULL;
+            entry->migration
+                ? clash_find(wish, &entry->job, entry->orders.finish)
+                : NULL;
 
         if (disk)
-            return disk_is_taken(wish, disk, &entry->job, err);
+            return clash_say(wish, disk, &entry->job, err);
     }
     return 0;
 }
@@ -528,6 +476,18 @@ int migrate_jobs_limit(struct migrate_jobs *jobs, const char *id,
     return 0;
 }
 
+static int check_no_sync(const struct migrate_jobs *jobs,
+                         const struct job *replica, struct err *err)
+{
+    for (size_t i = 0; i < jobs->n; i++) {
+        const struct entry *entry = jobs->entries[i];
+
+        if (entry->migration && clash_fills(&entry->job, replica))
+            return clash_say_filling(&entry->job, replica, err);
+    }
+    return 0;
+}
+
 int migrate_jobs_finish(struct migrate_jobs *jobs, const char *id,
                         struct err *err)
 {
@@ -537,6 +497,11 @@ int migrate_jobs_finish(struct migrate_jobs *jobs, const char *id,
         return no_such_job(id, err);
     if (job_is_terminal(entry->job.state))
         return has_ended(&entry->job, err);
+
+    int rc = check_no_sync(jobs, &entry->job, err);
+
+    if (rc)
+        return rc;
     entry->orders.finish = true;
     wake(entry);
     return 0;

@@ -185,6 +185,11 @@ bool mirror_is_ours(const struct disk *d, const struct vm_mirror_info *info);
 /* Applies a limit that changed. */
 void mirror_apply_limit(struct disk *d);
 void sync_close_copies(struct migration *m);
+/* Takes the mark of being finished from what JOB_SYNC copies (renew.c). */
+enum job_outcome sync_renew(struct disk *d);
+/* The volumes that JOB_SYNC copies, of a chain of @n. */
+void scope_range(enum job_scope scope, size_t n, size_t *ret_first,
+                 size_t *ret_end);
 void migration_report(struct migration *m);
 /* Asks for the pivot of @d's block job when nothing is left to be copied.
  * Always JOB_AGAIN, or a failure. */

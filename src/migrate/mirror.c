@@ -70,7 +70,7 @@ enum job_outcome mirror_watch(struct disk *d)
 /* All of a job's disks together keep its limit. 0 would mean no limit. */
 static uint64_t share(const struct migration *m)
 {
-    return m->job.limit ? m->job.limit / m->job.n_disks + 1 : 0;
+    return (m->job.limit + m->job.n_disks - 1) / m->job.n_disks;
 }
 
 void mirror_apply_limit(struct disk *d)

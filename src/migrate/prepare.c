@@ -68,6 +68,8 @@ enum job_outcome act_plan(struct migration *m)
         if (outcome == JOB_OK && makes_structure(m))
             outcome =
                 d->of->dst_sd[0] ? check_image_absent(d) : check_outside(d);
+        else if (outcome == JOB_OK && m->job.kind == JOB_SYNC)
+            outcome = sync_renew(d);
     }
     return outcome;
 }

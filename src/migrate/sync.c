@@ -20,17 +20,17 @@ struct range {
 static struct range frozen(const struct disk *d)
 {
     const struct job *job = &d->m->job;
-    size_t n = d->chain.n;
-    bool leaf_is_frozen =
-        job->kind == JOB_COPY || job->kind == JOB_MOVE || d->of->overlay[0];
+    struct range range = { 0, d->chain.n };
 
-    if (n == 0 || job_disk_is_flat(d->of) || job->kind == JOB_REPLICATE)
+    if (d->chain.n == 0 || job_disk_is_flat(d->of) ||
+        job->kind == JOB_REPLICATE)
         return (struct range){ 0, 0 }; /* the mirror takes it all */
-    if (job->kind == JOB_SYNC && job->scope == JOB_LEAF)
-        return (struct range){ n - 1, n };
-    if (leaf_is_frozen || (job->kind == JOB_SYNC && job->scope == JOB_ALL))
-        return (struct range){ 0, n };
-    return (struct range){ 0, n - 1 };
+    if (job->kind == JOB_SYNC)
+        scope_range(job->scope, d->chain.n, &range.first, &range.end);
+    else if (job->kind != JOB_COPY && job->kind != JOB_MOVE &&
+             !d->of->overlay[0])
+        range.end = d->chain.n - 1; /* the leaf is mirrored */
+    return range;
 }
 
 /* --- progress ---------------------------------------------------------- */

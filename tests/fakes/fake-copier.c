@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A copier that copies one internal volume at a time and dies with the daemon.
+ * A copier that copies, or compares, one frozen volume at a time, dies with the
+ * daemon, and leaves a checkpoint as it goes.
  */
 #include "fake-world.h"
 
@@ -8,45 +9,111 @@
 #include <string.h>
 
 struct copy {
-    size_t layer;
+    struct copy_spec spec;
+    struct fake_volume *from, *to;
+    uint64_t writes; /* that the source held when it began */
     uint64_t done, total;
     uint64_t limit;
     bool finished;
     int result;
 };
 
-/* The layer whose destination @path is; layers when it is none. */
-static size_t layer_of(const struct fake_world *world, const char *path)
-{
-    char mine[PATH_MAX];
+/* --- the rules --------------------------------------------------------- */
 
-    for (size_t i = 0; i < world->layers; i++) {
-        world_path(world, DST, i, mine);
-        if (strcmp(mine, path) == 0)
-            return i;
-    }
-    return world->layers;
+static bool is_frozen(const struct fake_world *world,
+                      const struct fake_volume *volume)
+{
+    const struct fake_disk *disk = &world->disks[volume->disk];
+
+    return !world->alive || disk->chain[0] != volume;
 }
 
-static void check_spec(struct fake_world *world, const struct copy_spec *spec,
-                       size_t layer)
+static bool has_format(const struct fake_volume *volume,
+                       enum volume_format format)
 {
-    const struct fake_volume *from = &world->domains[SRC].volumes[layer];
-    const struct fake_volume *to = &world->domains[DST].volumes[layer];
-    const char *backing = layer ? to->info.parent : "";
+    return !volume || volume->info.format == format;
+}
 
-    if (layer >= world_leaf(world) || !to->exists || !to->fresh)
-        world_break(world, "copy onto layer %zu, which is not fresh", layer);
-    else if (strcmp(spec->src_path, from->info.path) != 0 ||
-             spec->src_format != from->info.format ||
-             spec->dst_format != to->info.format)
-        world_break(world, "copy of layer %zu: wrong source or format", layer);
-    else if (strcmp(spec->dst_backing, backing) != 0)
-        world_break(world, "copy of layer %zu: wrong backing %s", layer,
+static bool is_beside(const struct fake_volume *a, const struct fake_volume *b)
+{
+    return a->disk == b->disk && a->side == SRC && b->side == DST &&
+           strcmp(a->info.id.vol, b->info.id.vol) == 0;
+}
+
+static void check_spec(struct fake_world *world, const struct copy *copy)
+{
+    const struct copy_spec *spec = &copy->spec;
+    const struct fake_volume *from = copy->from, *to = copy->to;
+    const struct fake_volume *under = world_backing(world, to);
+    const char *path = to->info.path;
+
+    if (!to->exists || !from->exists || !is_beside(from, to))
+        world_break(world, "copy onto %s from %s", path, from->info.path);
+    else if (!is_frozen(world, from))
+        world_break(world, "copy of %s, which the guest writes to",
+                    from->info.path);
+    else if (world_has_open(world, to) && spec->task == COPY_DATA &&
+             world->record.kind != JOB_SYNC)
+        world_break(world, "copy onto %s, which qemu has open", path);
+    else if (!has_format(from, spec->src_format) ||
+             !has_format(to, spec->dst_format))
+        world_break(world, "copy of %s: wrong format", path);
+    else if (strcmp(spec->dst_backing, under ? under->info.id.vol : "") != 0)
+        world_break(world, "copy of %s: wrong backing %s", path,
                     spec->dst_backing);
-    else if (layer && (spec->src_backing_format != from[-1].info.format ||
-                       spec->dst_backing_format != to[-1].info.format))
-        world_break(world, "copy of layer %zu: wrong backing format", layer);
+    else if (!has_format(world_backing(world, from),
+                         spec->src_backing_format) ||
+             !has_format(under, spec->dst_backing_format))
+        world_break(world, "copy of %s: wrong backing format", path);
+    world_needs(world, "copy or comparison",
+                spec->task == COPY_DATA ? IN(JOB_SYNCING) : IN(JOB_VERIFYING));
+}
+
+/* --- checkpoints ------------------------------------------------------- */
+
+static bool copier_resumable(void *ctx, const struct copy_spec *spec)
+{
+    struct fake_world *world = ctx;
+    const struct fake_volume *to = world_find_path(world, spec->dst_path);
+
+    return spec->resume_key[0] &&
+           strcmp(world->checkpoint.key, spec->resume_key) == 0 && to &&
+           world->checkpoint.made == to->made;
+}
+
+static void copier_forget(void *ctx, const char *resume_key)
+{
+    struct fake_world *world = ctx;
+
+    if (!world->dead && strcmp(world->checkpoint.key, resume_key) == 0)
+        memset(&world->checkpoint, 0, sizeof(world->checkpoint));
+}
+
+static void leave_checkpoint(struct fake_world *world, const struct copy *copy)
+{
+    if (!copy->spec.resume_key[0])
+        return;
+    (void)str_copy(world->checkpoint.key, sizeof(world->checkpoint.key),
+                   copy->spec.resume_key);
+    world->checkpoint.made = copy->to->made;
+    world->checkpoint.done = copy->done;
+}
+
+/* --- copying ----------------------------------------------------------- */
+
+static void begin(struct fake_world *world, struct copy *copy)
+{
+    copy->total = copy->from->info.true_bytes;
+    copy->writes = copy->from->to;
+    copy->limit = copy->spec.bytes_per_s;
+    if (copy->spec.task == COPY_COMPARE)
+        return;
+    if (copier_resumable(world, &copy->spec))
+        copy->done = world->checkpoint.done;
+    else if (!copy->to->fresh)
+        world_break(world, "copy onto %s, which is not fresh",
+                    copy->to->info.path);
+    copy->to->fresh = false;
 }
 
 static int copier_start(void *ctx, const struct copy_spec *spec,
@@ -58,25 +125,47 @@ static int copier_start(void *ctx, const struct copy_spec *spec,
 
     if (rc)
         return rc;
-    world_needs_state(world, "copy of a layer", JOB_SYNCING, JOB_SYNCING);
     if (world->copy)
         world_break(world, "two copies at once");
     copy = calloc(1, sizeof(*copy));
     if (!copy)
         return err_set(err, -ENOMEM, "copy");
-    copy->layer = layer_of(world, spec->dst_path);
-    copy->limit = spec->bytes_per_s;
-    check_spec(world, spec, copy->layer);
-    copy->total = world->domains[SRC].volumes[copy->layer].info.true_bytes;
+    copy->spec = *spec;
+    copy->from = world_find_path(world, spec->src_path);
+    copy->to = world_find_path(world, spec->dst_path);
+    if (copy->from && copy->to)
+        check_spec(world, copy);
+    else
+        world_break(world, "copy of %s to %s", spec->src_path, spec->dst_path);
     rc = world_leave(world, 0, err);
-    if (rc) { /* a copier that fails to start has no copy */
+    if (rc || !copy->from || !copy->to) { /* then there is no copy */
         free(copy);
-        return rc;
+        return rc ? rc : -ENOENT;
     }
-    world->domains[DST].volumes[copy->layer].fresh = false;
+    begin(world, copy);
     world->copy = copy;
     *ret_copy = copy;
     return 0;
+}
+
+static void finish(struct fake_world *world, struct copy *copy)
+{
+    copy->done = copy->total;
+    copy->finished = true;
+    if (copy->from->to != copy->writes)
+        world_break(world, "%s changed while it was copied",
+                    copy->from->info.path);
+    if (copy->spec.task == COPY_COMPARE) {
+        copy->result = copy->to->flipped || !copy->to->whole ||
+                               copy->to->to != copy->from->to
+                           ? -EBADMSG
+                           : 0;
+        return;
+    }
+    copy->to->whole = copy->from->whole;
+    copy->to->from = copy->from->from;
+    copy->to->to = copy->from->to;
+    copier_forget(world, copy->spec.resume_key);
 }
 
 void fake_copier_pass(struct fake_world *world)
@@ -89,13 +178,14 @@ void fake_copier_pass(struct fake_world *world)
     if (copy->limit && copy->limit / 1000 < step)
         step = copy->limit / 1000 + 1;
     copy->done += step;
+    world->copied += copy->spec.task == COPY_DATA ? step : 0;
     if (world->copies_fail && copy->done > copy->total / 2) {
         copy->finished = true;
         copy->result = -EIO;
     } else if (copy->done >= copy->total) {
-        copy->done = copy->total;
-        copy->finished = true;
-        world->domains[DST].volumes[copy->layer].whole = true;
+        finish(world, copy);
+    } else if (copy->spec.task == COPY_DATA) {
+        leave_checkpoint(world, copy);
     }
 }
 
@@ -109,8 +199,11 @@ static void copier_poll(void *ctx, struct copy *copy, struct copy_progress *ret,
     *ret = (struct copy_progress){ .finished = copy->finished,
                                    .result = copy->result,
                                    .done = copy->done,
-                                   .total = copy->total };
-    if (copy->result)
+                                   .total = copy->total,
+                                   .mover = world->mover };
+    if (copy->result == -EBADMSG)
+        (void)err_set_code(err, ERR_IMAGE_VERIFICATION, "byte 42 differs");
+    else if (copy->result)
         (void)err_set(err, copy->result, "the copy broke off");
 }
 
@@ -129,6 +222,20 @@ static void copier_close(void *ctx, struct copy *copy)
     free(copy);
 }
 
+static int copier_probe(void *ctx, const char *src_path, const char *dst_dir,
+                        enum copy_mover *ret_mover, struct err *err)
+{
+    struct fake_world *world = ctx;
+    int rc = world_enter(world, "copier probe", err);
+
+    (void)src_path;
+    (void)dst_dir;
+    if (rc)
+        return rc;
+    *ret_mover = world->mover;
+    return world_leave(world, 0, err);
+}
+
 struct copier_port fake_copier(struct fake_world *world)
 {
     static const struct copier_ops ops = {
@@ -136,6 +243,9 @@ struct copier_port fake_copier(struct fake_world *world)
         .poll = copier_poll,
         .limit = copier_limit,
         .close = copier_close,
+        .resumable = copier_resumable,
+        .forget = copier_forget,
+        .probe = copier_probe,
     };
 
     return (struct copier_port){ .ctx = world, .ops = &ops };

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * libvirt and qemu of the fake world. Guards the rules of the pivot: suspend
- * only with the record that says so, pivot only while the guest is still,
- * resume on the destination only once that is recorded.
+ * libvirt and its VM in the fake world. Guards the rules of a guest that is
+ * held: suspend only with the record that says so, and resume only when a crash
+ * would leave the layer that it writes to the right one.
  */
-#include "fake-world.h"
+#include "fake-hypervisor.h"
 
 #include <errno.h>
 #include <string.h>
 
 #define VM "11111111-1111-4111-8111-111111111111"
 
-static int enter(struct fake_world *world, const char *call, struct err *err)
+int fake_enter(struct fake_world *world, const char *call, struct err *err)
 {
     int rc = world_enter(world, call, err);
 
@@ -25,7 +25,7 @@ static int enter(struct fake_world *world, const char *call, struct err *err)
     return rc;
 }
 
-static bool runs(const struct fake_world *world)
+bool fake_runs(const struct fake_world *world)
 {
     return world->alive && !world->forgotten;
 }
@@ -35,74 +35,104 @@ static int no_vm(struct err *err)
     return err_set_code(err, ERR_NO_VM, "no such VM");
 }
 
-static void leaf_path(const struct fake_world *world, enum side side,
-                      char ret_path[PATH_MAX])
+static void name_vm(const struct fake_world *world, struct vm_info *ret_vm)
 {
-    world_path(world, side, world_leaf(world), ret_path);
+    *ret_vm = (struct vm_info){ .uuid = VM,
+                                .name = "web1",
+                                .persistent = world->defined };
+    if (!fake_runs(world))
+        ret_vm->state = VM_SHUTOFF;
+    else
+        ret_vm->state = world->paused ? VM_PAUSED : VM_RUNNING;
+}
+
+static int hv_list(void *ctx, struct vm_info **ret_vms, size_t *ret_n,
+                   struct err *err)
+{
+    struct fake_world *world = ctx;
+    struct vm_info *vms;
+    int rc = fake_enter(world, "vm list", err);
+
+    if (rc == 0)
+        rc = world_leave(world, 0, err);
+    if (rc)
+        return rc;
+    vms = calloc(1, sizeof(*vms));
+    if (!vms)
+        return err_set(err, -ENOMEM, "VMs");
+    name_vm(world, vms);
+    *ret_vms = vms;
+    *ret_n = world->defined || fake_runs(world);
+    return 0;
 }
 
 static int hv_find(void *ctx, const char *name_or_uuid, struct vm_info *ret_vm,
                    struct err *err)
 {
     struct fake_world *world = ctx;
-    int rc = enter(world, "vm find", err);
+    int rc = fake_enter(world, "vm find", err);
 
     if (rc)
         return rc;
-    if ((!world->defined && !runs(world)) ||
+    if ((!world->defined && !fake_runs(world)) ||
         (strcmp(name_or_uuid, VM) != 0 && strcmp(name_or_uuid, "web1") != 0))
         return world_leave(world, no_vm(err), err);
-    *ret_vm = (struct vm_info){ .uuid = VM,
-                                .name = "web1",
-                                .persistent = world->defined };
-    if (!runs(world))
-        ret_vm->state = VM_SHUTOFF;
-    else
-        ret_vm->state = world->paused ? VM_PAUSED : VM_RUNNING;
+    name_vm(world, ret_vm);
     return world_leave(world, 0, err);
+}
+
+static void describe(const struct fake_world *world, size_t i,
+                     struct vm_disk *ret_disk)
+{
+    const struct fake_disk *disk = &world->disks[i];
+    const struct fake_volume *leaf =
+        fake_runs(world) ? disk->xml : disk->persistent;
+
+    *ret_disk = world->disk;
+    (void)str_copy(ret_disk->target, sizeof(ret_disk->target), disk->target);
+    if (fake_runs(world) && disk->job.kind != VM_JOB_NONE)
+        ret_disk->job = true;
+    if (i > 0 || !world->disk.path[0])
+        (void)str_copy(ret_disk->path, sizeof(ret_disk->path), leaf->info.path);
 }
 
 static int hv_disks(void *ctx, const char *vm, struct vm_disk **ret_disks,
                     size_t *ret_n, struct err *err)
 {
     struct fake_world *world = ctx;
-    struct vm_disk *disk;
-    int rc = enter(world, "vm disks", err);
+    struct vm_disk *disks;
+    int rc = fake_enter(world, "vm disks", err);
 
     (void)vm;
     if (rc)
         return rc;
-    if (!world->defined && !runs(world))
+    if (!world->defined && !fake_runs(world))
         return no_vm(err);
     rc = world_leave(world, 0, err);
     if (rc)
         return rc;
-    disk = calloc(1, sizeof(*disk));
-    if (!disk)
+    disks = calloc(world->n_disks, sizeof(*disks));
+    if (!disks)
         return err_set(err, -ENOMEM, "disks");
-    *disk = world->disk;
-    if (runs(world))
-        disk->job = world->disk.job || world->mirror.active;
-    leaf_path(world, runs(world) ? world->xml_at : world->persistent_at,
-              disk->path);
-    if (world->disk.path[0])
-        (void)str_copy(disk->path, sizeof(disk->path), world->disk.path);
-    *ret_disks = disk;
-    *ret_n = 1;
+    for (size_t i = 0; i < world->n_disks; i++)
+        describe(world, i, &disks[i]);
+    *ret_disks = disks;
+    *ret_n = world->n_disks;
     return 0;
 }
 
 static int hv_suspend(void *ctx, const char *vm, struct err *err)
 {
     struct fake_world *world = ctx;
-    int rc = enter(world, "vm suspend", err);
+    int rc = fake_enter(world, "vm suspend", err);
 
     (void)vm;
     if (rc)
         return rc;
-    if (!runs(world))
+    if (!fake_runs(world))
         return err_set(err, -EINVAL, "VM does not run");
-    world_needs_state(world, "suspend", JOB_PIVOTING, JOB_PIVOTING);
+    world_needs(world, "suspend",
+                IN(JOB_PIVOTING) | IN(JOB_RETURNING) | IN(JOB_FOLDING));
     if (!world->record.suspended)
         world_break(world, "suspend without a record of it");
     /* Two suspends are one: nobody can tell them apart any more. */
@@ -111,33 +141,60 @@ static int hv_suspend(void *ctx, const char *vm, struct err *err)
     return world_leave(world, 0, err);
 }
 
-/* A guest that goes on on the destination must find it recorded: by the
- * journal, or by the leaf itself. */
+/* The record names the layer that is written to from now on: itself, or by a
+ * mark on the storage; unless neither can be written. */
+static bool is_recorded(const struct fake_world *world,
+                        const struct fake_volume *top)
+{
+    const struct job *job = &world->record;
+    const struct job_disk *of = &job->disks[top->disk];
+    bool over = IN(job->state) & (IN(JOB_PIVOTED) | IN(JOB_COMMITTING) |
+                                  IN(JOB_FOLDING) | IN(JOB_FOLDED));
+
+    if (job->kind == JOB_MERGE || job->kind == JOB_SNAPSHOT)
+        return true;
+    if (world->journal_fails && world->domains[top->side].legality_fails)
+        return true;
+    if (top->side == SRC)
+        return job->undo || !(over || job->state == JOB_RELEASING);
+    return over || (of->dst_sd[0] && top->info.legality == VOLUME_LEGAL);
+}
+
+/* An overlay that was folded: as long as the record says "folding", whoever
+ * finds no qemu takes it for the right one. */
+static bool fold_is_recorded(const struct fake_world *world,
+                             const struct fake_volume *top)
+{
+    const struct job *job = &world->record;
+    const struct job_disk *of = &job->disks[top->disk];
+
+    return job->state != JOB_FOLDING ||
+           strcmp(top->info.id.vol, of->leaf) != 0 ||
+           top->info.role == VOLUME_LEAF || world->defined;
+}
+
 static void check_resume(struct fake_world *world)
 {
-    const struct fake_volume *leaf =
-        &world->domains[DST].volumes[world_leaf(world)];
-
     if (world->paused_by_other)
         world_break(world, "resumed a VM that somebody else had paused");
-    if (world->qemu_at == DST && world->record.state != JOB_PIVOTED &&
-        leaf->info.legality != VOLUME_LEGAL &&
-        !(world->journal_fails && world->domains[DST].legality_fails))
-        world_break(world,
-                    "the guest runs on the destination, the record "
-                    "says %s",
-                    job_state_name(world->record.state));
+    for (size_t i = 0; i < world->n_disks; i++) {
+        const struct fake_volume *top = world->disks[i].chain[0];
+
+        if (!is_recorded(world, top) || !fold_is_recorded(world, top))
+            world_break(world, "the guest runs on %s, the record says %s",
+                        top->info.path, job_state_name(world->record.state));
+    }
 }
 
 static int hv_resume(void *ctx, const char *vm, struct err *err)
 {
     struct fake_world *world = ctx;
-    int rc = enter(world, "vm resume", err);
+    int rc = fake_enter(world, "vm resume", err);
 
     (void)vm;
     if (rc)
         return rc;
-    if (!runs(world) || !world->paused)
+    if (!fake_runs(world) || !world->paused)
         return err_set(err, -EINVAL, "VM is not paused");
     check_resume(world);
     world->paused = false;
@@ -145,201 +202,140 @@ static int hv_resume(void *ctx, const char *vm, struct err *err)
     return world_leave(world, 0, err);
 }
 
-/* Only the directory of an image is ever asked for. */
+/* --- who uses what ----------------------------------------------------- */
+
+static bool is_below(const char *path, const char *directory)
+{
+    size_t n = strlen(directory);
+
+    return strncmp(path, directory, n) == 0 &&
+           (path[n] == '\0' || path[n] == '/');
+}
+
+static bool is_used(const struct fake_world *world, const char *path)
+{
+    for (size_t i = 0; i < world->n_volumes; i++) {
+        const struct fake_volume *volume = &world->volumes[i];
+        bool open = fake_runs(world) && world_has_open(world, volume);
+
+        if (volume->exists && is_below(volume->info.path, path) &&
+            (open || world_is_named(world, volume)))
+            return true;
+    }
+    return world->other_user && strncmp(path, "/src/", 5) == 0;
+}
+
+/* Asked for are the directory of an image, or a file outside. */
 static int hv_path_user(void *ctx, const char *path, struct vm_info *ret_vm,
                         struct err *err)
 {
     struct fake_world *world = ctx;
-    enum side side = strncmp(path, "/src/", 5) == 0 ? SRC : DST;
-    bool live = runs(world) && world->xml_at == side;
-    int rc = enter(world, "path user", err);
+    bool used = is_used(world, path);
+    int rc = fake_enter(world, "path user", err);
 
     if (rc)
         return rc;
-    if (strchr(path + 5, '/'))
+    if (strncmp(path, "/out", 4) != 0 && strchr(path + 5, '/'))
         world_break(world, "path_user(%s) is not an image's directory", path);
     memset(ret_vm, 0, sizeof(*ret_vm));
-    if (live || (world->defined && world->persistent_at == side) ||
-        (side == SRC && world->other_user)) {
+    if (used) {
         (void)str_copy(ret_vm->uuid, sizeof(ret_vm->uuid), VM);
         (void)str_copy(ret_vm->name, sizeof(ret_vm->name), "web1");
     }
     return world_leave(world, 0, err);
 }
 
-/* --- the mirror -------------------------------------------------------- */
-
-static void check_start(struct fake_world *world,
-                        const struct vm_mirror_spec *spec)
-{
-    const struct fake_domain *dst = &world->domains[DST];
-    const struct fake_volume *leaf = &dst->volumes[world_leaf(world)];
-    const char *format = leaf->info.format == VOLUME_COW ? "qcow2" : "raw";
-    char path[PATH_MAX];
-
-    leaf_path(world, DST, path);
-    world_needs_state(world, "mirror start", JOB_STARTING, JOB_STARTING);
-    if (!leaf->exists || !dst->prepared || strcmp(spec->path, path) != 0)
-        world_break(world, "mirror to %s, which is not prepared", spec->path);
-    else if (!leaf->fresh)
-        world_break(world, "mirror onto a leaf that is not fresh");
-    else if (strcmp(spec->format, format) != 0)
-        world_break(world, "mirror as %s onto %s", spec->format, format);
-    else if (spec->shallow != (world->layers > 1))
-        world_break(world, "shallow is %d with %zu layers", spec->shallow,
-                    world->layers);
-    else if (spec->buffer_bytes != 1 << 20)
-        world_break(world, "mirror without the configured buffer");
-}
-
-static int hv_mirror_start(void *ctx, const struct vm_mirror_spec *spec,
-                           struct err *err)
-{
-    struct fake_world *world = ctx;
-    int rc = enter(world, "mirror start", err);
-
-    if (rc)
-        return rc;
-    if (!runs(world) || world->start_fails)
-        return err_set_code(err, ERR_REPLICA, "mirror refused");
-    if (world->mirror.active || world->disk.job)
-        return err_set_code(err, ERR_DISK_BUSY, "the disk has a job");
-    check_start(world, spec);
-    world->mirror = (struct fake_mirror){ .active = true,
-                                          .left = 400,
-                                          .limit = spec->bytes_per_s,
-                                          .pivot_at_us = -1,
-                                          .shallow = spec->shallow };
-    world->domains[DST].volumes[world_leaf(world)].fresh = false;
-    return world_leave(world, 0, err);
-}
-
-static int hv_mirror_info(void *ctx, const char *vm, const char *target,
-                          struct vm_mirror_info *ret_info, struct err *err)
-{
-    struct fake_world *world = ctx;
-    const struct fake_mirror *mirror = &world->mirror;
-    uint64_t lag = world->domains[SRC].writes - world->domains[DST].writes;
-    int rc = enter(world, "mirror info", err);
-
-    (void)vm;
-    (void)target;
-    if (rc)
-        return rc;
-    if (!world->defined && !runs(world))
-        return no_vm(err);
-    memset(ret_info, 0, sizeof(*ret_info));
-    if (!runs(world))
-        return world_leave(world, 0, err);
-    leaf_path(world, world->xml_at, ret_info->disk_path);
-    if (mirror->active) {
-        ret_info->job = true;
-        ret_info->ready =
-            mirror->ready && mirror->pivot_at_us < 0 && !mirror->aborting;
-        ret_info->done = mirror->done << 10;
-        ret_info->total = (mirror->done + mirror->left + lag) << 10;
-        leaf_path(world, DST, ret_info->mirror_path);
-    }
-    return world_leave(world, 0, err);
-}
-
-static int hv_mirror_limit(void *ctx, const char *vm, const char *target,
-                           uint64_t bytes_per_s, struct err *err)
-{
-    struct fake_world *world = ctx;
-    int rc = enter(world, "mirror limit", err);
-
-    (void)vm;
-    (void)target;
-    if (rc)
-        return rc;
-    if (!runs(world) || !world->mirror.active)
-        return err_set_code(err, ERR_REPLICA, "no mirror");
-    world->mirror.limit = bytes_per_s;
-    return world_leave(world, 0, err);
-}
-
-static int hv_mirror_abort(void *ctx, const char *vm, const char *target,
-                           struct err *err)
-{
-    struct fake_world *world = ctx;
-    int rc = enter(world, "mirror abort", err);
-
-    (void)vm;
-    (void)target;
-    if (rc)
-        return rc;
-    world_needs_state(world, "mirror abort", JOB_ABORTING, JOB_ABORTING);
-    if (world->mirror.active && world->mirror.pivot_at_us >= 0)
-        return err_set_code(err, ERR_DISK_BUSY, "its pivot is under way");
-    world->mirror.aborting = true;
-    return world_leave(world, 0, err);
-}
-
-static int hv_mirror_pivot(void *ctx, const char *vm, const char *target,
-                           struct err *err)
-{
-    struct fake_world *world = ctx;
-    struct fake_mirror *mirror = &world->mirror;
-    int rc = enter(world, "mirror pivot", err);
-
-    (void)vm;
-    (void)target;
-    if (rc)
-        return rc;
-    if (!runs(world) || !mirror->active)
-        return err_set_code(err, ERR_CHANGE_DISK, "no mirror to pivot");
-    if (mirror->pivot_at_us >= 0)
-        return world_leave(world, 0, err);
-    if (!mirror->ready || world->pivot_refusals > 0) {
-        world->pivot_refusals -= mirror->ready;
-        return err_set_code(err, ERR_NOT_READY, "not ready");
-    }
-    world_needs_state(world, "pivot", JOB_PIVOTING, JOB_PIVOTING);
-    if (!world->paused)
-        world_break(world, "pivot while the guest runs");
-    if (world->domains[DST].writes != world->domains[SRC].writes)
-        world_break(world, "pivot while the mirror lags behind");
-    mirror->pivot_at_us = world->now_us + 10000;
-    return world_leave(world, 0, err);
-}
-
-static void hv_mirror_failure(void *ctx, const char *vm, const char *target,
-                              char *ret_text, size_t size)
-{
-    (void)ctx;
-    (void)vm;
-    (void)target;
-    (void)str_copy(ret_text, size, "No space left on device");
-}
-
 /* --- the truth --------------------------------------------------------- */
+
+static void spell(const struct fake_world *world,
+                  const struct fake_volume *volume, char ret_path[PATH_MAX])
+{
+    (void)str_format(ret_path, PATH_MAX, "%s%s",
+                     world->other_spelling ? "/run" : "", volume->info.path);
+}
 
 static int hv_truth(void *ctx, const char *vm, const char *target,
                     struct vm_disk_truth *ret_truth, struct err *err)
 {
     struct fake_world *world = ctx;
-    char path[PATH_MAX];
-    int rc = enter(world, "disk truth", err);
+    const struct fake_disk *disk = world_find_disk(world, target);
+    int rc = fake_enter(world, "disk truth", err);
+
+    (void)vm;
+    if (rc)
+        return rc;
+    if (!world->defined && !fake_runs(world))
+        return no_vm(err);
+    memset(ret_truth, 0, sizeof(*ret_truth));
+    if (fake_runs(world)) {
+        spell(world, disk->chain[0], ret_truth->qemu_path);
+        if (world->elsewhere)
+            (void)str_copy(ret_truth->qemu_path, PATH_MAX, "/other/file");
+        (void)str_copy(ret_truth->xml_path, PATH_MAX, disk->xml->info.path);
+    }
+    if (world->defined)
+        (void)str_copy(ret_truth->persistent_path, PATH_MAX,
+                       disk->persistent->info.path);
+    return world_leave(world, 0, err);
+}
+
+static int hv_layers(void *ctx, const char *vm, const char *target,
+                     struct vm_layers *ret_layers, struct err *err)
+{
+    struct fake_world *world = ctx;
+    const struct fake_disk *disk = world_find_disk(world, target);
+    struct vm_layers layers = { 0 };
+    int rc = fake_enter(world, "disk layers", err);
+
+    (void)vm;
+    if (rc == 0 && !fake_runs(world))
+        rc = no_vm(err);
+    if (rc)
+        return rc;
+    rc = world_leave(world, 0, err);
+    if (rc)
+        return rc;
+    layers.paths = calloc(disk->n, sizeof(layers.paths[0]));
+    if (!layers.paths)
+        return err_set(err, -ENOMEM, "layers");
+    for (; layers.n < disk->n; layers.n++)
+        spell(world, disk->chain[layers.n], layers.paths[layers.n]);
+    *ret_layers = layers;
+    return 0;
+}
+
+static int hv_io(void *ctx, const char *vm, const char *target,
+                 struct vm_disk_io *ret_io, struct err *err)
+{
+    struct fake_world *world = ctx;
+    int rc = fake_enter(world, "disk io", err);
 
     (void)vm;
     (void)target;
+    if (rc == 0 && !fake_runs(world))
+        rc = no_vm(err);
     if (rc)
         return rc;
-    if (!world->defined && !runs(world))
-        return no_vm(err);
-    memset(ret_truth, 0, sizeof(*ret_truth));
-    if (runs(world)) {
-        leaf_path(world, world->qemu_at, path);
-        (void)str_format(ret_truth->qemu_path, PATH_MAX, "%s%s",
-                         world->other_spelling ? "/run" : "", path);
-        if (world->elsewhere)
-            (void)str_copy(ret_truth->qemu_path, PATH_MAX, "/other/file");
-        leaf_path(world, world->xml_at, ret_truth->xml_path);
-    }
-    if (world->defined)
-        leaf_path(world, world->persistent_at, ret_truth->persistent_path);
+    *ret_io = world->io;
     return world_leave(world, 0, err);
+}
+
+static void check_definition(struct fake_world *world,
+                             const struct fake_volume *top, const char *format)
+{
+    const char *right = top->info.format == VOLUME_COW ? "qcow2" : "raw";
+    const struct fake_disk *disk = &world->disks[top->disk];
+
+    if (!top->exists)
+        world_break(world, "the definition names %s", top->info.path);
+    if (strcmp(format, right) != 0)
+        world_break(world, "the definition says %s", format);
+    if (world->alive && !world->forgotten && disk->chain[0] != top)
+        world_break(world, "the definition names %s, qemu has %s",
+                    top->info.path, disk->chain[0]->info.path);
+    if (world_knows(world, top) != disk->acknowledged)
+        world_break(world, "the definition names %s, which lacks writes",
+                    top->info.path);
 }
 
 static int hv_set_persistent(void *ctx, const char *vm, const char *target,
@@ -347,24 +343,19 @@ static int hv_set_persistent(void *ctx, const char *vm, const char *target,
                              struct err *err)
 {
     struct fake_world *world = ctx;
-    char dst[PATH_MAX];
-    enum side side = SRC;
-    const struct fake_volume *leaf;
-    int rc = enter(world, "set persistent", err);
+    struct fake_disk *disk = world_find_disk(world, target);
+    struct fake_volume *top = world_find_path(world, path);
+    int rc = fake_enter(world, "set persistent", err);
 
     (void)vm;
-    (void)target;
     if (rc)
         return rc;
-    leaf_path(world, DST, dst);
-    if (strcmp(path, dst) == 0)
-        side = DST;
-    leaf = &world->domains[side].volumes[world_leaf(world)];
-    if (strcmp(format, leaf->info.format == VOLUME_COW ? "qcow2" : "raw") != 0)
-        world_break(world, "definition says %s", format);
-    if (side == DST)
-        world_needs_state(world, "definition", JOB_PIVOTED, JOB_PIVOTED);
-    world->persistent_at = side;
+    if (!top) {
+        world_break(world, "the definition names %s", path);
+        return world_leave(world, 0, err);
+    }
+    check_definition(world, top, format);
+    disk->persistent = top;
     return world_leave(world, 0, err);
 }
 
@@ -378,20 +369,25 @@ static int hv_connected(void *ctx)
 struct hypervisor_port fake_hypervisor(struct fake_world *world)
 {
     static const struct hypervisor_ops ops = {
+        .vm_list = hv_list,
         .vm_find = hv_find,
         .vm_disks = hv_disks,
         .vm_suspend = hv_suspend,
         .vm_resume = hv_resume,
         .path_user = hv_path_user,
-        .mirror_start = hv_mirror_start,
-        .mirror_info = hv_mirror_info,
-        .mirror_limit = hv_mirror_limit,
-        .mirror_abort = hv_mirror_abort,
-        .mirror_pivot = hv_mirror_pivot,
-        .mirror_failure = hv_mirror_failure,
+        .mirror_start = fake_mirror_start,
+        .mirror_info = fake_mirror_info,
+        .mirror_limit = fake_mirror_limit,
+        .mirror_abort = fake_mirror_abort,
+        .mirror_pivot = fake_mirror_pivot,
+        .mirror_failure = fake_mirror_failure,
         .disk_truth = hv_truth,
         .disk_set_persistent = hv_set_persistent,
         .connected = hv_connected,
+        .snapshot = fake_snapshot,
+        .commit_start = fake_commit_start,
+        .disk_layers = hv_layers,
+        .disk_io = hv_io,
     };
 
     return (struct hypervisor_port){ .ctx = world, .ops = &ops };

@@ -15,9 +15,13 @@ static int journal_put(void *ctx, const struct job *job, struct err *err)
         return rc;
     if (world->journal_fails)
         return world_leave(world, err_set(err, -ENOSPC, "journal: full"), err);
-    if (job->state == JOB_PIVOTING && world->mirror.active &&
-        !world->mirror.ready)
-        world_break(world, "pivoting before the mirror is ready");
+    for (size_t i = 0; i < world->n_disks; i++) {
+        const struct fake_job *mirror = &world->disks[i].job;
+
+        if (job->state == JOB_PIVOTING && world->record.state != job->state &&
+            mirror->kind == VM_JOB_COPY && !mirror->ready)
+            world_break(world, "pivoting before the mirror is ready");
+    }
     if (world->paused && !world->paused_by_other)
         world->puts_while_held++;
     world->record = *job;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The fake world's laws of nature: the guest writes, qemu mirrors and pivots,
- * and each call of a port takes a millisecond in which all that goes on.
+ * Making the fake world, and what every call of a port goes through: each takes
+ * a millisecond in which the world goes on, and may be the one that fails.
  */
 #include "fake-world.h"
 
@@ -11,11 +11,9 @@
 
 enum {
     LAYER_MIB = 64,
-    HELD_MAX_US = 8000000,
 };
 
-#define IMG "44444444-4444-4444-8444-444444444444"
-#define VM  "11111111-1111-4111-8111-111111111111"
+#define VM "11111111-1111-4111-8111-111111111111"
 
 void world_break(struct fake_world *world, const char *format, ...)
 {
@@ -28,74 +26,121 @@ void world_break(struct fake_world *world, const char *format, ...)
     va_end(args);
 }
 
-size_t world_leaf(const struct fake_world *world)
+/* --- volumes ----------------------------------------------------------- */
+
+static struct volume_id name_layer(const struct fake_world *world,
+                                   enum side side, size_t disk, size_t i)
 {
-    return world->layers - 1;
+    struct volume_id id;
+
+    (void)str_copy(id.sd, UUID_SIZE, world->domains[side].sd);
+    (void)str_copy(id.img, UUID_SIZE, world->disks[disk].img);
+    (void)str_format(id.vol, UUID_SIZE,
+                     "55555555-5555-4555-8555-5555555555%zu"
+                     "%zu",
+                     disk ? disk : 5, i);
+    return id;
 }
 
-void world_path(const struct fake_world *world, enum side side, size_t layer,
-                char ret_path[PATH_MAX])
+static void set_path(struct fake_world *world, struct fake_volume *volume)
 {
-    const struct fake_domain *domain = &world->domains[side];
+    const struct fake_domain *domain = &world->domains[volume->side];
+    const char *side = volume->side == SRC ? "src" : "dst";
+    const char *target = world->disks[volume->disk].target;
 
-    (void)str_format(ret_path, PATH_MAX, "/%s/" IMG "/%s",
-                     side == SRC ? "src" : "dst",
-                     domain->volumes[layer].info.id.vol);
+    if (domain->outside)
+        (void)str_format(volume->info.path, PATH_MAX, "%s/%s-%s",
+                         domain->device ? "nbd://host" : "/out", side, target);
+    else
+        (void)str_format(volume->info.path, PATH_MAX, "/%s/%s/%s", side,
+                         volume->info.id.img, volume->info.id.vol);
 }
 
-bool world_image_exists(const struct fake_world *world, enum side side)
+struct fake_volume *world_slot(struct fake_world *world,
+                               const struct volume_id *id)
 {
-    for (size_t i = 0; i < world->layers; i++) {
-        if (world->domains[side].volumes[i].exists)
-            return true;
-    }
-    return false;
+    struct fake_volume *volume = world_find(world, id);
+
+    if (volume)
+        return volume;
+    if (world->n_volumes == VOLUMES_MAX)
+        abort();
+    volume = &world->volumes[world->n_volumes++];
+    memset(volume, 0, sizeof(*volume));
+    volume->info.id = *id;
+    volume->side = strcmp(id->sd, world->domains[SRC].sd) == 0 ? SRC : DST;
+    while (strcmp(world->disks[volume->disk].img, id->img) != 0)
+        volume->disk++;
+    (void)str_copy(volume->backing, UUID_SIZE, UUID_BLANK);
+    (void)str_copy(volume->info.parent, UUID_SIZE, UUID_BLANK);
+    (void)str_copy(volume->info.disk_type, sizeof(volume->info.disk_type),
+                   "DATA");
+    set_path(world, volume);
+    return volume;
 }
 
-bool world_qemu_has(const struct fake_world *world, enum side side)
+struct fake_volume *world_make(struct fake_world *world, enum side side,
+                               size_t disk, const char *vol, const char *parent)
 {
-    return world->alive &&
-           (world->qemu_at == side || (world->mirror.active && side == DST));
+    struct volume_id id = name_layer(world, side, disk, 0);
+    struct fake_volume *volume;
+
+    (void)str_copy(id.vol, UUID_SIZE, vol);
+    volume = world_slot(world, &id);
+    volume->exists = true;
+    volume->whole = true;
+    volume->fresh = true;
+    volume->made++;
+    volume->info.format = VOLUME_COW;
+    volume->info.allocation = VOLUME_SPARSE;
+    volume->info.role = VOLUME_LEAF;
+    volume->info.legality = VOLUME_LEGAL;
+    volume->info.capacity = 1 << 30;
+    volume->info.true_bytes = LAYER_MIB << 20;
+    (void)str_copy(volume->info.parent, UUID_SIZE, parent);
+    (void)str_copy(volume->backing, UUID_SIZE, parent);
+    return volume;
+}
+
+struct fake_volume *world_volume(struct fake_world *world, enum side side,
+                                 size_t disk, size_t i)
+{
+    const struct volume_id id = name_layer(world, side, disk, i);
+
+    return world_slot(world, &id);
 }
 
 /* --- making it --------------------------------------------------------- */
 
-static void name_volume(struct fake_world *world, enum side side, size_t i)
+static void make_chain(struct fake_world *world, size_t disk)
 {
-    struct fake_domain *domain = &world->domains[side];
-    struct volume_info *info = &domain->volumes[i].info;
+    struct fake_volume *below = NULL;
 
-    (void)str_copy(info->id.sd, UUID_SIZE, domain->sd);
-    (void)str_copy(info->id.img, UUID_SIZE, IMG);
-    (void)str_format(info->id.vol, UUID_SIZE,
-                     "55555555-5555-4555-8555-55555555555%zu", i);
-    (void)str_format(info->parent, UUID_SIZE,
-                     "55555555-5555-4555-8555-55555555555%zu", i - 1);
-    if (i == 0)
-        (void)str_copy(info->parent, UUID_SIZE, UUID_BLANK);
-    world_path(world, side, i, info->path);
+    for (size_t i = 0; i < world->layers; i++) {
+        const struct volume_id id = name_layer(world, SRC, disk, i);
+
+        if (below)
+            below->info.role = VOLUME_INTERNAL;
+        below = world_make(world, SRC, disk, id.vol,
+                           below ? below->info.id.vol : UUID_BLANK);
+        below->fresh = false;
+    }
+    world_open_chain(world, &world->disks[disk], below);
+    world->disks[disk].xml = world->disks[disk].persistent = below;
+    world->domains[SRC].prepared[disk] = true;
 }
 
-static void make_source(struct fake_world *world)
+void world_add_disk(struct fake_world *world)
 {
-    for (size_t i = 0; i < world->layers; i++) {
-        struct fake_volume *volume = &world->domains[SRC].volumes[i];
+    size_t i = world->n_disks++;
+    struct fake_disk *disk = &world->disks[i];
 
-        volume->exists = true;
-        volume->whole = true;
-        volume->info.format = VOLUME_COW;
-        volume->info.allocation = VOLUME_SPARSE;
-        volume->info.role =
-            i + 1 == world->layers ? VOLUME_LEAF : VOLUME_INTERNAL;
-        volume->info.legality = VOLUME_LEGAL;
-        volume->info.capacity = 1 << 30;
-        volume->info.true_bytes = LAYER_MIB << 20;
-        (void)str_copy(volume->info.disk_type, sizeof(volume->info.disk_type),
-                       "DATA");
-        name_volume(world, SRC, i);
-        name_volume(world, DST, i);
-    }
-    world->domains[SRC].prepared = true;
+    (void)str_format(disk->target, sizeof(disk->target), "vd%c",
+                     (char)('a' + i));
+    (void)str_format(disk->img, UUID_SIZE,
+                     "44444444-4444-4444-8444-44444444444%zu", 4 + i);
+    disk->job.pivot_at_us = -1;
+    make_chain(world, i);
 }
 
 static void make_domain(struct fake_world *world, enum side side,
@@ -110,6 +155,17 @@ static void make_domain(struct fake_world *world, enum side side,
     domain->free_bytes = 1ULL << 40;
 }
 
+static void set_speeds(struct fake_world *world)
+{
+    world->writes_per_ms = 1;
+    world->write_us = 100;
+    world->mirrored_write_us = 250;
+    world->mirror_per_ms = 4;
+    world->copy_per_ms = 1 << 20;
+    world->ready_after_ms = 300;
+    world->mover = COPY_BY_DIRECT;
+}
+
 void world_init(struct fake_world *world, size_t layers)
 {
     memset(world, 0, sizeof(*world));
@@ -117,19 +173,14 @@ void world_init(struct fake_world *world, size_t layers)
     world->layers = layers;
     make_domain(world, SRC, "22222222-2222-4222-8222-222222222222", "old");
     make_domain(world, DST, "33333333-3333-4333-8333-333333333333", "new");
-    make_source(world);
     world->defined = true;
     world->alive = true;
-    (void)str_copy(world->disk.target, sizeof(world->disk.target), "vda");
+    world_add_disk(world);
     (void)str_copy(world->disk.device, sizeof(world->disk.device), "disk");
     (void)str_copy(world->disk.format, sizeof(world->disk.format), "qcow2");
     world->disk.capacity = 1 << 30;
     world->disk.chain_n = layers;
-    world->writes_per_ms = 1;
-    world->mirror_per_ms = 4;
-    world->copy_per_ms = 1 << 20;
-    world->ready_after_ms = 300;
-    world->mirror.pivot_at_us = -1;
+    set_speeds(world);
     world->ports = (struct migrate_ports){
         .storage = fake_storage(world),
         .hypervisor = fake_hypervisor(world),
@@ -138,6 +189,28 @@ void world_init(struct fake_world *world, size_t layers)
         .clock = fake_clock(world),
         .buffer_bytes = 1 << 20,
     };
+}
+
+void world_set_outside(struct fake_world *world, enum side side, bool device)
+{
+    struct fake_domain *domain = &world->domains[side];
+
+    domain->outside = true;
+    domain->device = device;
+    domain->sd[0] = '\0';
+    for (size_t i = 0; i < world->n_volumes; i++) {
+        struct fake_volume *volume = &world->volumes[i];
+
+        if (volume->side != side)
+            continue;
+        volume->info.id.sd[0] = '\0';
+        set_path(world, volume);
+    }
+    for (size_t i = 0; i < world->n_disks; i++) {
+        struct fake_volume *volume = world_volume(world, side, i, 0);
+
+        volume->exists = volume->exists || device;
+    }
 }
 
 void world_deinit(struct fake_world *world)
@@ -149,156 +222,48 @@ void world_deinit(struct fake_world *world)
 void world_set_format(struct fake_world *world, size_t i,
                       enum volume_format format)
 {
-    world->domains[SRC].volumes[i].info.format = format;
+    for (size_t k = 0; k < world->n_disks; k++)
+        world_volume(world, SRC, k, i)->info.format = format;
     if (i + 1 == world->layers)
         (void)str_copy(world->disk.format, sizeof(world->disk.format),
                        format == VOLUME_RAW ? "raw" : "qcow2");
 }
 
+static void fill_disk(const struct fake_world *world, size_t i,
+                      struct job_disk *of)
+{
+    /* Only looked at: the slots of all layers of the source are there. */
+    struct fake_world *w = (struct fake_world *)(uintptr_t)world;
+    const struct fake_volume *leaf = world_volume(w, SRC, i, world->layers - 1);
+
+    (void)str_copy(of->target, sizeof(of->target), world->disks[i].target);
+    (void)str_copy(of->src_sd, UUID_SIZE, world->domains[SRC].sd);
+    (void)str_copy(of->dst_sd, UUID_SIZE, world->domains[DST].sd);
+    (void)str_copy(of->img, UUID_SIZE, world->disks[i].img);
+    (void)str_copy(of->leaf, UUID_SIZE, leaf->info.id.vol);
+    (void)str_copy(of->src_path, sizeof(of->src_path), leaf->info.path);
+    of->capacity = leaf->info.capacity;
+    if (world->domains[SRC].outside || world->domains[DST].outside) {
+        of->convert = true;
+        of->base_cow = leaf->info.format == VOLUME_COW;
+    }
+    if (world->domains[DST].outside)
+        (void)str_copy(of->dst_path, sizeof(of->dst_path),
+                       world_volume(w, DST, i, 0)->info.path);
+}
+
 struct job world_job(const struct fake_world *world)
 {
-    struct job_disk_move move = { .vm = VM, .vm_name = "web1", .img = IMG };
     struct job job;
 
-    (void)str_copy(move.target, sizeof(move.target), "vda");
-    (void)str_copy(move.src_sd, UUID_SIZE, world->domains[SRC].sd);
-    (void)str_copy(move.dst_sd, UUID_SIZE, world->domains[DST].sd);
-    (void)str_copy(move.leaf, UUID_SIZE,
-                   world->domains[SRC].volumes[world_leaf(world)].info.id.vol);
-    world_path(world, SRC, world_leaf(world), move.src_path);
-    job_init(&job, "66666666-6666-4666-8666-666666666666", &move, 0,
+    job_init(&job, "66666666-6666-4666-8666-666666666666", JOB_DISK_MIGRATE,
              world->now_us / 1000);
+    (void)str_copy(job.vm, sizeof(job.vm), VM);
+    (void)str_copy(job.vm_name, sizeof(job.vm_name), "web1");
+    job.n_disks = world->n_disks;
+    for (size_t i = 0; i < world->n_disks; i++)
+        fill_disk(world, i, &job.disks[i]);
     return job;
-}
-
-/* --- time -------------------------------------------------------------- */
-
-static void guest_writes(struct fake_world *world)
-{
-    struct fake_domain *at = &world->domains[world->qemu_at];
-
-    if (!world->alive || world->paused || world->writes_per_ms == 0)
-        return;
-    if (!at->volumes[world_leaf(world)].exists)
-        world_break(world, "the guest's disk is gone");
-    if (at->writes != world->acknowledged)
-        world_break(world, "the guest runs on a copy with %llu of %llu writes",
-                    (unsigned long long)at->writes,
-                    (unsigned long long)world->acknowledged);
-    world->acknowledged += world->writes_per_ms;
-    at->writes = world->acknowledged;
-}
-
-static void mirror_copies(struct fake_world *world)
-{
-    struct fake_mirror *mirror = &world->mirror;
-    uint64_t budget = world->mirror_per_ms;
-    uint64_t *dst = &world->domains[DST].writes;
-    uint64_t lag;
-
-    if (!mirror->active || !world->alive || mirror->stuck)
-        return;
-    if (mirror->limit && mirror->limit >> 10 < budget * 1000)
-        budget = (mirror->limit >> 10) / 1000 + 1;
-    mirror->done += budget;
-    if (mirror->left > budget) {
-        mirror->left -= budget;
-        return;
-    }
-    budget -= mirror->left;
-    mirror->left = 0;
-    lag = world->domains[SRC].writes - *dst;
-    *dst += lag < budget ? lag : budget;
-    if (*dst == world->domains[SRC].writes &&
-        ++mirror->equal_ms >= world->ready_after_ms)
-        mirror->ready = true;
-}
-
-static void check_layers(struct fake_world *world)
-{
-    for (size_t i = 0; i + 1 < world->layers; i++) {
-        const struct fake_volume *volume = &world->domains[DST].volumes[i];
-
-        if (!volume->exists || !volume->whole)
-            world_break(world, "pivot onto an incomplete layer %zu", i);
-    }
-}
-
-static void pivot_ends(struct fake_world *world)
-{
-    struct fake_mirror *mirror = &world->mirror;
-
-    if (!mirror->active || mirror->pivot_at_us < 0 || world->pivot_hangs ||
-        world->now_us < mirror->pivot_at_us)
-        return;
-    memset(mirror, 0, sizeof(*mirror));
-    mirror->pivot_at_us = -1;
-    if (world->pivot_fails)
-        return;
-    check_layers(world);
-    world->qemu_at = DST;
-    if (world->pivot_forgets) {
-        world->forgotten = true;
-        return;
-    }
-    if (world->pivot_leaves_xml)
-        return;
-    world->xml_at = DST;
-    world->persistent_at = DST;
-}
-
-static void abort_ends(struct fake_world *world)
-{
-    if (!world->mirror.active || !world->mirror.aborting || world->mirror.stuck)
-        return;
-    memset(&world->mirror, 0, sizeof(world->mirror));
-    world->mirror.pivot_at_us = -1;
-}
-
-static void count_pause(struct fake_world *world)
-{
-    bool reachable = world->now_us >= world->libvirt_back_us;
-
-    if (!world->alive || !world->paused || world->paused_by_other ||
-        world->forgotten)
-        world->held_us = 0;
-    else if (reachable)
-        world->held_us += 1000;
-    if (world->held_us > HELD_MAX_US)
-        world_break(world, "the guest was suspended for more than 8 s");
-}
-
-void world_pass(struct fake_world *world, int64_t ms)
-{
-    for (int64_t i = 0; i < ms; i++) {
-        world->now_us += 1000;
-        guest_writes(world);
-        mirror_copies(world);
-        pivot_ends(world);
-        abort_ends(world);
-        fake_copier_pass(world);
-        count_pause(world);
-    }
-}
-
-void world_shut_down(struct fake_world *world)
-{
-    if (world->mirror.active)
-        world->domains[DST].writes = 0; /* what it held was not flushed */
-    memset(&world->mirror, 0, sizeof(world->mirror));
-    world->mirror.pivot_at_us = -1;
-    world->alive = false;
-    world->paused = false;
-    world->paused_by_other = false;
-    world->forgotten = false;
-}
-
-void world_pause_by_other(struct fake_world *world)
-{
-    if (!world->alive || world->paused)
-        return;
-    world->paused = true;
-    world->paused_by_other = true;
 }
 
 /* --- calls ------------------------------------------------------------- */
@@ -345,12 +310,11 @@ int world_leave(struct fake_world *world, int rc, struct err *err)
     return rc;
 }
 
-void world_needs_state(struct fake_world *world, const char *deed,
-                       enum job_state from, enum job_state to)
+void world_needs(struct fake_world *world, const char *deed, unsigned states)
 {
     if (!world->has_record)
         world_break(world, "%s without any record", deed);
-    else if (world->record.state < from || world->record.state > to)
+    else if (!(states & IN(world->record.state)))
         world_break(world, "%s while the record says %s", deed,
                     job_state_name(world->record.state));
 }

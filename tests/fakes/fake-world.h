@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A little world for scenarios: one VM with one disk, a source domain, a
- * destination domain, a journal, and time that passes only when told. It
- * implements the ports of migrate/, lives on while the daemon is dead, and
- * notices when somebody breaks a rule (world->violation).
+ * A little world for scenarios: one VM with one or two disks, a source, a
+ * destination (domains, or places outside of them), a journal, and time that
+ * passes only when told. It implements the ports of migrate/, lives on while
+ * the daemon is dead, and notices when somebody breaks a rule
+ * (world->violation).
  *
- * The guest's data is a count of acknowledged writes; a copy of the leaf knows
- * how many of them it holds. A write to a copy that lacks an earlier one, or a
- * surviving copy that lacks the last one, is lost data.
+ * What a guest's disk holds is a count of acknowledged writes. A volume holds
+ * those after @from up to @to, and a chain what its volumes hold together. A
+ * write to a chain that lacks an earlier one, or a surviving chain that lacks
+ * the last one, is lost data. A commit or a mirror moves knowledge.
  */
 #ifndef DRAY_TESTS_FAKE_WORLD_H
 #define DRAY_TESTS_FAKE_WORLD_H
@@ -15,7 +17,10 @@
 #include <dray/migrate.h>
 
 enum {
-    LAYERS_MAX = 8
+    LAYERS_MAX = 8,
+    DISKS_MAX = 2,
+    CHAIN_MAX = LAYERS_MAX + 1,
+    VOLUMES_MAX = 2 * DISKS_MAX * CHAIN_MAX + 8,
 };
 
 enum side {
@@ -36,9 +41,15 @@ enum fault {
 
 struct fake_volume {
     bool exists;
-    struct volume_info info;
-    bool fresh; /* nothing was written to it since it was made */
-    bool whole; /* internal: holds all its data */
+    enum side side;
+    size_t disk;
+    struct volume_info info; /* its record; of an outside place, too */
+    char backing[UUID_SIZE]; /* as its header has it; UUID_BLANK: none */
+    unsigned made;           /* how often its file was made */
+    bool fresh;              /* nothing was written to it since */
+    bool whole;              /* holds the data that was there before the job */
+    uint64_t from, to;       /* the guest's writes that it holds */
+    bool flipped;            /* a bit of it rotted */
 };
 
 struct fake_domain {
@@ -49,31 +60,56 @@ struct fake_domain {
     unsigned block_size;
     uint64_t free_bytes;
     bool unwritable;
-    struct fake_volume volumes[LAYERS_MAX];
-    bool prepared;
-    uint64_t writes; /* how many of the guest's the leaf holds */
+    bool outside; /* of all domains: one file per disk */
+    bool device;  /* ... a block device, or a URI */
+    bool prepared[DISKS_MAX];
     bool deletes_fail;
     bool legality_fails;
-    bool prepare_fails;
 };
 
-struct fake_mirror {
-    bool active, ready, aborting, stuck;
-    unsigned equal_ms;   /* nothing left, but not ready yet */
-    uint64_t left;       /* KiB of old data still to be copied */
-    uint64_t done;       /* KiB */
-    uint64_t limit;      /* as last asked */
-    int64_t pivot_at_us; /* -1: none under way */
+/* The one block job of a disk. */
+struct fake_job {
+    enum vm_job_kind kind; /* VM_JOB_NONE: there is none */
+    bool ready, aborting, stuck;
     bool shallow;
-    char format[8];
+    unsigned equal_ms;          /* nothing left, but not ready yet */
+    uint64_t left;              /* KiB of old data still to be copied */
+    uint64_t done;              /* KiB */
+    uint64_t limit;             /* as last asked */
+    int64_t pivot_at_us;        /* -1: none under way */
+    struct fake_volume *target; /* gets the data */
+    struct fake_volume *top;    /* of a commit */
+    uint64_t floor;             /* target->to before */
+    bool same; /* the target held all that the disk did before */
+};
+
+struct fake_disk {
+    char target[DISK_TARGET_SIZE];
+    char img[UUID_SIZE];
+    /* What qemu has open, leaf first; what it will have if it is off. */
+    struct fake_volume *chain[CHAIN_MAX];
+    size_t n;
+    struct fake_volume *xml, *persistent; /* the leaf that they name */
+    struct fake_job job;
+    uint64_t acknowledged;
+    bool pivot_fails;  /* of this disk; world->pivot_fails: of all */
+    bool return_fails; /* a mirror to the source is refused */
+};
+
+struct fake_checkpoint {
+    char key[COPY_KEY_SIZE]; /* empty: none */
+    unsigned made;           /* of the destination */
+    uint64_t done;
 };
 
 struct fake_world {
     struct migrate_ports ports;
     _Atomic int64_t now_us; /* the owner loop reads it while workers work */
 
-    size_t layers;
+    size_t layers, n_disks;
     struct fake_domain domains[SIDES];
+    struct fake_volume volumes[VOLUMES_MAX];
+    size_t n_volumes;
 
     /* the VM */
     bool defined;   /* libvirt knows it when it is off, too */
@@ -81,25 +117,28 @@ struct fake_world {
     bool alive;     /* qemu runs */
     bool paused;
     bool paused_by_other;
-    enum side qemu_at, xml_at, persistent_at;
     bool other_spelling; /* qemu names the destination by another path */
     bool elsewhere;      /* qemu writes to some third file */
     bool other_user;     /* another VM has a layer of the source */
-    struct vm_disk disk; /* what vm_disks() says beyond the path */
-    uint64_t acknowledged;
-    unsigned writes_per_ms;
+    struct vm_disk disk; /* what vm_disks() says beyond the names */
+    struct fake_disk disks[DISKS_MAX];
+    unsigned writes_per_ms; /* to each disk */
+    unsigned write_us, mirrored_write_us;
+    struct vm_disk_io io;
     int64_t held_us; /* how long we kept it suspended, libvirtd answering */
 
-    /* the mirror and the copier */
-    struct fake_mirror mirror;
+    /* block jobs and the copier */
     unsigned mirror_per_ms;  /* KiB, and writes */
     unsigned ready_after_ms; /* equal is not ready */
     bool pivot_fails, pivot_hangs, pivot_forgets, pivot_leaves_xml;
     int pivot_refusals; /* how often it is "not ready" after all */
-    bool start_fails;
+    bool start_fails, snapshot_fails, commit_fails;
     struct copy *copy;
+    struct fake_checkpoint checkpoint;
+    uint64_t copied; /* bytes, those that were copied twice counted twice */
     unsigned copy_per_ms;
     bool copies_fail;
+    enum copy_mover mover;
 
     int64_t libvirt_back_us; /* away until then */
 
@@ -127,10 +166,15 @@ struct fake_world {
 /* A running VM with a chain of @layers COW volumes on the source. */
 void world_init(struct fake_world *world, size_t layers);
 void world_deinit(struct fake_world *world);
+/* One more disk like the first. */
+void world_add_disk(struct fake_world *world);
+/* The source, or the destination, is a file outside of all domains (@device:
+ * something that is there already and is not ours to delete). */
+void world_set_outside(struct fake_world *world, enum side side, bool device);
 /* Gives layer @i of the source a format; the fake's paths stay. */
 void world_set_format(struct fake_world *world, size_t i,
                       enum volume_format format);
-/* A planned job that moves the disk; id and all. */
+/* A planned job that moves all disks; id and all. */
 struct job world_job(const struct fake_world *world);
 void world_pass(struct fake_world *world, int64_t ms);
 /* The VM ends: by itself, by a kill, with the host. */
@@ -138,9 +182,19 @@ void world_shut_down(struct fake_world *world);
 void world_pause_by_other(struct fake_world *world);
 void world_break(struct fake_world *world, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* Whether anything of a disk is there; of all disks. */
 bool world_image_exists(const struct fake_world *world, enum side side);
-void world_path(const struct fake_world *world, enum side side, size_t layer,
-                char ret_path[PATH_MAX]);
+/* Layer @i of a disk's chain, base 0; whether it exists or not. */
+struct fake_volume *world_volume(struct fake_world *world, enum side side,
+                                 size_t disk, size_t i);
+/* What qemu writes to: of the first disk, of any. */
+enum side world_at(const struct fake_world *world);
+/* A volume like those of the jobs: whole, empty of the guest's writes. */
+struct fake_volume *world_make(struct fake_world *world, enum side side,
+                               size_t disk, const char *vol,
+                               const char *parent);
+/* Ends a disk's block job as if it had never been. */
+void world_end_job(struct fake_disk *disk);
 
 /* --- among the fakes --- */
 
@@ -150,11 +204,35 @@ int world_enter(struct fake_world *world, const char *call, struct err *err);
 bool world_half(struct fake_world *world);
 /* Leaves it with @rc, or with the fault that was ordered. */
 int world_leave(struct fake_world *world, int rc, struct err *err);
-/* The durable record's state is one of what allows this; else a violation. */
-void world_needs_state(struct fake_world *world, const char *deed,
-                       enum job_state from, enum job_state to);
-bool world_qemu_has(const struct fake_world *world, enum side side);
-size_t world_leaf(const struct fake_world *world);
+/* The durable record's state is one of these bits; else a violation. */
+#define IN(state) (1u << (state))
+void world_needs(struct fake_world *world, const char *deed, unsigned states);
+
+struct fake_volume *world_find(struct fake_world *world,
+                               const struct volume_id *id);
+/* By its path, any spelling. */
+struct fake_volume *world_find_path(struct fake_world *world, const char *path);
+struct fake_disk *world_find_disk(struct fake_world *world, const char *target);
+/* A slot for a new volume; the one that it had, if it had one. */
+struct fake_volume *world_slot(struct fake_world *world,
+                               const struct volume_id *id);
+/* The volume that @volume's header names; NULL: none. */
+struct fake_volume *world_backing(struct fake_world *world,
+                                  const struct fake_volume *volume);
+/* What the chain of @top holds of the guest's writes. */
+uint64_t world_knows(struct fake_world *world, const struct fake_volume *top);
+/* Whether all layers below @top and itself are there, and whole. */
+bool world_is_whole(struct fake_world *world, const struct fake_volume *top);
+/* qemu has it open, as a layer or as the target of a job. */
+bool world_has_open(const struct fake_world *world,
+                    const struct fake_volume *volume);
+/* ... or live XML or definition name it. */
+bool world_is_named(const struct fake_world *world,
+                    const struct fake_volume *volume);
+/* qemu opens the chain of @top. */
+void world_open_chain(struct fake_world *world, struct fake_disk *disk,
+                      struct fake_volume *top);
+void world_empty(struct fake_volume *volume);
 
 struct storage_port fake_storage(struct fake_world *world);
 struct hypervisor_port fake_hypervisor(struct fake_world *world);

@@ -4,7 +4,7 @@
  * meanwhile the world lives on. Whatever the daemon finds when it comes back,
  * one copy is right, and the judge must find that one whole.
  */
-#include "run.h"
+#include "walk.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,26 +14,15 @@
 
 #include <cmocka.h>
 
-static const enum fault kills[] = { FAULT_KILL_BEFORE, FAULT_KILL_HALF,
-                                    FAULT_KILL_AFTER };
+static const struct walk one = { .name = "move", .layers = 1 };
+static const struct walk two = { .name = "move", .layers = 2 };
+static const struct walk three = { .name = "move", .layers = 3 };
 
 /* What goes on in the world until the daemon is back. */
-static void nothing_happens(struct run *run)
-{
-    (void)run;
-}
-
 static void vm_shuts_down(struct run *run)
 {
     world_pass(&run->world, 300);
-    world_shut_down(&run->world);
-    run->may_leave_source = true; /* without a VM nothing proves enough */
-}
-
-static void vm_shuts_down_at_once(struct run *run)
-{
-    world_shut_down(&run->world);
-    run->may_leave_source = true;
+    event_vm_ends(run);
 }
 
 static void libvirtd_is_away(struct run *run)
@@ -42,138 +31,72 @@ static void libvirtd_is_away(struct run *run)
         run->world.now_us + (run->absence_ms + 2500) * 1000;
 }
 
-static void mirror_dies(struct run *run)
+static void walk_with(void (*while_dead)(struct run *run),
+                      void (*before_step)(struct run *run,
+                                          enum job_state state))
 {
-    if (!run->world.mirror.active || run->world.mirror.pivot_at_us >= 0)
-        return;
-    memset(&run->world.mirror, 0, sizeof(run->world.mirror));
-    run->world.mirror.pivot_at_us = -1;
-}
+    struct walk walk = two;
 
-static void is_cancelled(struct run *run)
-{
-    run->orders.cancel = true;
-}
-
-typedef void (*interlude)(struct run *run);
-
-/* Orders a failure of the copy, so that the undo states are walked too. */
-static void copy_breaks(struct run *run, enum job_state state)
-{
-    (void)state;
-    run->world.copies_fail = true;
-}
-
-static void cancel_in_converging(struct run *run, enum job_state state)
-{
-    run->orders.cancel = run->orders.cancel || state == JOB_CONVERGING;
-}
-
-typedef void (*disturbance)(struct run *run, enum job_state state);
-
-/* One run with the kill at call @n; false when the run has fewer calls. */
-static bool killed_run(size_t layers, enum fault fault, unsigned n,
-                       interlude while_dead, disturbance before_step,
-                       bool seen[JOB_STATE_COUNT])
-{
-    struct run run;
-    char where[128];
-    bool killed;
-
-    run_init(&run, layers);
-    run.world.fault = fault;
-    run.world.fault_at = n;
-    run.while_dead = while_dead;
-    run.before_step = before_step;
-    (void)str_format(where, sizeof(where), "%zu layers, kill %d at call %u",
-                     layers, fault, n);
-    run_all(&run, JOB_STATE_COUNT, where);
-    killed = run.world.faulted_call[0] != '\0';
-    if (killed && run.lives > 1)
-        seen[run.world.died_in] = true;
-    return killed;
-}
-
-/* Kills at every call; marks the states it died in. */
-static void walk(size_t layers, interlude while_dead, disturbance before_step,
-                 bool seen[JOB_STATE_COUNT])
-{
-    for (size_t k = 0; k < ARRAY_SIZE(kills); k++) {
-        unsigned n = 1;
-
-        while (killed_run(layers, kills[k], n, while_dead, before_step, seen))
-            n++;
-        assert_true(n > 20); /* it did walk */
-    }
+    walk.while_dead = while_dead;
+    walk.before_step = before_step;
+    walk_kills(&walk, NULL);
 }
 
 static void survives_a_kill_at_every_call(void **state)
 {
+    struct walk broken = three, cancelled = two;
     bool seen[JOB_STATE_COUNT] = { false };
 
     (void)state;
-    walk(1, nothing_happens, NULL, seen);
-    walk(3, nothing_happens, NULL, seen);
-    walk(3, nothing_happens, copy_breaks, seen);
-    walk(2, nothing_happens, cancel_in_converging, seen);
-    /* Every state that has an act was died in: a new one must be walked. */
-    for (int i = 0; i < JOB_STATE_COUNT; i++) {
-        if (!job_is_terminal((enum job_state)i) && !seen[i])
-            fail_msg("no kill in state %s", job_state_name((enum job_state)i));
+    broken.before_step = disturb_copies;
+    cancelled.before_step = disturb_by_cancel_in_converging;
+    walk_kills(&one, seen);
+    walk_kills(&three, seen);
+    walk_kills(&broken, seen);
+    walk_kills(&cancelled, seen);
+    /* A move by a mirror passes through these states, dying in each. */
+    for (int i = JOB_PLANNED; i <= JOB_REMOVING; i++) {
+        bool passed = i != JOB_FREEZING && i != JOB_VERIFYING &&
+                      i != JOB_RETURNING && i != JOB_COMMITTING &&
+                      i != JOB_FOLDING && i != JOB_FOLDED;
+
+        if (seen[i] != passed)
+            fail_msg("kill in state %s: %d", job_state_name((enum job_state)i),
+                     seen[i]);
     }
 }
 
 static void a_kill_alone_fails_no_job(void **state)
 {
     (void)state;
-    for (size_t k = 0; k < ARRAY_SIZE(kills); k++) {
-        for (unsigned n = 1;; n++) {
-            struct run run;
-
-            run_init(&run, 2);
-            run.world.fault = kills[k];
-            run.world.fault_at = n;
-            run_all(&run, JOB_DONE, "kill");
-            assert_string_equal(run.job.warning, "");
-            if (run.world.faulted_call[0] == '\0')
-                break;
-        }
-    }
+    walk_kills_to(&two, JOB_DONE);
 }
 
 static void survives_when_the_vm_ends_meanwhile(void **state)
 {
-    bool seen[JOB_STATE_COUNT] = { false };
-
     (void)state;
-    walk(2, vm_shuts_down, NULL, seen);
-    walk(2, vm_shuts_down_at_once, NULL, seen);
-    walk(2, vm_shuts_down, cancel_in_converging, seen);
+    walk_with(vm_shuts_down, NULL);
+    walk_with(event_vm_ends, NULL);
+    walk_with(vm_shuts_down, disturb_by_cancel_in_converging);
 }
 
 static void survives_when_libvirtd_is_away(void **state)
 {
-    bool seen[JOB_STATE_COUNT] = { false };
-
     (void)state;
-    walk(2, libvirtd_is_away, NULL, seen);
-    walk(2, libvirtd_is_away, cancel_in_converging, seen);
+    walk_with(libvirtd_is_away, NULL);
+    walk_with(libvirtd_is_away, disturb_by_cancel_in_converging);
 }
 
 static void survives_when_the_mirror_dies_meanwhile(void **state)
 {
-    bool seen[JOB_STATE_COUNT] = { false };
-
     (void)state;
-    walk(2, mirror_dies, NULL, seen);
+    walk_with(event_mirrors_die, NULL);
 }
 
 static void survives_when_it_is_cancelled_then(void **state)
 {
-    bool seen[JOB_STATE_COUNT] = { false };
-
     (void)state;
-    walk(2, is_cancelled, NULL, seen);
+    walk_with(event_cancel, NULL);
 }
 
 /* The second life is killed too, @second calls into it. */
@@ -189,11 +112,9 @@ static void dies_again(struct run *run)
 
 static void survives_two_kills(void **state)
 {
-    bool seen[JOB_STATE_COUNT] = { false };
-
     (void)state;
     for (second = 1; second <= 24; second++)
-        walk(2, dies_again, NULL, seen);
+        walk_with(dies_again, NULL);
 }
 
 /* Between two steps there is no call to be killed at. */

@@ -52,16 +52,13 @@ static void reports_progress(void **state)
 static void keeps_the_source_when_asked(void **state)
 {
     struct run run;
-    struct job job;
 
     (void)state;
     run_init(&run, 3);
-    job = world_job(&run.world);
-    job.move.keep_source = true;
-    run_start(&run, &job);
+    run.wish.keep_source = true;
     run_all(&run, JOB_DONE, "keep");
     assert_true(world_image_exists(&run.world, SRC));
-    assert_false(run.world.domains[SRC].prepared);
+    assert_false(run.world.domains[SRC].prepared[0]);
     assert_string_equal(run.job.warning, "");
 }
 
@@ -73,24 +70,24 @@ static void keeps_each_layers_format(void **state)
     run_init(&run, 3);
     world_set_format(&run.world, 0, VOLUME_RAW);
     run_all(&run, JOB_DONE, "raw base");
-    assert_int_equal(run.world.domains[DST].volumes[0].info.format, VOLUME_RAW);
-    assert_int_equal(run.world.domains[DST].volumes[1].info.format, VOLUME_COW);
-    assert_int_equal(run.world.domains[DST].volumes[2].info.format, VOLUME_COW);
+    assert_int_equal(world_volume(&run.world, DST, 0, 0)->info.format,
+                     VOLUME_RAW);
+    assert_int_equal(world_volume(&run.world, DST, 0, 1)->info.format,
+                     VOLUME_COW);
+    assert_int_equal(world_volume(&run.world, DST, 0, 2)->info.format,
+                     VOLUME_COW);
 }
 
 static void convert(size_t layers, enum volume_format from, bool to_cow)
 {
     struct run run;
-    struct job job;
 
     run_init(&run, layers);
     world_set_format(&run.world, 0, from);
-    job = world_job(&run.world);
-    job.move.convert = true;
-    job.move.base_cow = to_cow;
-    run_start(&run, &job);
+    run.wish.disks[0].convert = true;
+    run.wish.disks[0].base_cow = to_cow;
     run_all(&run, JOB_DONE, "convert");
-    assert_int_equal(run.world.domains[DST].volumes[0].info.format,
+    assert_int_equal(world_volume(&run.world, DST, 0, 0)->info.format,
                      to_cow ? VOLUME_COW : VOLUME_RAW);
 }
 
@@ -112,9 +109,9 @@ static void preallocated_raw_stays_preallocated(void **state)
     (void)state;
     run_init(&run, 1);
     world_set_format(&run.world, 0, VOLUME_RAW);
-    run.world.domains[SRC].volumes[0].info.allocation = VOLUME_PREALLOCATED;
+    world_volume(&run.world, SRC, 0, 0)->info.allocation = VOLUME_PREALLOCATED;
     run_all(&run, JOB_DONE, "preallocated");
-    assert_int_equal(run.world.domains[DST].volumes[0].info.allocation,
+    assert_int_equal(world_volume(&run.world, DST, 0, 0)->info.allocation,
                      VOLUME_PREALLOCATED);
 }
 

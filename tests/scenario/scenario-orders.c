@@ -21,16 +21,18 @@ static void cancel_at_step(struct run *run, enum job_state state)
     run->at_state = state;
 }
 
-/* Until the pivot is asked for a cancel brings everything back; afterwards it
- * is too late, and nothing is harmed. */
-static void cancel_works_at_every_step(void **state)
+/* Cancels before each step; marks the states that it met. Until the pivot is
+ * asked for a cancel brings everything back; afterwards it is too late, and
+ * nothing is harmed. */
+static void cancel_everywhere(void (*setup)(struct run *run),
+                              bool seen[JOB_STATE_COUNT])
 {
-    bool seen[JOB_STATE_COUNT] = { false };
-    struct run run;
-
-    (void)state;
     for (unsigned n = 1;; n++) {
+        struct run run;
+
         run_init(&run, 3);
+        if (setup)
+            setup(&run);
         run.at_step = n;
         run.before_step = cancel_at_step;
         run_all(&run, JOB_STATE_COUNT, "cancel");
@@ -41,26 +43,42 @@ static void cancel_works_at_every_step(void **state)
             assert_int_equal(run.job.state, JOB_CANCELLED);
         if (run.at_state > JOB_PIVOTING)
             assert_int_equal(run.job.state, JOB_DONE);
-        assert_string_equal(
-            run.job.state == JOB_CANCELLED ? run.job.warning : "", "");
+        assert_string_equal(run.job.warning, "");
     }
-    /* JOB_PIVOTED follows JOB_PIVOTING within a step. */
-    for (int i = 0; i <= JOB_RELEASING; i++)
-        assert_true(seen[i] || i == JOB_PIVOTED);
+}
+
+static void verify(struct run *run)
+{
+    run_two_disks(run);
+    run->wish.verify = true;
+}
+
+static void cancel_works_at_every_step(void **state)
+{
+    bool seen[JOB_STATE_COUNT] = { false };
+
+    (void)state;
+    cancel_everywhere(NULL, seen);
+    cancel_everywhere(run_by_snapshot, seen);
+    cancel_everywhere(verify, seen);
+    /* What follows within a step is not met: JOB_PIVOTED, JOB_FOLDED. */
+    for (int i = 0; i <= JOB_RELEASING; i++) {
+        bool within = i == JOB_PIVOTED || i == JOB_FOLDED || i == JOB_RETURNING;
+
+        if (seen[i] == within)
+            fail_msg("cancel in %s: %d", job_state_name((enum job_state)i),
+                     seen[i]);
+    }
 }
 
 /* A guest that is suspended when the cancel comes is let go. */
 static void cancel_before_the_pivot_resumes_the_guest(void **state)
 {
     struct run run;
-    struct job job;
 
     (void)state;
     run_init(&run, 1);
-    job = world_job(&run.world);
-    run_start(&run, &job);
-    while (migration_job(run.migration)->state != JOB_PIVOTING)
-        world_pass(&run.world, migration_step(run.migration, &run.orders));
+    run_until(&run, JOB_PIVOTING);
     run.world.mirror_per_ms = 0; /* it lags: the pivot has to wait */
     run.world.writes_per_ms = 3;
     world_pass(&run.world, 5);
@@ -76,14 +94,10 @@ static void cancel_before_the_pivot_resumes_the_guest(void **state)
 static void cancel_waits_for_libvirtd(void **state)
 {
     struct run run;
-    struct job job;
 
     (void)state;
     run_init(&run, 3);
-    job = world_job(&run.world);
-    run_start(&run, &job);
-    while (migration_job(run.migration)->state != JOB_SYNCING)
-        world_pass(&run.world, migration_step(run.migration, &run.orders));
+    run_until(&run, JOB_SYNCING);
     run.world.libvirt_back_us = run.world.now_us + 120 * 1000000LL;
     run.orders.cancel = true;
     run_all(&run, JOB_CANCELLED, "cancel while libvirtd is away");
@@ -94,54 +108,66 @@ static void cancel_waits_for_libvirtd(void **state)
 static void limit_holds_mirror_and_copy(void **state)
 {
     struct run run;
-    struct job job;
 
     (void)state;
     run_init(&run, 2);
-    job = world_job(&run.world);
-    job.limit = 8 << 20;
-    run.orders.limit = job.limit;
-    run_start(&run, &job);
-    while (migration_job(run.migration)->state != JOB_SYNCING)
-        world_pass(&run.world, migration_step(run.migration, &run.orders));
-    /* Beside a copy each has half, so that both together keep the limit; a
-     * mirror that has caught up leaves the copy the most of it. */
-    assert_in_range(run.world.mirror.limit, 1, 4 << 20 | 1);
-    run.world.mirror.ready = true;
-    for (int i = 0; i < 10; i++)
-        world_pass(&run.world, migration_step(run.migration, &run.orders));
-    assert_int_equal(migration_job(run.migration)->state, JOB_SYNCING);
-    if (run.world.mirror.ready)
-        assert_in_range(run.world.mirror.limit, 1, 1 << 20 | 1);
-    while (migration_job(run.migration)->state == JOB_SYNCING)
-        world_pass(&run.world, migration_step(run.migration, &run.orders));
-    (void)migration_step(run.migration, &run.orders);
-    assert_int_equal(run.world.mirror.limit, 8 << 20); /* now it has it all */
-    run_all(&run, JOB_DONE, "limited");
+    run.wish.limit = run.orders.limit = 8 << 20;
+    run_until(&run, JOB_CONVERGING);
     /* 64 MiB at no more than 8 MiB/s. */
     assert_true(run.world.now_us > 8 * 1000000LL);
+    assert_int_equal(run.world.disks[0].job.limit, 8 << 20);
+    run_all(&run, JOB_DONE, "limited");
+}
+
+/* Together they keep the limit. */
+static void several_mirrors_share_the_limit(void **state)
+{
+    struct run run;
+
+    (void)state;
+    run_init(&run, 1);
+    run_two_disks(&run);
+    run.wish.limit = run.orders.limit = (8 << 20) + 1;
+    run_until(&run, JOB_CONVERGING);
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(run.world.disks[i].job.limit, (4 << 20) + 1);
+    run_all(&run, JOB_DONE, "shared limit");
+}
+
+static void a_copy_takes_a_new_limit(void **state)
+{
+    struct run run;
+    int64_t begin_us;
+
+    (void)state;
+    run_init(&run, 2);
+    run.wish.limit = run.orders.limit = 1 << 20;
+    run_until(&run, JOB_SYNCING);
+    (void)migration_step(run.migration, &run.orders);
+    run.orders.limit = 0;
+    begin_us = run.world.now_us;
+    while (migration_job(run.migration)->state == JOB_SYNCING)
+        world_pass(&run.world, migration_step(run.migration, &run.orders));
+    assert_true(run.world.now_us - begin_us < 2 * 1000000LL);
+    run_all(&run, JOB_DONE, "no limit any more");
 }
 
 static void limit_changes_reach_the_mirror(void **state)
 {
     struct run run;
-    struct job job;
 
     (void)state;
     run_init(&run, 1);
     run.world.writes_per_ms = 8; /* it will not converge */
-    job = world_job(&run.world);
-    run_start(&run, &job);
-    while (migration_job(run.migration)->state != JOB_CONVERGING)
-        world_pass(&run.world, migration_step(run.migration, &run.orders));
-    assert_int_equal(run.world.mirror.limit, 0);
+    run_until(&run, JOB_CONVERGING);
+    assert_int_equal(run.world.disks[0].job.limit, 0);
     run.orders.limit = 5 << 20;
     (void)migration_step(run.migration, &run.orders);
-    assert_int_equal(run.world.mirror.limit, 5 << 20);
+    assert_int_equal(run.world.disks[0].job.limit, 5 << 20);
     assert_int_equal(run.world.record.limit, 5 << 20);
     run.orders.limit = 0;
     (void)migration_step(run.migration, &run.orders);
-    assert_int_equal(run.world.mirror.limit, 0);
+    assert_int_equal(run.world.disks[0].job.limit, 0);
     run.world.writes_per_ms = 1;
     run_all(&run, JOB_DONE, "limit changed");
 }
@@ -155,17 +181,14 @@ static void limit_survives_a_restart(void **state)
     (void)state;
     run_init(&run, 1);
     run.world.writes_per_ms = 8;
-    job = world_job(&run.world);
-    run_start(&run, &job);
-    while (migration_job(run.migration)->state != JOB_CONVERGING)
-        world_pass(&run.world, migration_step(run.migration, &run.orders));
+    run_until(&run, JOB_CONVERGING);
     migration_free(run.migration);
     job = run.world.record;
     job.limit = 3 << 20;
     run.orders.limit = job.limit;
     run_start(&run, &job);
     (void)migration_step(run.migration, &run.orders);
-    assert_int_equal(run.world.mirror.limit, 3 << 20);
+    assert_int_equal(run.world.disks[0].job.limit, 3 << 20);
     run.world.writes_per_ms = 1;
     run_all(&run, JOB_DONE, "limit restored");
 }
@@ -173,18 +196,13 @@ static void limit_survives_a_restart(void **state)
 static void the_pivot_does_not_wait_for_the_limit(void **state)
 {
     struct run run;
-    struct job job;
 
     (void)state;
     run_init(&run, 1);
-    job = world_job(&run.world);
-    job.limit = 2 << 20;
-    run.orders.limit = job.limit;
-    run_start(&run, &job);
-    while (migration_job(run.migration)->state != JOB_PIVOTING)
-        world_pass(&run.world, migration_step(run.migration, &run.orders));
+    run.wish.limit = run.orders.limit = 2 << 20;
+    run_until(&run, JOB_PIVOTING);
     (void)migration_step(run.migration, &run.orders);
-    assert_int_equal(run.world.mirror.limit, 0);
+    assert_int_equal(run.world.disks[0].job.limit, 0);
     run_all(&run, JOB_DONE, "limited pivot");
 }
 
@@ -195,6 +213,8 @@ int main(void)
         cmocka_unit_test(cancel_before_the_pivot_resumes_the_guest),
         cmocka_unit_test(cancel_waits_for_libvirtd),
         cmocka_unit_test(limit_holds_mirror_and_copy),
+        cmocka_unit_test(several_mirrors_share_the_limit),
+        cmocka_unit_test(a_copy_takes_a_new_limit),
         cmocka_unit_test(limit_changes_reach_the_mirror),
         cmocka_unit_test(limit_survives_a_restart),
         cmocka_unit_test(the_pivot_does_not_wait_for_the_limit),

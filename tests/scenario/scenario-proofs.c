@@ -26,7 +26,7 @@ static void a_pivot_that_hangs_does_not_keep_the_guest(void **state)
     run.world.pivot_hangs = true;
     run.may_leave_destination = true;
     run_to_failure(&run, JOB_PIVOTING, "did not come to an end");
-    assert_true(run.world.mirror.active);
+    assert_int_equal(run.world.disks[0].job.kind, VM_JOB_COPY);
     assert_true(world_image_exists(&run.world, DST));
     assert_non_null(strstr(run.job.warning, "destination left"));
 }
@@ -62,7 +62,8 @@ static void a_stale_xml_deletes_nothing(void **state)
     run_all(&run, JOB_DONE, "stale XML");
     assert_true(world_image_exists(&run.world, SRC));
     assert_non_null(strstr(run.job.warning, "live XML"));
-    assert_int_equal(run.world.persistent_at, DST); /* that could be mended */
+    assert_int_equal(run.world.disks[0].persistent->side,
+                     DST); /* that could be mended */
 }
 
 /* libvirt believes the VM is off, but its qemu lives on the destination. */
@@ -126,7 +127,7 @@ static void happen_in_releasing(struct run *run, enum job_state state)
         run->world.elsewhere = true;
         break;
     case 1: /* the destination is damaged */
-        run->world.domains[DST].volumes[0].info.legality = VOLUME_ILLEGAL;
+        world_volume(&run->world, DST, 0, 0)->info.legality = VOLUME_ILLEGAL;
         break;
     default:
         world_shut_down(&run->world);
@@ -158,16 +159,6 @@ static void doubts_keep_the_source(void **state)
     }
 }
 
-/* Runs until @state is recorded, its act not begun. */
-static void run_until(struct run *run, enum job_state state)
-{
-    struct job job = world_job(&run->world);
-
-    run_start(run, &job);
-    while (migration_job(run->migration)->state != state)
-        world_pass(&run->world, migration_step(run->migration, &run->orders));
-}
-
 static void doubts_keep_the_destination(void **state)
 {
     (void)state;
@@ -178,9 +169,9 @@ static void doubts_keep_the_destination(void **state)
         run.world.copies_fail = true;
         run_until(&run, JOB_REMOVING);
         if (i == 0) /* a settled leaf is nobody's leftover */
-            run.world.domains[DST].volumes[1].info.legality = VOLUME_LEGAL;
+            world_volume(&run.world, DST, 0, 1)->info.legality = VOLUME_LEGAL;
         else /* libvirt believes that the VM has it */
-            run.world.xml_at = DST;
+            run.world.disks[0].xml = world_volume(&run.world, DST, 0, 1);
         run_to_end(&run);
         assert_int_equal(run.job.state, JOB_FAILED);
         if (i == 0)
@@ -200,8 +191,8 @@ static void no_pivot_onto_an_incomplete_layer(void **state)
     (void)state;
     run_init(&run, 3);
     run_until(&run, JOB_PIVOTING);
-    run.world.domains[DST].volumes[1].info.legality = VOLUME_ILLEGAL;
-    run.world.domains[DST].volumes[1].whole = false;
+    world_volume(&run.world, DST, 0, 1)->info.legality = VOLUME_ILLEGAL;
+    world_volume(&run.world, DST, 0, 1)->whole = false;
     run_to_failure(&run, JOB_PIVOTING, "is not complete");
 }
 

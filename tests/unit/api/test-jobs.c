@@ -211,7 +211,7 @@ static void a_move_goes_from_start_to_end(void **state)
     assert_true(*harness_text(answer, "result.ended"));
     assert_null(harness_at(answer, "result.error"));
     json_object_put(answer);
-    assert_int_equal(h->world.qemu_at, DST);
+    assert_int_equal(world_at(&h->world), DST);
     assert_false(world_image_exists(&h->world, SRC));
     assert_int_equal(harness_code(h, "Job.cancel", "{" JOB_ID "}"),
                      ERR_JOB_NOT_ACTIVE);
@@ -308,7 +308,7 @@ static void cancel_brings_it_back(void **state)
     start_slowly(h);
     expect(h, "Job.cancel", "{" JOB_ID "}", "result.id", WORLD_JOB);
     wait_end(h, "cancelled");
-    assert_int_equal(h->world.qemu_at, SRC);
+    assert_int_equal(world_at(&h->world), SRC);
     assert_false(world_image_exists(&h->world, DST));
 }
 

@@ -56,10 +56,15 @@ static void who_may_only_look_may_change_nothing(void **state)
         "StorageDomain.getStats",
         "StorageDomain.getImages",
         "StorageDomain.getVolumes",
+        "Image.getVolumes",
         "Volume.getInfo",
         "Volume.getSize",
         "VM.list",
+        "Volume.getQemuImageInfo",
+        "Volume.measure",
         "VM.getDisks",
+        "VM.refreshDisk",
+        "VM.refresh_disk",
         "Disk.plan",
         "Job.list",
         "Job.info",
@@ -112,26 +117,66 @@ static void each_role_calls_what_it_may(void **state)
     }
 }
 
+static void check_spec(const struct param_spec *spec)
+{
+    struct param_value value = { 0 };
+    bool object = spec->type == PARAM_OBJECT || spec->type == PARAM_OBJECTS;
+
+    assert_non_null(spec->name);
+    assert_non_null(spec->text);
+    assert_true(spec->type != PARAM_WORD || spec->words);
+    assert_true((spec->type != PARAM_UINT && spec->type != PARAM_SIZE &&
+                 spec->type != PARAM_TEXT && spec->type != PARAM_OBJECTS) ||
+                spec->max > spec->min || spec->preset);
+    assert_true(spec->optional || !spec->preset);
+    assert_int_equal(check_preset(spec, &value), 0);
+    assert_true(!value.present || spec->type != PARAM_UINT ||
+                (value.number >= spec->min && value.number <= spec->max));
+    free(value.text);
+    assert_int_equal(object, spec->members != NULL);
+    assert_true(!object || !spec->preset);
+    assert_in_range(spec->n_members, object ? 1 : 0, 24);
+    for (size_t i = 0; i < spec->n_members; i++) {
+        assert_null(spec->members[i].members); /* test-wrong.c goes no deeper */
+        check_spec(&spec->members[i]);
+    }
+}
+
 static void every_parameter_is_complete(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < verb_table_n; i++) {
-        for (size_t k = 0; k < verb_table[i].n_params; k++) {
-            const struct param_spec *spec = &verb_table[i].params[k];
-            struct param_value value = { 0 };
-            assert_non_null(spec->name);
-            assert_non_null(spec->text);
-            assert_true(spec->type != PARAM_WORD || spec->words);
-            assert_true((spec->type != PARAM_UINT && spec->type != PARAM_SIZE &&
-                         spec->type != PARAM_TEXT) ||
-                        spec->max > spec->min || spec->preset);
-            assert_true(spec->optional || !spec->preset);
-            assert_int_equal(check_preset(spec, &value), 0);
-            assert_true(
-                !value.present || spec->type != PARAM_UINT ||
-                (value.number >= spec->min && value.number <= spec->max));
-            free(value.text);
-        }
+    for (size_t i = 0; i < verb_table_n; i++)
+        for (size_t k = 0; k < verb_table[i].n_params; k++)
+            check_spec(&verb_table[i].params[k]);
+}
+
+static bool lists(struct json_object *array, const char *name)
+{
+    for (size_t i = 0; i < json_object_array_length(array); i++)
+        if (str_equal(
+                json_object_get_string(json_object_array_get_idx(array, i)),
+                name))
+            return true;
+    return false;
+}
+
+/* The schema tells @spec's members. */
+static void check_members(struct json_object *schema,
+                          const struct param_spec *spec)
+{
+    struct json_object *members = harness_at(schema, "properties");
+
+    assert_string_equal(harness_text(schema, "type"), "object");
+    assert_string_equal(harness_text(schema, "additionalProperties"),
+                        spec->open ? "true" : "false");
+    assert_int_equal(json_object_object_length(members), spec->n_members);
+    for (size_t i = 0; i < spec->n_members; i++) {
+        const struct param_spec *member = &spec->members[i];
+        struct json_object *what = harness_at(members, member->name);
+        assert_true(*harness_text(what, "type"));
+        assert_string_equal(harness_text(what, "description"), member->text);
+        assert_int_equal(lists(harness_at(schema, "required"), member->name),
+                         !member->optional);
     }
 }
 
@@ -162,6 +207,11 @@ static void discover_tells_the_whole_table(void **state)
             assert_true(*harness_text(param, "schema.type"));
             assert_string_equal(harness_text(param, "schema.nullable"),
                                 verb->params[k].nullable ? "true" : "");
+            if (verb->params[k].type == PARAM_OBJECT)
+                check_members(harness_at(param, "schema"), &verb->params[k]);
+            if (verb->params[k].type == PARAM_OBJECTS)
+                check_members(harness_at(param, "schema.items"),
+                              &verb->params[k]);
         }
     }
     json_object_put(answer);

@@ -10,35 +10,59 @@
 
 #include <cmocka.h>
 
+static const struct job_disk first_disk = {
+    .target = "vda",
+    .src_sd = "33333333-3333-4333-8333-333333333333",
+    .dst_sd = "44444444-4444-4444-8444-444444444444",
+    .img = "55555555-5555-4555-8555-555555555555",
+    .leaf = "66666666-6666-4666-8666-666666666666",
+    .overlay = "77777777-7777-4777-8777-777777777777",
+    .convert = true,
+    .base_cow = false,
+    .dst_made = true,
+    .capacity = UINT64_MAX - 2,
+    .src_path = "/run/drayd/storage/a/b",
+    .dst_path = "/mnt/two/c",
+};
+
+/* To a place outside. */
+static const struct job_disk second_disk = {
+    .target = "vdb",
+    .src_sd = "33333333-3333-4333-8333-333333333334",
+    .img = "55555555-5555-4555-8555-555555555556",
+    .leaf = "66666666-6666-4666-8666-666666666667",
+    .base_cow = true,
+    .capacity = 4096,
+    .src_path = "/run/drayd/storage/a/d",
+    .dst_path = "nbd+unix:///?socket=/run/nbd",
+};
+
 void sample_job(struct job *ret_job)
 {
     *ret_job = (struct job){
         .id = SAMPLE_ID,
-        .kind = JOB_DISK_MIGRATE,
+        .kind = JOB_COPY,
         .state = JOB_CONVERGING,
-        .move = {
-            .vm = "22222222-2222-4222-8222-222222222222",
-            .vm_name = "web \"1\" \\ \xc3\xa4\n",
-            .target = "vda",
-            .src_sd = "33333333-3333-4333-8333-333333333333",
-            .dst_sd = "44444444-4444-4444-8444-444444444444",
-            .img = "55555555-5555-4555-8555-555555555555",
-            .leaf = "66666666-6666-4666-8666-666666666666",
-            .convert = true,
-            .base_cow = false,
-            .keep_source = true,
-            .src_path = "/run/drayd/storage/a/b",
-            .dst_path = "/mnt/two/c",
-        },
+        .strategy = JOB_BY_SNAPSHOT,
+        .vm = "22222222-2222-4222-8222-222222222222",
+        .vm_name = "web \"1\" \\ \xc3\xa4\n",
+        .n_disks = 2,
+        .disks = { first_disk, second_disk },
+        .keep_source = true,
+        .fast = true,
+        .delete_top = true,
+        .scope = JOB_LEAF,
         .limit = UINT64_MAX,
         .cancel_requested = true,
-        .suspended = true,
+        .undo = true,
         .progress = {
             .done = 1001,
             .total = UINT64_MAX - 1,
             .rate = 1003,
             .eta_s = -1,
             .pause_us = INT64_MAX,
+            .quiet_write_us = 1004,
+            .write_us = 1005,
         },
         .failed_in = JOB_SYNCING,
         .error = {
@@ -62,21 +86,46 @@ char *exact_copy(const char *text, size_t len)
     return copy;
 }
 
-static void assert_moves_equal(const struct job_disk_move *a,
-                               const struct job_disk_move *b)
+static void assert_disks_equal(const struct job_disk *a,
+                               const struct job_disk *b)
 {
-    assert_string_equal(a->vm, b->vm);
-    assert_string_equal(a->vm_name, b->vm_name);
     assert_string_equal(a->target, b->target);
     assert_string_equal(a->src_sd, b->src_sd);
     assert_string_equal(a->dst_sd, b->dst_sd);
     assert_string_equal(a->img, b->img);
     assert_string_equal(a->leaf, b->leaf);
+    assert_string_equal(a->overlay, b->overlay);
     assert_int_equal(a->convert, b->convert);
     assert_int_equal(a->base_cow, b->base_cow);
-    assert_int_equal(a->keep_source, b->keep_source);
+    assert_int_equal(a->dst_made, b->dst_made);
+    assert_true(a->capacity == b->capacity);
     assert_string_equal(a->src_path, b->src_path);
     assert_string_equal(a->dst_path, b->dst_path);
+}
+
+static void assert_progress_equal(const struct job_progress *a,
+                                  const struct job_progress *b)
+{
+    assert_true(a->done == b->done);
+    assert_true(a->total == b->total);
+    assert_true(a->rate == b->rate);
+    assert_true(a->eta_s == b->eta_s);
+    assert_true(a->pause_us == b->pause_us);
+    assert_true(a->quiet_write_us == b->quiet_write_us);
+    assert_true(a->write_us == b->write_us);
+}
+
+static void assert_wishes_equal(const struct job *a, const struct job *b)
+{
+    assert_int_equal(a->keep_source, b->keep_source);
+    assert_int_equal(a->verify, b->verify);
+    assert_int_equal(a->fast, b->fast);
+    assert_int_equal(a->quiesce, b->quiesce);
+    assert_int_equal(a->delete_top, b->delete_top);
+    assert_int_equal(a->scope, b->scope);
+    assert_true(a->limit == b->limit);
+    assert_int_equal(a->cancel_requested, b->cancel_requested);
+    assert_int_equal(a->finish_requested, b->finish_requested);
 }
 
 void assert_jobs_equal(const struct job *a, const struct job *b)
@@ -84,15 +133,16 @@ void assert_jobs_equal(const struct job *a, const struct job *b)
     assert_string_equal(a->id, b->id);
     assert_int_equal(a->kind, b->kind);
     assert_int_equal(a->state, b->state);
-    assert_moves_equal(&a->move, &b->move);
-    assert_true(a->limit == b->limit);
-    assert_int_equal(a->cancel_requested, b->cancel_requested);
+    assert_int_equal(a->strategy, b->strategy);
+    assert_string_equal(a->vm, b->vm);
+    assert_string_equal(a->vm_name, b->vm_name);
+    assert_int_equal(a->n_disks, b->n_disks);
+    for (size_t i = 0; i < a->n_disks; i++)
+        assert_disks_equal(&a->disks[i], &b->disks[i]);
+    assert_wishes_equal(a, b);
+    assert_int_equal(a->undo, b->undo);
     assert_int_equal(a->suspended, b->suspended);
-    assert_true(a->progress.done == b->progress.done);
-    assert_true(a->progress.total == b->progress.total);
-    assert_true(a->progress.rate == b->progress.rate);
-    assert_true(a->progress.eta_s == b->progress.eta_s);
-    assert_true(a->progress.pause_us == b->progress.pause_us);
+    assert_progress_equal(&a->progress, &b->progress);
     assert_int_equal(a->failed_in, b->failed_in);
     assert_int_equal(a->error.rc, b->error.rc);
     assert_int_equal(a->error.code, b->error.code);

@@ -163,12 +163,12 @@ static void keeps_and_names_damaged_records(void **state)
     struct job job;
     sample_job(&job);
     assert_int_equal(put(&job), 0);
-    write_file(OTHER_ID ".json", "{\"version\": 2}\n");
+    write_file(OTHER_ID ".json", "{\"version\": 3}\n");
     struct found found = load();
     assert_int_equal(found.n, 1);
     assert_int_equal(found.n_damaged, 1);
     assert_non_null(strstr(err.message, in_dir(OTHER_ID ".json")));
-    assert_non_null(strstr(err.message, "version 2"));
+    assert_non_null(strstr(err.message, "version 3"));
     assert_true(err.next[0] != '\0');
     assert_true(exists(OTHER_ID ".json"));
     free(found.jobs);
@@ -292,7 +292,7 @@ static void a_job_that_cannot_be_written_is_an_error(void **state)
     (void)state;
     struct job job;
     sample_job(&job);
-    job.move.vm_name[0] = '\xff';
+    job.vm_name[0] = '\xff';
     assert_true(put(&job) < 0);
     assert_true(err.message[0]);
     assert_false(exists(SAMPLE_ID ".json"));

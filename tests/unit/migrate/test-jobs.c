@@ -171,7 +171,7 @@ static void runs_a_job_to_its_end(void **state)
     assert_null(migrate_jobs_at(f.jobs, 1));
     assert_int_equal(job->state, JOB_DONE);
     assert_true(f.changes >= f.state_changes && f.state_changes >= 5);
-    assert_null(migrate_jobs_of_image(f.jobs, wish.move.img));
+    assert_null(migrate_jobs_of_image(f.jobs, wish.disks[0].img));
     stop(&f);
 }
 
@@ -186,9 +186,9 @@ static void the_same_request_is_the_same_job(void **state)
 
     assert_ptr_equal(start_job(&f, &wish), job);
     assert_int_equal(migrate_jobs_count(f.jobs), 1);
-    wish.move.keep_source = true;
+    wish.keep_source = true;
     assert_int_equal(start_error(&f, &wish), ERR_JOB_EXISTS);
-    wish.move.keep_source = false;
+    wish.keep_source = false;
     run_until(&f, &f.done);
     assert_ptr_equal(start_job(&f, &wish), job); /* ended: still the same */
     assert_int_equal(job->state, JOB_DONE);
@@ -205,15 +205,15 @@ static void a_disk_or_image_has_one_job(void **state)
     struct job other = first;
 
     (void)start_job(&f, &first);
-    assert_string_equal(migrate_jobs_of_image(f.jobs, first.move.img)->id,
+    assert_string_equal(migrate_jobs_of_image(f.jobs, first.disks[0].img)->id,
                         first.id);
     other.id[0] = '7';
     assert_int_equal(start_error(&f, &other), ERR_DISK_BUSY);
-    (void)str_copy(other.move.img, UUID_SIZE, other_uuid);
+    (void)str_copy(other.disks[0].img, UUID_SIZE, other_uuid);
     assert_int_equal(start_error(&f, &other), ERR_DISK_BUSY); /* the disk */
     other = first;
     other.id[0] = '7';
-    (void)str_copy(other.move.vm, UUID_SIZE, other_uuid);
+    (void)str_copy(other.vm, UUID_SIZE, other_uuid);
     assert_int_equal(start_error(&f, &other), ERR_DISK_BUSY); /* the image */
     assert_int_equal(migrate_jobs_count(f.jobs), 1);
     stop(&f);
@@ -277,7 +277,7 @@ static void orders_and_hints_wake_a_waiting_job(void **state)
     const struct job wish = world_job(&f.world);
     const struct job *job = start_job(&f, &wish);
 
-    run_until_state(&f, job, JOB_STARTING);
+    run_until_state(&f, job, JOB_SYNCING);
     for (int i = 0; i < 3; i++) {
         int64_t fastest_ms = PATIENCE_MS;
 
@@ -291,7 +291,7 @@ static void orders_and_hints_wake_a_waiting_job(void **state)
             calls = f.world.calls;
             begin_ms = time_now_ms();
             if (i == 0)
-                migrate_jobs_hint(f.jobs, attempt % 2 ? NULL : job->move.vm);
+                migrate_jobs_hint(f.jobs, attempt % 2 ? NULL : job->vm);
             else if (i == 1)
                 (void)migrate_jobs_limit(f.jobs, job->id, 1 + (uint64_t)attempt,
                                          &err);
@@ -317,7 +317,7 @@ static void a_hint_for_another_vm_wakes_nobody(void **state)
     const struct job wish = world_job(&f.world);
     const struct job *job = start_job(&f, &wish);
 
-    run_until_state(&f, job, JOB_STARTING);
+    run_until_state(&f, job, JOB_SYNCING);
     (void)sd_event_run(f.loop, 600000);
     while (sd_event_run(f.loop, 20000) > 0)
         ;
@@ -437,7 +437,7 @@ static void suspended_guests_come_first(void **state)
 
     records[0].state = records[1].state = JOB_ABORTING;
     (void)str_copy(records[1].id, UUID_SIZE, other_uuid);
-    (void)str_copy(records[1].move.vm, UUID_SIZE, other_uuid);
+    (void)str_copy(records[1].vm, UUID_SIZE, other_uuid);
     records[1].suspended = true;
     records[0].created_ms = 1;
     records[1].created_ms = 2;
@@ -517,7 +517,7 @@ static void a_stop_leaves_the_mirror_alone(void **state)
 
     run_until_state(&f, job, JOB_CONVERGING);
     stop(&f);
-    assert_true(f.world.mirror.active);
+    assert_true(f.world.disks[0].job.kind == VM_JOB_COPY);
     assert_int_equal(f.world.record.state, JOB_CONVERGING);
 }
 

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the files of the verb table share: how a parameter is written down, and
+ * those that many verbs have.
+ */
+#ifndef DRAY_API_TABLE_H
+#define DRAY_API_TABLE_H
+
+#include "verb.h"
+
+#define SIZE_BYTES_MAX  UINT64_C(0x7ffffffffffff000)
+#define RATE_MAX        UINT64_C(0x7fffffffffffffff)
+#define DESCRIPTION_MAX (VOLUME_DESCRIPTION_SIZE - 1)
+
+/* table-engine.c: the verbs of an engine that moves disks itself. */
+extern const char *const table_formats[]; /* RAW, COW */
+extern const struct param_spec drive_params[2];
+extern const struct param_spec replicate_start_params[7];
+extern const struct param_spec replicate_finish_params[3];
+extern const struct param_spec snapshot_params[7];
+extern const struct param_spec merge_params[7];
+extern const struct param_spec image_volumes_params[3];
+extern const struct param_spec clone_structure_params[5];
+extern const struct param_spec sync_data_params[6];
+extern const struct param_spec image_copy_params[7];
+extern const struct param_spec image_move_params[11];
+extern const struct param_spec reconcile_params[4];
+extern const struct param_spec delete_volumes_params[7];
+extern const struct param_spec extend_size_params[5];
+extern const struct param_spec measure_params[7];
+extern const struct param_spec set_legality_params[5];
+
+/* clang-format 14 crashes on tables like these. */
+/* clang-format off */
+
+#define P(param, kind, what, ...) \
+    { .name = (param), .type = PARAM_##kind, .text = (what), ##__VA_ARGS__ }
+#define OPTIONAL .optional = true
+#define NULLABLE .nullable = true
+#define FLAG(param, value, what) \
+    P(param, BOOL, what, OPTIONAL, .preset = (value))
+
+#define POOL \
+    P("storagepoolID", UUID, "Taken for VDSM's sake, ignored.", \
+      OPTIONAL, NULLABLE, .blank = true)
+#define DOMAIN  P("storagedomainID", UUID, "The storage domain.")
+#define IMAGE   P("imageID", UUID, "The image: one virtual disk.")
+#define VOLUME  P("volumeID", UUID, "The volume: one layer of the image.")
+#define VM      P("vmID", NAME, "The VM's UUID or name.")
+#define JOB     P("jobID", UUID, "The job.")
+#define JOB_IDS P("job_ids", UUIDS, "The jobs.")
+#define FORCE   FLAG("force", "false", "Taken for VDSM's sake, ignored.")
+#define POST_ZERO \
+    FLAG("postZero", "false", "Zero before deleting; file domains refuse it.")
+#define DISCARD \
+    FLAG("discard", "false", "Discard before deleting; file domains refuse it.")
+
+/* clang-format on */
+
+#endif

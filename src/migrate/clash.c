@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Which jobs may run at the same time: those that have no disk and no image in
+ * common, and the one pair that an engine's move needs.
+ */
+#include "clash.h"
+
+#include <string.h>
+
+/* Images may be filled while the leaf is being replicated to the same place:
+ * the pivot waits for them (pivot.c, check_layers()). */
+static bool may_run_together(const struct job *a, const struct job *b)
+{
+    const struct job *sync = a->kind == JOB_SYNC ? a : b;
+    const struct job *replica = sync == a ? b : a;
+
+    return sync->kind == JOB_SYNC && sync->scope == JOB_INTERNAL &&
+           replica->kind == JOB_REPLICATE && !replica->finish_requested &&
+           strcmp(sync->disks[0].dst_sd, replica->disks[0].dst_sd) == 0;
+}
+
+static bool same_vm_disk(const struct job *a, const struct job_disk *disk,
+                         const struct job *b)
+{
+    if (!a->vm[0] || strcmp(a->vm, b->vm) != 0)
+        return false;
+    for (size_t i = 0; i < b->n_disks; i++) {
+        if (strcmp(disk->target, b->disks[i].target) == 0)
+            return true;
+    }
+    return false;
+}
+
+const struct job_disk *clash_find(const struct job *wish, const struct job *job,
+                                  bool finishing)
+{
+    if (!finishing && may_run_together(wish, job))
+        return NULL;
+    for (size_t i = 0; i < wish->n_disks; i++) {
+        const struct job_disk *disk = &wish->disks[i];
+
+        if (same_vm_disk(wish, disk, job) || job_disk_of_image(job, disk->img))
+            return disk;
+    }
+    return NULL;
+}
+
+int clash_say(const struct job *wish, const struct job_disk *disk,
+              const struct job *job, struct err *err)
+{
+    int rc = 0;
+
+    if (wish->vm[0])
+        rc = err_set_code(err, ERR_DISK_BUSY,
+                          "disk %s of VM %s: job %s works on it", disk->target,
+                          wish->vm_name, job->id);
+    else
+        rc = err_set_code(err, ERR_DISK_BUSY, "image %s: job %s works on it",
+                          disk->img, job->id);
+    (void)err_next(err, "wait for it: drayctl job watch %s", job->id);
+    return rc;
+}
+
+bool clash_fills(const struct job *job, const struct job *replica)
+{
+    return job->kind == JOB_SYNC &&
+           job_disk_of_image(job, replica->disks[0].img);
+}
+
+int clash_say_filling(const struct job *job, const struct job *replica,
+                      struct err *err)
+{
+    (void)err_set_code(err, ERR_NOT_READY,
+                       "job %s still copies volumes below the replica of disk "
+                       "%s",
+                       job->id, replica->disks[0].target);
+    return err_next(err, "wait for it: drayctl job watch %s", job->id);
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the volumes of the fake world hold, and who has them open.
+ */
+#include "fake-world.h"
+
+#include <string.h>
+
+struct fake_volume *world_find(struct fake_world *world,
+                               const struct volume_id *id)
+{
+    for (size_t i = 0; i < world->n_volumes; i++) {
+        const struct volume_id *have = &world->volumes[i].info.id;
+
+        if (strcmp(have->sd, id->sd) == 0 && strcmp(have->img, id->img) == 0 &&
+            strcmp(have->vol, id->vol) == 0)
+            return &world->volumes[i];
+    }
+    return NULL;
+}
+
+struct fake_volume *world_find_path(struct fake_world *world, const char *path)
+{
+    for (size_t i = 0; i < world->n_volumes; i++) {
+        const char *name = world->volumes[i].info.path;
+
+        if (strcmp(path, name) == 0 ||
+            (strncmp(path, "/run", 4) == 0 && strcmp(path + 4, name) == 0))
+            return &world->volumes[i];
+    }
+    return NULL;
+}
+
+struct fake_disk *world_find_disk(struct fake_world *world, const char *target)
+{
+    for (size_t i = 0; i < world->n_disks; i++) {
+        if (strcmp(world->disks[i].target, target) == 0)
+            return &world->disks[i];
+    }
+    world_break(world, "asked for disk %s", target);
+    return &world->disks[0];
+}
+
+struct fake_volume *world_backing(struct fake_world *world,
+                                  const struct fake_volume *volume)
+{
+    struct volume_id id = volume->info.id;
+
+    (void)str_copy(id.vol, UUID_SIZE, volume->backing);
+    return strcmp(id.vol, UUID_BLANK) == 0 ? NULL : world_find(world, &id);
+}
+
+uint64_t world_knows(struct fake_world *world, const struct fake_volume *top)
+{
+    const struct fake_volume *below = world_backing(world, top);
+    uint64_t known = below ? world_knows(world, below) : 0;
+
+    if (top->to == top->from)
+        return known; /* it is empty */
+    if (top->from > known)
+        return known; /* some are nowhere */
+    return top->to;   /* should the layers below know more: it hides that */
+}
+
+bool world_is_whole(struct fake_world *world, const struct fake_volume *top)
+{
+    for (; top; top = world_backing(world, top)) {
+        if (!top->exists || !top->whole)
+            return false;
+    }
+    return true;
+}
+
+bool world_has_open(const struct fake_world *world,
+                    const struct fake_volume *volume)
+{
+    for (size_t i = 0; world->alive && i < world->n_disks; i++) {
+        const struct fake_disk *disk = &world->disks[i];
+
+        if (disk->job.kind != VM_JOB_NONE && disk->job.target == volume)
+            return true;
+        for (size_t k = 0; k < disk->n; k++) {
+            if (disk->chain[k] == volume)
+                return true;
+        }
+    }
+    return false;
+}
+
+bool world_is_named(const struct fake_world *world,
+                    const struct fake_volume *volume)
+{
+    for (size_t i = 0; i < world->n_disks; i++) {
+        const struct fake_disk *disk = &world->disks[i];
+
+        if ((world->alive && !world->forgotten && disk->xml == volume) ||
+            (world->defined && disk->persistent == volume))
+            return true;
+    }
+    return false;
+}
+
+void world_open_chain(struct fake_world *world, struct fake_disk *disk,
+                      struct fake_volume *top)
+{
+    disk->n = 0;
+    for (; top && disk->n < CHAIN_MAX; top = world_backing(world, top))
+        disk->chain[disk->n++] = top;
+}
+
+void world_empty(struct fake_volume *volume)
+{
+    volume->from = volume->to = 0;
+    volume->whole = false;
+}
+
+bool world_image_exists(const struct fake_world *world, enum side side)
+{
+    for (size_t i = 0; i < world->n_volumes; i++) {
+        if (world->volumes[i].side == side && world->volumes[i].exists)
+            return true;
+    }
+    return false;
+}
+
+enum side world_at(const struct fake_world *world)
+{
+    return world->disks[0].chain[0]->side;
+}

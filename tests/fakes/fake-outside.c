@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Places outside of all domains: a file, or something that is there already.
+ */
+#include "fake-storage.h"
+
+#include <errno.h>
+#include <string.h>
+
+static struct fake_volume *volume_at(struct fake_world *world,
+                                     const char *place)
+{
+    struct fake_volume *volume = world_find_path(world, place);
+
+    if (!volume)
+        world_break(world, "nobody spoke of %s", place);
+    return volume ? volume : &world->volumes[0];
+}
+
+int fake_outside_info(void *ctx, const char *place, enum volume_format format,
+                      struct outside_info *ret, struct err *err)
+{
+    struct fake_world *world = ctx;
+    const struct fake_volume *volume = volume_at(world, place);
+    int rc = world_enter(world, "outside info", err);
+
+    (void)format;
+    if (rc)
+        return rc;
+    *ret = (struct outside_info){
+        .exists = volume->exists,
+        .network = world->domains[volume->side].device,
+        .bytes = volume->exists ? 1 << 30 : 0,
+        .free_bytes = world->domains[volume->side].free_bytes,
+    };
+    return world_leave(world, 0, err);
+}
+
+int fake_outside_create(void *ctx, const char *place, enum volume_format format,
+                        uint64_t capacity, struct err *err)
+{
+    struct fake_world *world = ctx;
+    struct fake_volume *volume = volume_at(world, place);
+    int rc = world_enter(world, "outside create", err);
+
+    if (rc)
+        return rc;
+    world_needs(world, "outside create", IN(JOB_PREPARING));
+    if (world->domains[volume->side].free_bytes < 1 << 20)
+        return err_set_code(err, ERR_NO_SPACE, "%s: no space", place);
+    if (volume->side == SRC || capacity != 1 << 30)
+        world_break(world, "%s made with %llu bytes", place,
+                    (unsigned long long)capacity);
+    if (volume->exists && !world->domains[volume->side].device)
+        return err_set_code(err, ERR_VOLUME_EXISTS, "%s exists", place);
+    volume->exists = true;
+    volume->fresh = true;
+    volume->made++;
+    volume->info.format = format;
+    world_empty(volume);
+    return world_leave(world, 0, err);
+}
+
+int fake_outside_remove(void *ctx, const char *place, struct err *err)
+{
+    struct fake_world *world = ctx;
+    struct fake_volume *volume = volume_at(world, place);
+    int rc = world_enter(world, "outside remove", err);
+
+    if (rc)
+        return rc;
+    world_needs(world, "outside remove", IN(JOB_REMOVING));
+    if (volume->side == SRC || world->domains[volume->side].device)
+        world_break(world, "%s is not ours to remove", place);
+    if (world_has_open(world, volume) || world_is_named(world, volume))
+        world_break(world, "removal of %s, which is in use", place);
+    if (world->domains[volume->side].deletes_fail)
+        return err_set_code(err, ERR_IMAGE_DELETE, "%s: device error", place);
+    volume->exists = false;
+    return world_leave(world, 0, err);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The operations on volumes (fake-volumes.c) and on places outside of domains
+ * (fake-outside.c) that make up the storage port with those on images.
+ */
+#ifndef DRAY_TESTS_FAKE_STORAGE_H
+#define DRAY_TESTS_FAKE_STORAGE_H
+
+#include "fake-world.h"
+
+/* NULL: there is no such volume. */
+struct fake_volume *fake_existing(struct fake_world *world,
+                                  const struct volume_id *id);
+
+int fake_volumes_create(void *ctx, const struct volume_create *specs, size_t n,
+                        struct err *err);
+int fake_volume_delete(void *ctx, const struct volume_id *id, struct err *err);
+int fake_volume_info(void *ctx, const struct volume_id *id,
+                     struct volume_info *ret_info, struct err *err);
+int fake_set_legality(void *ctx, const struct volume_id *id,
+                      enum volume_legality legality, struct err *err);
+int fake_volume_reset(void *ctx, const struct volume_id *id, struct err *err);
+int fake_volume_preallocate(void *ctx, const struct volume_id *id,
+                            struct err *err);
+int fake_volume_commit(void *ctx, const struct volume_id *top, struct err *err);
+
+int fake_outside_info(void *ctx, const char *place, enum volume_format format,
+                      struct outside_info *ret, struct err *err);
+int fake_outside_create(void *ctx, const char *place, enum volume_format format,
+                        uint64_t capacity, struct err *err);
+int fake_outside_remove(void *ctx, const char *place, struct err *err);
+
+#endif
