@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Follows a job by asking four times a second: no event is replayed after a
- * reconnect, an answer always tells all.
+ * Follows a job by asking, quickly at first, for some are over in a blink, then
+ * four times a second: no event is replayed after a reconnect, an answer always
+ * tells all.
  *
  * drayd may be restarted while a migration runs: the mirror goes on in qemu,
  * and drayd finds its job again. So a lost connection is no end of a watch; it
@@ -18,6 +19,7 @@
 #include <sys/ioctl.h>
 
 enum {
+    POLL_FIRST_MS = 10,
     POLL_MS = 250,
     RECONNECT_MS = 30000,
     DEFAULT_WIDTH = 80,
@@ -175,7 +177,7 @@ int watch_job(struct cli *cli, const char *job_id)
         .job_id = job_id,
         .tty = isatty(STDOUT_FILENO),
     };
-    for (;;) {
+    for (int wait_ms = POLL_FIRST_MS;; wait_ms *= 2) {
         int rc = interrupted ? CLI_INTERRUPTED : look(&watch);
         if (rc == CLI_INTERRUPTED) {
             end_line(&watch);
@@ -183,6 +185,8 @@ int watch_job(struct cli *cli, const char *job_id)
         }
         if (rc >= 0)
             return rc;
-        (void)poll(NULL, 0, POLL_MS); /* a signal ends it early */
+        if (wait_ms > POLL_MS)
+            wait_ms = POLL_MS;
+        (void)poll(NULL, 0, wait_ms); /* a signal ends it early */
     }
 }
