@@ -19,8 +19,8 @@
 #include <sys/ioctl.h>
 
 enum {
-    POLL_FIRST_MS = 10,
     POLL_MS = 250,
+    QUICK_POLL_MS = 20, /* in the first second */
     RECONNECT_MS = 30000,
     DEFAULT_WIDTH = 80,
 };
@@ -177,7 +177,8 @@ int watch_job(struct cli *cli, const char *job_id)
         .job_id = job_id,
         .tty = isatty(STDOUT_FILENO),
     };
-    for (int wait_ms = POLL_FIRST_MS;; wait_ms *= 2) {
+    const int64_t begin_ms = time_now_ms();
+    for (;;) {
         int rc = interrupted ? CLI_INTERRUPTED : look(&watch);
         if (rc == CLI_INTERRUPTED) {
             end_line(&watch);
@@ -185,8 +186,8 @@ int watch_job(struct cli *cli, const char *job_id)
         }
         if (rc >= 0)
             return rc;
-        if (wait_ms > POLL_MS)
-            wait_ms = POLL_MS;
-        (void)poll(NULL, 0, wait_ms); /* a signal ends it early */
+        bool young = time_now_ms() - begin_ms < 1000;
+        /* A signal ends it early. */
+        (void)poll(NULL, 0, young ? QUICK_POLL_MS : POLL_MS);
     }
 }
