@@ -34,12 +34,26 @@ static int measure(struct move *move, struct err *err)
     return rc ? copy_error(err, rc, "map of", src->path) : 0;
 }
 
+/* What was cut off before it was looked at was taken for a hole. */
+static int check_source(const struct side *src, struct err *err)
+{
+    struct stat st;
+    if (fstat(src->fd, &st) < 0)
+        return copy_error(err, -errno, "stat", src->path);
+    if (src->is_block || (uint64_t)st.st_size >= src->size)
+        return 0;
+    return err_set(err, -EIO, "read %s: it shrank while it was copied",
+                   src->path);
+}
+
 static int move_data(struct move *move, struct err *err)
 {
     int rc = measure(move, err);
     if (rc == 0)
         rc = server_move(move, err);
-    return rc == MOVER_UNSUPPORTED ? direct_move(move, err) : rc;
+    if (rc == MOVER_UNSUPPORTED)
+        rc = direct_move(move, err);
+    return rc ? rc : check_source(&move->pair.src, err);
 }
 
 static int move_from_zero(struct move *move, struct err *err)

@@ -140,7 +140,7 @@ int virt_mirror_info(void *ctx, const char *vm, const char *target,
                      struct vm_mirror_info *ret_info, struct err *err)
 {
     _cleanup_call_ struct call call = { 0 };
-    struct look look;
+    struct look look = { 0 };
     int rc = call_begin_vm(&call, ctx, vm, err);
     if (rc == 0)
         rc = look_at(&call, target, &look);
@@ -270,6 +270,11 @@ int virt_mirror_pivot(void *ctx, const char *vm, const char *target,
         if (disk.phase == MIRROR_COPYING)
             return not_ready(&call, target, disk.kind);
         why = "its job is being ended";
+    } else {
+        bool ignored;
+        rc = call_is_active(&call, &ignored);
+        if (rc < 0)
+            return rc;
     }
     return err_set_code(err, ERR_CHANGE_DISK, "pivot of disk %s of VM %s: %s",
                         target, call.name, why);

@@ -113,6 +113,17 @@ static int fill(const struct call *call, int number, const char *context,
     return rc;
 }
 
+/* "domain is not running": 0 when that is so, or something else was wrong. */
+static int check_stopped(const struct call *call, int number)
+{
+    char uuid[UUID_SIZE];
+    if (number != VIR_ERR_OPERATION_INVALID || !call->vm ||
+        virDomainIsActive(call->vm) != 0)
+        return 0;
+    call_uuid(call->vm, uuid);
+    return check_orphan(uuid, call->err);
+}
+
 int call_fail(const struct call *call, const char *format, ...)
 {
     const virError *error = virGetLastError();
@@ -125,7 +136,8 @@ int call_fail(const struct call *call, const char *format, ...)
     va_start(args, format);
     (void)vsnprintf(context, sizeof(context), format, args); /* may be cut */
     va_end(args);
-    return fill(call, number, context, text);
+    int rc = check_stopped(call, number);
+    return rc < 0 ? rc : fill(call, number, context, text);
 }
 
 int call_fail_disk(const struct call *call, enum err_code code,

@@ -37,7 +37,8 @@ void call_end(struct call *call);
 
 /* Turns libvirt's last error into ours, right after the call that failed:
  * -ENOTCONN for a lost connection, ERR_NO_VM, ERR_NOT_RESPONDING for a VM that
- * is busy or hangs; else -EIO with libvirt's text. Returns call->err->rc. */
+ * is busy or hangs, or runs although libvirt takes it for stopped; else -EIO
+ * with libvirt's text. Returns call->err->rc. */
 int call_fail(const struct call *call, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -11,8 +11,8 @@
  * names), and then the new name is absolute as well.
  *
  * Starting the commit that runs already is no error. That it is the same one
- * libvirt tells of an active commit only; of the other qemu's job is named
- * after the base, and the filter of the commit sits on the top.
+ * libvirt tells of an active commit only; of another the job in qemu is named
+ * after the top, and the base is the one layer below that qemu may write.
  */
 #include "commit.h"
 #include "blockjob.h"
@@ -21,12 +21,13 @@
 #include "ops.h"
 #include "place.h"
 #include "reasons.h"
+#include "truth.h"
 #include <errno.h>
 #include <libvirt/virterror.h>
 #include <string.h>
 
-static const char QUERY_JOBS[] = "{\"execute\":\"query-block-jobs\"}";
-static const char QUERY_NODES[] = "{\"execute\":\"query-named-block-nodes\","
+static const char query_jobs[] = "{\"execute\":\"query-block-jobs\"}";
+static const char query_nodes[] = "{\"execute\":\"query-named-block-nodes\","
                                   "\"arguments\":{\"flat\":true}}";
 
 struct chain {
@@ -45,10 +46,12 @@ static void chain_deinit(struct chain *chain)
 }
 
 static int read_chain(const struct call *call, const char *target,
-                      struct chain *ret_chain)
+                      struct xml_disk *ret_disk, struct chain *ret_chain)
 {
     _cleanup_free_ char *text = NULL;
     int rc = call_xml(call, 0, &text);
+    if (rc == 0)
+        rc = xml_disk(text, target, ret_disk, call->err);
     if (rc == 0)
         rc = xml_chain(text, target, &ret_chain->layers, &ret_chain->n,
                        call->err);
@@ -59,6 +62,7 @@ static int find_layer(const struct call *call, const struct chain *chain,
                       const char *target, const char *path, size_t *ret_i)
 {
     char place[PATH_MAX];
+    bool ignored;
     int rc = place_normalize(path, place, call->err);
     if (rc < 0)
         return rc;
@@ -69,6 +73,9 @@ static int find_layer(const struct call *call, const struct chain *chain,
             return 0;
         }
     }
+    rc = call_is_active(call, &ignored); /* off, or forgotten? */
+    if (rc < 0)
+        return rc;
     return err_set_code(call->err, ERR_NOT_IN_CHAIN,
                         "disk %s of VM %s runs on no layer %s", target,
                         call->name, place);
@@ -105,53 +112,65 @@ static int commit(const struct call *call, const struct vm_commit_spec *spec,
                                 blockjob_speed(spec->bytes_per_s), flags);
 }
 
-static int ask_base(const struct call *call, const char *target,
-                    unsigned *ret_index)
+static size_t find_index(const struct chain *chain, unsigned index)
 {
-    _cleanup_free_ char *jobs = NULL;
-    int rc = call_monitor(call, QUERY_JOBS, &jobs);
-    return rc < 0 ? rc : graph_commit_base(jobs, target, ret_index, call->err);
+    size_t i = 0;
+    while (i < chain->n && chain->layers[i].index != index)
+        i++;
+    return i;
+}
+
+/* The commit that qemu has for the disk, other than of its leaf. 1: found. */
+static int ask_span(const struct call *call, const char *target,
+                    const struct chain *chain, struct span *ret_span)
+{
+    _cleanup_free_ char *jobs = NULL, *nodes = NULL;
+    unsigned index = 0;
+    int rc = call_monitor(call, query_jobs, &jobs);
+    if (rc == 0)
+        rc = graph_commit_top(jobs, target, &index, call->err);
+    if (rc != 0)
+        return rc < 0 ? rc : 0;
+    size_t top = find_index(chain, index);
+    rc = call_monitor(call, query_nodes, &nodes);
+    for (size_t i = top + 1; i < chain->n && rc == 0; i++) {
+        *ret_span = (struct span){ .top = top, .base = i };
+        rc = graph_is_writable(nodes, chain->layers[i].index, call->err);
+    }
+    return rc;
 }
 
 int commit_base_path(const struct call *call, const char *target,
                      char ret_path[PATH_MAX])
 {
     _cleanup_(chain_deinit) struct chain chain = { 0 };
-    unsigned index = 0;
+    struct xml_disk disk;
+    struct span span = { 0 };
     ret_path[0] = '\0';
-    int rc = ask_base(call, target, &index);
+    int rc = read_chain(call, target, &disk, &chain);
     if (rc == 0)
-        rc = read_chain(call, target, &chain);
-    for (size_t i = 0; i < chain.n && rc == 0; i++) {
-        if (chain.layers[i].index == index)
-            (void)str_copy(ret_path, PATH_MAX, chain.layers[i].path);
-    }
+        rc = ask_span(call, target, &chain, &span);
+    if (rc == 1)
+        (void)str_copy(ret_path, PATH_MAX, chain.layers[span.base].path);
     return rc < 0 ? rc : 0;
 }
 
 /* 1: the job that the disk has is this commit. */
 static int is_running(const struct call *call,
                       const struct vm_commit_spec *spec,
-                      const struct chain *chain, struct span span)
+                      const struct chain *chain, struct span wanted)
 {
     struct xml_disk disk;
-    unsigned index = 0;
-    _cleanup_free_ char *nodes = NULL;
-    const char *base = chain->layers[span.base].path;
+    struct span span = { 0 };
     int rc = call_disk(call, 0, spec->target, &disk);
     if (rc < 0)
         return rc;
-    if (disk.kind != VM_JOB_NONE || span.top == 0)
-        return disk.kind == VM_JOB_ACTIVE_COMMIT && span.top == 0 &&
+    if (disk.kind != VM_JOB_NONE)
+        return disk.kind == VM_JOB_ACTIVE_COMMIT && wanted.top == 0 &&
                disk.phase != MIRROR_ABORTING &&
-               str_equal(disk.mirror_path, base);
-    rc = ask_base(call, spec->target, &index);
-    if (rc != 0 || index != chain->layers[span.base].index)
-        return rc < 0 ? rc : 0;
-    rc = call_monitor(call, QUERY_NODES, &nodes);
-    if (rc == 0)
-        rc = graph_commit_top(nodes, chain->layers[span.top].path, call->err);
-    return rc < 0 ? rc : rc == 0;
+               str_equal(disk.mirror_path, chain->layers[wanted.base].path);
+    rc = ask_span(call, spec->target, chain, &span);
+    return rc == 1 ? span.top == wanted.top && span.base == wanted.base : rc;
 }
 
 /* Whether libvirt may have refused because of RELATIVE. */
@@ -187,15 +206,16 @@ int virt_commit_start(void *ctx, const struct vm_commit_spec *spec,
     _cleanup_call_ struct call call = { 0 };
     _cleanup_(chain_deinit) struct chain chain = { 0 };
     struct span span = { 0 };
+    struct xml_disk disk;
     int rc = call_begin_vm(&call, ctx, spec->vm, err);
     if (rc == 0)
-        rc = read_chain(&call, spec->target, &chain);
+        rc = read_chain(&call, spec->target, &disk, &chain);
     if (rc == 0)
         rc = find_span(&call, &chain, spec, &span);
-    if (rc < 0) {
-        (void)err_default_code(err, ERR_MERGE);
-        return rc;
-    }
+    if (rc == 0)
+        rc = truth_check(&call, &disk.disk);
+    if (rc < 0 || !chain.layers)
+        return err_default_code(err, ERR_MERGE);
     char uuid[UUID_SIZE];
     call_uuid(call.vm, uuid);
     reasons_forget(connection_reasons(ctx), uuid, spec->target);

@@ -233,14 +233,13 @@ int graph_disk_layers(const char *blocks, const char *nodes, const char *alias,
 
 /* --- commits ------------------------------------------------------------ */
 
-/* "commit-vda-libvirt-3-format" -> 3 for vda; libvirt names the base. */
-static bool base_of_job(const char *job, const char *target,
-                        unsigned *ret_index)
+/* "commit-vda-libvirt-3-format" -> 3 for vda */
+static bool top_of_job(const char *job, const char *target, unsigned *ret_index)
 {
     char head[64], digits[16];
     uint64_t index = 0;
     if (!str_format(head, sizeof(head), "commit-%s-libvirt-", target) ||
-        !str_starts_with(job, head) || !str_ends_with(job, "-format"))
+        !str_starts_with(job, head))
         return false;
     const char *start = job + strlen(head);
     const char *end = strchrnul(start, '-');
@@ -253,8 +252,8 @@ static bool base_of_job(const char *job, const char *target,
     return true;
 }
 
-int graph_commit_base(const char *jobs, const char *target, unsigned *ret_index,
-                      struct err *err)
+int graph_commit_top(const char *jobs, const char *target, unsigned *ret_index,
+                     struct err *err)
 {
     _cleanup_json_ struct json_object *answer = NULL;
     struct json_object *items = NULL;
@@ -264,26 +263,26 @@ int graph_commit_base(const char *jobs, const char *target, unsigned *ret_index,
     for (size_t i = 0; i < json_object_array_length(items); i++) {
         const char *job =
             answer_string(json_object_array_get_idx(items, i), "device");
-        if (job && base_of_job(job, target, ret_index))
+        if (job && top_of_job(job, target, ret_index))
             return 0;
     }
     return GRAPH_NO_JOB;
 }
 
-int graph_commit_top(const char *nodes, const char *top, struct err *err)
+int graph_is_writable(const char *nodes, unsigned index, struct err *err)
 {
+    char name[NODE_NAME_SIZE];
     _cleanup_json_ struct json_object *answer = NULL;
     struct json_object *items = NULL;
     int rc = answer_items(nodes, &answer, &items, err);
     if (rc < 0)
         return rc;
+    (void)str_format(name, sizeof(name), "libvirt-%u-format", index); /* fits */
     for (size_t i = 0; i < json_object_array_length(items); i++) {
         const struct json_object *node = json_object_array_get_idx(items, i);
-        char path[PATH_MAX];
-        if (str_equal(answer_string(node, "drv"), "commit_top") &&
-            place_among(items, answer_string(node, "file"), NULL, path) &&
-            str_equal(path, top))
-            return 0;
+        struct json_object *ro = answer_member(node, "ro", json_type_boolean);
+        if (ro && str_equal(answer_string(node, "node-name"), name))
+            return !json_object_get_boolean(ro);
     }
-    return GRAPH_NO_JOB;
+    return 0;
 }

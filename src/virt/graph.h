@@ -29,12 +29,12 @@ int graph_disk_path(const char *blocks, const char *nodes, const char *alias,
 int graph_disk_layers(const char *blocks, const char *nodes, const char *alias,
                       struct vm_layers *ret_layers, struct err *err);
 
-/* The layer that the disk's commit writes to, by libvirt's index of it. @jobs
- * is the answer to query-block-jobs. 0 or GRAPH_NO_JOB. */
-int graph_commit_base(const char *jobs, const char *target, unsigned *ret_index,
-                      struct err *err);
+/* The uppermost layer of the disk's commit, by libvirt's index of it. @jobs is
+ * the answer to query-block-jobs. 0 or GRAPH_NO_JOB. */
+int graph_commit_top(const char *jobs, const char *target, unsigned *ret_index,
+                     struct err *err);
 
-/* 0 when a commit of some disk begins at the layer @top, else GRAPH_NO_JOB. */
-int graph_commit_top(const char *nodes, const char *top, struct err *err);
+/* 1: the layer with libvirt's @index is open for writing. */
+int graph_is_writable(const char *nodes, unsigned index, struct err *err);
 
 #endif

@@ -13,6 +13,7 @@
 #include "ops.h"
 #include "place.h"
 #include "reasons.h"
+#include "truth.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -57,12 +58,17 @@ static int destination(const struct vm_mirror_spec *spec, char **ret_xml,
     char path[PATH_MAX];
     struct xml_source source = { .path = path, .format = spec->format };
     int rc = place_normalize(spec->path, path, err);
+    /* libvirt does not look for a backing file there, and the pivot would
+     * drop the data below the leaf. */
+    if (rc == 0 && place_is_uri(path) && spec->shallow)
+        rc = err_set(err, -EOPNOTSUPP,
+                     "mirror's destination %s: what is on the network cannot "
+                     "have a backing chain",
+                     path);
     if (rc == 0 && !place_is_uri(path))
         rc = look_at_destination(spec, &source, err);
     if (rc == 0)
         rc = xml_copy_destination(&source, ret_xml, err);
-    if (rc < 0)
-        (void)err_default_code(err, ERR_REPLICA);
     return rc;
 }
 
@@ -148,8 +154,10 @@ int virt_mirror_start(void *ctx, const struct vm_mirror_spec *spec,
         return rc;
     _cleanup_free_ char *xml = NULL;
     rc = destination(spec, &xml, err);
+    if (rc == 0)
+        rc = truth_check(&call, &disk.disk);
     if (rc < 0)
-        return rc;
+        return err_default_code(err, ERR_REPLICA);
     char uuid[UUID_SIZE];
     call_uuid(call.vm, uuid);
     reasons_forget(connection_reasons(ctx), uuid, spec->target);

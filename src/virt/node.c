@@ -42,16 +42,21 @@ static const char *scalar_member(const struct json_object *node,
     return number ? json_object_get_string(number) : answer_string(node, name);
 }
 
-/* The member of the server; the flat spelling "server.host" does as well. */
+/* The member of the server; the flat spellings "server.host" and
+ * "server.0.host" do as well. */
 static const char *server_member(const struct json_object *node,
                                  const char *name)
 {
     char flat[32];
     const struct json_object *server = server_of(node);
     const char *value = scalar_member(server ? server : node, name);
-    if (value || server || !str_format(flat, sizeof(flat), "server.%s", name))
+    if (value || server)
         return value;
-    return scalar_member(node, flat);
+    if (str_format(flat, sizeof(flat), "server.%s", name))
+        value = scalar_member(node, flat);
+    if (!value && str_format(flat, sizeof(flat), "server.0.%s", name))
+        value = scalar_member(node, flat);
+    return value;
 }
 
 static bool copy(char *dst, size_t size, const char *value)

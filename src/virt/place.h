@@ -41,6 +41,16 @@ int place_parse(const char *uri, struct place *ret_place, struct err *err);
  * pass what place_parse() refuses as lost. 0 or -EINVAL. */
 int place_parse_qemu(const char *filename, struct place *ret_place);
 
+/* Leaves out what is understood anyway (the protocol's own port), and puts the
+ * rest into one form. */
+void place_simplify(struct place *place);
+
+/* ASCII letters, in place. */
+void place_lower(char *text);
+
+/* False for what libvirt and qemu could do nothing with. */
+bool place_is_usable(const struct place *place, const char **ret_why);
+
 /* The one spelling. -ENAMETOOLONG. */
 int place_format(const struct place *place, char ret_uri[PATH_MAX]);
 

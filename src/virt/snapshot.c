@@ -9,6 +9,7 @@
 #include "call.h"
 #include "ops.h"
 #include "place.h"
+#include "truth.h"
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -109,16 +110,27 @@ static int take(const struct call *call, const char *xml, bool quiesce)
     return 0;
 }
 
+static int carry_out(const struct plan *plan, const struct call *call,
+                     bool quiesce)
+{
+    _cleanup_free_ char *xml = NULL;
+    int rc = xml_snapshot(plan->entries, plan->n, &xml, call->err);
+    for (size_t i = 0; i < plan->n && rc == 0; i++)
+        rc = plan->entries[i].source.path
+                 ? truth_check(call, &plan->disks[i].disk)
+                 : 0;
+    return rc < 0 ? rc : take(call, xml, quiesce);
+}
+
 static int snapshot(const struct call *call, const struct vm_overlay *overlays,
                     size_t n, bool quiesce)
 {
-    _cleanup_(plan_deinit) struct plan plan = { 0 };
+    struct plan plan = { 0 };
     int rc = make_plan(&plan, call, overlays, n);
-    if (rc < 0 || plan.wanted == 0)
-        return rc;
-    _cleanup_free_ char *xml = NULL;
-    rc = xml_snapshot(plan.entries, plan.n, &xml, call->err);
-    return rc < 0 ? rc : take(call, xml, quiesce);
+    if (rc == 0 && plan.wanted > 0)
+        rc = carry_out(&plan, call, quiesce);
+    plan_deinit(&plan);
+    return rc;
 }
 
 int virt_snapshot(void *ctx, const char *vm, const struct vm_overlay *overlays,

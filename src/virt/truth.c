@@ -4,6 +4,7 @@
  * persistent XML that the next start will use, and qemu itself. They agree,
  * except when libvirtd died at the wrong moment of a pivot; then qemu is right.
  */
+#include "truth.h"
 #include "call.h"
 #include "graph.h"
 #include "ops.h"
@@ -12,8 +13,8 @@
 #include <sys/stat.h>
 
 /* flat: without the chain of each node in each node */
-static const char QUERY_BLOCKS[] = "{\"execute\":\"query-block\"}";
-static const char QUERY_NODES[] = "{\"execute\":\"query-named-block-nodes\","
+static const char query_blocks[] = "{\"execute\":\"query-block\"}";
+static const char query_nodes[] = "{\"execute\":\"query-named-block-nodes\","
                                   "\"arguments\":{\"flat\":true}}";
 
 /* Reads qemu's answers. @nodes is NULL as long as they are not asked for. */
@@ -36,11 +37,11 @@ static int ask_qemu(const struct call *call, const struct vm_disk *disk,
                     read_fn read, void *ret_result)
 {
     _cleanup_free_ char *blocks = NULL, *nodes = NULL;
-    int rc = call_monitor(call, QUERY_BLOCKS, &blocks);
+    int rc = call_monitor(call, query_blocks, &blocks);
     if (rc == 0)
         rc = read(blocks, NULL, disk->alias, ret_result, call->err);
     if (rc == GRAPH_NEED_NODES) {
-        rc = call_monitor(call, QUERY_NODES, &nodes);
+        rc = call_monitor(call, query_nodes, &nodes);
         if (rc == 0)
             rc = read(blocks, nodes, disk->alias, ret_result, call->err);
     }
@@ -48,6 +49,33 @@ static int ask_qemu(const struct call *call, const struct vm_disk *disk,
         return err_set_code(call->err, ERR_NO_DISK,
                             "qemu of VM %s has no device %s (disk %s)",
                             call->name, disk->alias, disk->target);
+    return rc;
+}
+
+/* Not all of libvirt's network disks have a spelling that we can compare. */
+static bool is_comparable(const char *path)
+{
+    return path[0] == '/' || str_starts_with(path, "nbd");
+}
+
+/* A libvirtd that died at the wrong moment of a snapshot or a pivot believes in
+ * the old leaf after its restart, and would copy or commit that stale one
+ * without a word. */
+int truth_check(const struct call *call, const struct vm_disk *disk)
+{
+    char path[PATH_MAX] = "";
+    if (!is_comparable(disk->path))
+        return 0;
+    int rc = ask_qemu(call, disk, read_path, path);
+    if (rc < 0 || !is_comparable(path) || str_equal(path, disk->path))
+        return rc;
+    rc = err_set(call->err, -EUCLEAN,
+                 "disk %s of VM %s: libvirt takes %s for its file, but qemu "
+                 "writes to %s",
+                 disk->target, call->name, disk->path, path);
+    (void)err_next(call->err, "libvirtd died while it changed the disk: shut "
+                              "the VM down, see that its definition names the "
+                              "file that qemu writes to, and start it");
     return rc;
 }
 

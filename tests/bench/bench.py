@@ -16,6 +16,7 @@ import live
 import page
 import reflink
 import rig
+from drayd import RpcError
 from host import Failed, Host
 
 SECTIONS = {module.NAME: module for module in (bulk, live, latency, reflink)}
@@ -87,8 +88,8 @@ def measure(bench, name, out):
     bench.load = os.getloadavg()[0]
     try:
         text = page.part(bench, SECTIONS[name])
-    except Failed as error:
-        bench.failed(f'{name}: {error}')
+    except (Failed, RpcError, OSError) as error:
+        bench.failed(f'{name}: {error}\n{bench.host.report()}')
         return
     bench.say(f'\n{text}\n')
     if out:

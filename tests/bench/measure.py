@@ -80,6 +80,13 @@ def seconds(value):
     return f'{value:.{digits}f}'
 
 
+def own_seconds(samples):
+    """Of drayd's jobs, as they say themselves; peers have none."""
+    if any('job_s' not in sample.more for sample in samples):
+        return '-'
+    return seconds(median(samples, lambda sample: sample.more['job_s']))
+
+
 def mib(value_bytes):
     """At least a digit that is not 0, unless it is 0."""
     value = value_bytes / (1 << 20)

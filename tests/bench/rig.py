@@ -172,7 +172,8 @@ class Rig:
             sample = timed([build_dir() / 'src/cli/drayctl', '--json', 'disk',
                             'migrate', guest.name, 'vda', self.there.name,
                             *options])
-        sample.more['job'] = json.loads(sample.output)
+        job = sample.more['job'] = json.loads(sample.output)
+        sample.more['job_s'] = (job['ended'] - job['created']) / 1000
         self._require_on(guest, copy)
         return sample, watch
 

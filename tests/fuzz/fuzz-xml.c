@@ -14,10 +14,9 @@ static bool count_layer(void *arg, const char *path)
     return ++*(unsigned *)arg > 1000;
 }
 
-static void rewrite(const char *text, const char *target)
+static void rewrite(const char *text, const char *target, const char *path)
 {
-    const struct xml_source source = { .path = "/new/\"disk\" & <more>",
-                                       .format = "qcow2" };
+    const struct xml_source source = { .path = path, .format = "qcow2" };
     struct xml_disk disk;
     struct err err = ERR_INIT;
     char *again = NULL;
@@ -28,6 +27,18 @@ static void rewrite(const char *text, const char *target)
         MUST(str_equal(disk.disk.format, source.format));
     }
     free(again);
+}
+
+static void chain(const char *text, const char *target)
+{
+    struct xml_layer *layers = NULL;
+    size_t n = 0;
+
+    if (xml_chain(text, target, &layers, &n, NULL) == 0) {
+        for (size_t i = 0; i < n; i++)
+            MUST(memchr(layers[i].path, '\0', PATH_MAX));
+    }
+    free(layers);
 }
 
 static void quiet(void *arg, const char *format, ...)
@@ -46,8 +57,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     xmlSetGenericErrorFunc(NULL, quiet);
     if (xml_disks(text, &disks, &n, &err) == 0) {
-        for (size_t i = 0; i < n && i < 8; i++)
-            rewrite(text, disks[i].disk.target);
+        for (size_t i = 0; i < n && i < 8; i++) {
+            rewrite(text, disks[i].disk.target, "/new/\"disk\" & <more>");
+            rewrite(text, disks[i].disk.target,
+                    "nbd+unix:///a%22b?socket=/run/a%20b");
+            chain(text, disks[i].disk.target);
+        }
         err_clear(&err);
         (void)xml_layers(text, count_layer, &layers, &err);
     } else {

@@ -119,9 +119,10 @@ class Machine:
                         f'qemu-io -d {qdev} '
                         f'"write -P {pattern} {offset} {size}"')
 
-    def mirror(self, target, path, kind='raw', shallow=0, limit=0, buffer=0):
+    def mirror(self, target, path, kind='raw', shallow=0, limit=0, buffer=0,
+               capacity=0):
         return self.virt.call('mirror_start', self.uuid, target, path, kind,
-                              shallow, limit, buffer)
+                              shallow, limit, buffer, capacity)
 
     def info(self, target):
         return self.virt.call('mirror_info', self.uuid, target)

@@ -359,6 +359,23 @@ static void a_source_that_shrinks_is_an_error(void **state)
     assert_non_null(strstr(err.message, t->spec.src_path));
 }
 
+/* So much that its map shows a hole instead. */
+static void a_source_that_loses_data_unseen_is_an_error(void **state)
+{
+    struct copying *t = *state;
+    make_file(t->spec.src_path, 64 * MIB);
+    put_data(t->spec.src_path, 0, MIB, 1);
+    put_data(t->spec.src_path, 60 * MIB, MIB, 1);
+    make_file(t->spec.dst_path, 0);
+    struct copy *copy = NULL;
+    (void)start_held(t, &copy);
+    assert_int_equal(truncate(t->spec.src_path, 30 * MIB), 0);
+    t->port.ops->limit(t->port.ctx, copy, 0);
+    struct err err = ERR_INIT;
+    assert_int_equal(finish_copy(t, copy, &err), -EIO);
+    assert_non_null(strstr(err.message, "shrank"));
+}
+
 static void close_stops_at_once_at_full_speed(void **state)
 {
     struct copying *t = *state;
@@ -439,6 +456,7 @@ int main(void)
         TEST(copies_more_than_is_in_flight),
         TEST(the_destination_keeps_its_inode),
         TEST(a_source_that_shrinks_is_an_error),
+        TEST(a_source_that_loses_data_unseen_is_an_error),
         TEST(close_stops_at_once_at_full_speed),
         TEST(works_where_io_uring_is_forbidden),
     };

@@ -10,4 +10,8 @@ extern const char PERSISTENT[];
 extern const char BLOCKS_BEFORE[], BLOCKS_COPYING[], BLOCKS_AFTER[];
 extern const char NODES_COPYING[];
 
+/* samples-network.c */
+extern const char LIVE_NETWORK[], BLOCKS_NETWORK[], NODES_NETWORK[];
+extern const char JOBS_NETWORK[];
+
 #endif

@@ -12,6 +12,7 @@
 #include <dray/virt.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libvirt/libvirt-qemu.h>
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 #include <sched.h>
@@ -30,7 +31,7 @@ const char *__tsan_default_suppressions(void)
 static char destination[] = "/tmp/drayd-test-disk-XXXXXX";
 
 static struct library {
-    const char *xml;
+    const char *xml, *blocks;
     virError error; /* what the failing call leaves */
     int copy, speed, abort, info;
     virDomainBlockJobInfo job;
@@ -54,6 +55,16 @@ char *virDomainGetXMLDesc(virDomainPtr domain, unsigned int flags)
     (void)domain;
     (void)flags;
     return strdup(library.xml);
+}
+
+int virDomainQemuMonitorCommand(virDomainPtr domain, const char *cmd,
+                                char **result, unsigned int flags)
+{
+    (void)domain;
+    (void)flags;
+    assert_non_null(strstr(cmd, "query-block"));
+    *result = strdup(library.blocks);
+    return 0;
 }
 
 int virDomainBlockCopy(virDomainPtr dom, const char *disk, const char *destxml,
@@ -152,7 +163,7 @@ static int disconnect(void **state)
 static int setup(void **state)
 {
     (void)state;
-    library = (struct library){ .xml = LIVE_BEFORE };
+    library = (struct library){ .xml = LIVE_BEFORE, .blocks = BLOCKS_BEFORE };
     return 0;
 }
 
@@ -211,6 +222,19 @@ static void a_start_that_fails_says_of_what_kind(void **state)
     assert_true(start("raw", true, &other) < 0);
     assert_int_equal(other.code, ERR_REPLICA);
     assert_int_equal(library.speeds, 0);
+}
+
+/* libvirt would copy a stale file. */
+static void nothing_starts_when_qemu_writes_elsewhere(void **state)
+{
+    struct err err = ERR_INIT;
+    (void)state;
+    library.blocks = BLOCKS_AFTER;
+    assert_true(start("raw", true, &err) < 0);
+    assert_int_equal(err.code, ERR_REPLICA);
+    assert_non_null(strstr(err.message, "/srv/img/a.raw"));
+    assert_non_null(strstr(err.message, "/srv/img/n-a.raw"));
+    assert_int_equal(library.first_speed, 0);
 }
 
 /* It would crawl on at a byte per second. */
@@ -408,6 +432,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(starts_held_and_is_let_go),
         TEST(a_start_that_fails_says_of_what_kind),
+        TEST(nothing_starts_when_qemu_writes_elsewhere),
         TEST(a_mirror_that_cannot_be_let_go_is_taken_back),
         TEST(a_mirror_that_died_at_once_is_an_error),
         TEST(a_mirror_is_there_when_the_job_or_the_xml_says_so),

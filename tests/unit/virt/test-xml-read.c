@@ -164,6 +164,137 @@ static void reads_each_type_of_source(void **state)
     }
 }
 
+static void network_disks_are_places(void **state)
+{
+    (void)state;
+    struct xml_disk disk = disk_of(LIVE_NETWORK, "vda");
+    assert_string_equal(disk.disk.type, "network");
+    assert_string_equal(disk.disk.path,
+                        "nbd+unix:///a%20%2541?socket=/run/vm%20a%20%254.s");
+    assert_int_equal(disk.slice, 0);
+    disk = disk_of(LIVE_NETWORK, "sda");
+    assert_string_equal(disk.disk.path, "/dev/loop7");
+    assert_int_equal(disk.slice, 16 << 20);
+    static const char *const cases[][2] = {
+        {"protocol='nbd' name='e'><host name='H' port='10810'/>",
+         "nbd://h:10810/e"                                                                        },
+        { "protocol='nbd'><host name='h'/>",                                 "nbd://h:10809/"     },
+        { "protocol='nbd' name='e'><host name='::1' port='10809' "
+          "transport='tcp'/>",                                      "nbd://[::1]:10809/e"},
+        { "protocol='nbd' name='/e'><host name='h'/>",                       "nbd://h:10809//e"   },
+        { "protocol='iscsi' name='iqn.x/2'><host name='h' port='3260'/>",
+         "iscsi://h/iqn.x/2"                                                                      },
+        { "protocol='rbd' name='p/i'><host name='a' port='6789'/>"
+          "<host name='b'/>",                                       "rbd://a:6789/p/i"   },
+        { "protocol='rbd' name='p/i'>",                                      "rbd:///p/i"         },
+        { "protocol='gluster' name='v/p'><host transport='rdma' name='h'/>",
+         "gluster+rdma://h/v/p"                                                                   },
+        { "protocol='nfs' name='/d/a'><host name='h'/>",                     "nfs://h/d/a"        },
+        { "protocol='https' name='a' query='b=c'><host name='h'/>",
+         "https://h/a?b=c"                                                                        },
+        { "protocol='odd' name='&#10;'>",                                    "odd:///%0A"         },
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        char *xml = str_printf("<domain><devices><disk type='network'>"
+                               "<source %s</source><target dev='vda'/></disk>"
+                               "</devices></domain>",
+                               cases[i][0]);
+        assert_string_equal(disk_of(xml, "vda").disk.path, cases[i][1]);
+        free(xml);
+    }
+}
+
+static void only_a_slice_from_the_start_counts(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *slice;
+        uint64_t size;
+    } cases[] = {
+        {"offset='0' size='512'",        512       },
+        { "offset='512' size='512'",     0         },
+        { "offset='0' size='x'",         0         },
+        { "size='18446744073709551615'", UINT64_MAX},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        char *xml = str_printf(
+            "<domain><devices><disk type='block'><source dev='/d'><slices>"
+            "<slice type='storage' %s/></slices></source><target dev='vda'/>"
+            "</disk></devices></domain>",
+            cases[i].slice);
+        assert_true(disk_of(xml, "vda").slice == cases[i].size);
+        free(xml);
+    }
+}
+
+/* In the last step of a pivot libvirt has no kind any more. */
+static void the_kind_of_a_mirror_can_be_told_without_its_name(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *job, *path;
+        enum vm_job_kind kind;
+    } cases[] = {
+        {"job='copy'",           "/base", VM_JOB_COPY         },
+        { "job='active-commit'", "/x",    VM_JOB_ACTIVE_COMMIT},
+        { "job='backup'",        "/base", VM_JOB_OTHER        },
+        { "job=''",              "/base", VM_JOB_ACTIVE_COMMIT},
+        { "job=''",              "/mid",  VM_JOB_ACTIVE_COMMIT},
+        { "",                    "/x",    VM_JOB_COPY         },
+        { "",                    "/leaf", VM_JOB_COPY         },
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        char *xml = str_printf(
+            "<domain><devices><disk type='file'><source file='/leaf'/>"
+            "<backingStore type='file'><source file='/mid'/>"
+            "<backingStore type='file'><source file='/base'/></backingStore>"
+            "</backingStore>"
+            "<mirror type='file' %s ready='pivot'><source file='%s'/></mirror>"
+            "<target dev='vda'/></disk></devices></domain>",
+            cases[i].job, cases[i].path);
+        struct xml_disk disk = disk_of(xml, "vda");
+        assert_int_equal(disk.kind, cases[i].kind);
+        assert_int_equal(disk.phase, MIRROR_PIVOTING);
+        assert_string_equal(disk.mirror_path, cases[i].path);
+        assert_int_equal(disk.disk.mirror.present,
+                         cases[i].kind == VM_JOB_COPY);
+        free(xml);
+    }
+}
+
+static void layers_have_libvirts_numbers(void **state)
+{
+    (void)state;
+    static const struct xml_layer expected[] = {
+        {7,  "nbd+unix:///over?socket=/run/vm%20over.s"},
+        { 3, "/srv/leaf"                               },
+        { 5, "/srv/mid"                                },
+        { 6, "/srv/base"                               },
+    };
+    struct xml_layer *layers = NULL;
+    size_t n = 0;
+    struct err err = ERR_INIT;
+    assert_int_equal(xml_chain(LIVE_NETWORK, "vdb", &layers, &n, &err), 0);
+    assert_int_equal(n, ARRAY_SIZE(expected));
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(layers[i].index, expected[i].index);
+        assert_string_equal(layers[i].path, expected[i].path);
+    }
+    free(layers);
+    assert_int_equal(xml_chain(PERSISTENT, "vdb", &layers, &n, &err), 0);
+    assert_int_equal(n, 1);
+    assert_int_equal(layers[0].index, 0);
+    free(layers);
+    assert_int_equal(xml_chain(LIVE_BEFORE, "hda", &layers, &n, &err), 0);
+    assert_int_equal(n, 0);
+    free(layers);
+    layers = NULL;
+    assert_int_equal(xml_chain(LIVE_BEFORE, "vdz", &layers, &n, &err),
+                     XML_NO_DISK);
+    assert_int_equal(xml_chain("<x/>", "vda", &layers, &n, &err), -EBADMSG);
+    assert_null(layers);
+}
+
 static void says_when_there_is_no_such_disk(void **state)
 {
     (void)state;
@@ -298,6 +429,10 @@ int main(void)
         cmocka_unit_test(only_yes_means_ready),
         cmocka_unit_test(an_active_commit_is_no_copy),
         cmocka_unit_test(reads_each_type_of_source),
+        cmocka_unit_test(network_disks_are_places),
+        cmocka_unit_test(only_a_slice_from_the_start_counts),
+        cmocka_unit_test(the_kind_of_a_mirror_can_be_told_without_its_name),
+        cmocka_unit_test(layers_have_libvirts_numbers),
         cmocka_unit_test(says_when_there_is_no_such_disk),
         cmocka_unit_test(refuses_what_is_no_definition),
         cmocka_unit_test(refuses_a_dtd),

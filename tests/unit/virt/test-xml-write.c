@@ -59,6 +59,86 @@ static void builds_the_destination_of_a_device(void **state)
     free(text);
 }
 
+static void expect_destination(struct xml_source source, const char *expected)
+{
+    char *text = NULL;
+    assert_int_equal(copy_destination(source, &text), 0);
+    assert_non_null(strchr(text, '\n'));
+    assert_string_equal(strchr(text, '\n') + 1, expected);
+    free(text);
+}
+
+static void builds_the_destination_of_a_part(void **state)
+{
+    (void)state;
+    expect_destination(
+        (struct xml_source){ "/dev/vg/lv", "raw", true, 1073741824 },
+        "<disk type=\"block\"><driver type=\"raw\"/>"
+        "<source dev=\"/dev/vg/lv\"><slices><slice type=\"storage\" "
+        "offset=\"0\" size=\"1073741824\"/></slices></source></disk>\n");
+}
+
+static void builds_destinations_on_the_network(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"nbd+unix:///e%26'?socket=/run/a%20b",
+         "protocol=\"nbd\" name=\"e&amp;'\">"
+          "<host transport=\"unix\" socket=\"/run/a b\"/>"                                                },
+        { "nbd://[::1]:10810/",
+         "protocol=\"nbd\"><host name=\"::1\" port=\"10810\"/>"                                           },
+        { "gluster+rdma://h/v/p",               "protocol=\"gluster\" name=\"v/p\">"
+                                  "<host name=\"h\" transport=\"rdma\"/>"},
+        { "nfs://h/d/a",                        "protocol=\"nfs\" name=\"/d/a\"><host name=\"h\"/>"       },
+        { "https://h/a?b&c",                    "protocol=\"https\" name=\"a\" query=\"b&amp;c\">"
+                             "<host name=\"h\"/>"                             },
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        char *expected =
+            str_printf("<disk type=\"network\"><driver type=\"raw\"/>"
+                       "<source %s</source></disk>\n",
+                       cases[i][1]);
+        expect_destination((struct xml_source){ cases[i][0], "raw", false, 0 },
+                           expected);
+        free(expected);
+    }
+    expect_destination((struct xml_source){ "rbd:///p/i", "raw", false, 0 },
+                       "<disk type=\"network\"><driver type=\"raw\"/>"
+                       "<source protocol=\"rbd\" name=\"p/i\"/></disk>\n");
+}
+
+static void a_snapshot_names_all_disks(void **state)
+{
+    (void)state;
+    static const struct xml_overlay overlays[] = {
+        {"vda",  { NULL, NULL, false, 0 }            },
+        { "vdb", { "/o\"v", "qcow2", false, 0 }      },
+        { "vdc", { "/dev/lv", "qcow2", true, 0 }     },
+        { "vdd", { "nbd://h:1/e", "qcow2", false, 0 }},
+    };
+    char *text = NULL;
+    struct err err = ERR_INIT;
+    assert_int_equal(xml_snapshot(overlays, 4, &text, &err), 0);
+    assert_string_equal(
+        strchr(text, '\n') + 1,
+        "<domainsnapshot><disks><disk name=\"vda\" snapshot=\"no\"/>"
+        "<disk name=\"vdb\" snapshot=\"external\" type=\"file\">"
+        "<driver type=\"qcow2\"/><source file=\"/o&quot;v\"/></disk>"
+        "<disk name=\"vdc\" snapshot=\"external\" type=\"block\">"
+        "<driver type=\"qcow2\"/><source dev=\"/dev/lv\"/></disk>"
+        "<disk name=\"vdd\" snapshot=\"external\" type=\"network\">"
+        "<driver type=\"qcow2\"/><source protocol=\"nbd\" name=\"e\">"
+        "<host name=\"h\" port=\"1\"/></source></disk>"
+        "</disks></domainsnapshot>\n");
+    free(text);
+    const struct xml_overlay bad = {
+        "vda", {"/a\n", "qcow2", false, 0}
+    };
+    text = NULL;
+    assert_int_equal(xml_snapshot(&bad, 1, &text, &err), -EINVAL);
+    assert_null(text);
+}
+
 /* Puts the <disk> into a VM and reads it with the reader. */
 static void expect_path(const char *disk_xml, const char *path)
 {
@@ -197,6 +277,38 @@ static void drops_what_described_the_old_source(void **state)
     free(text);
 }
 
+static void goes_to_the_network_and_back(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    struct xml_source uri = { "nbd+unix:///e?socket=/s", "raw", false, 0 };
+    char *text = set_source(PERSISTENT, "vda", uri), *again = NULL;
+    struct xml_disk disk = read_back(text, "vda");
+    assert_string_equal(disk.disk.path, uri.path);
+    assert_string_equal(disk.disk.type, "network");
+    assert_string_equal(disk.disk.serial, "SER1");
+    assert_non_null(strstr(text, "cache=\"none\""));
+    assert_int_equal(xml_set_source(text, "vda", &uri, &again, &err),
+                     XML_UNCHANGED);
+    again = set_source(text, "vda",
+                       (struct xml_source){ "/srv/img/a", "raw", false, 0 });
+    disk = read_back(again, "vda");
+    assert_string_equal(disk.disk.path, "/srv/img/a");
+    assert_string_equal(disk.disk.type, "file");
+    assert_null(strstr(again, "nbd"));
+    free(text);
+    free(again);
+}
+
+static void keeps_to_a_part_of_a_device(void **state)
+{
+    (void)state;
+    char *text = set_source(PERSISTENT, "vda",
+                            (struct xml_source){ "/dev/x", "raw", true, 4096 });
+    assert_int_equal(read_back(text, "vda").slice, 4096);
+    free(text);
+}
+
 static void gives_an_empty_drive_a_source(void **state)
 {
     (void)state;
@@ -269,6 +381,11 @@ int main(void)
         cmocka_unit_test(replaces_by_hostile_paths),
         cmocka_unit_test(turns_a_file_into_a_device),
         cmocka_unit_test(drops_what_described_the_old_source),
+        cmocka_unit_test(builds_the_destination_of_a_part),
+        cmocka_unit_test(builds_destinations_on_the_network),
+        cmocka_unit_test(a_snapshot_names_all_disks),
+        cmocka_unit_test(goes_to_the_network_and_back),
+        cmocka_unit_test(keeps_to_a_part_of_a_device),
         cmocka_unit_test(gives_an_empty_drive_a_source),
         cmocka_unit_test(keeps_the_rest_of_the_definition),
         cmocka_unit_test(leaves_alone_what_says_so_already),
