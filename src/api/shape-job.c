@@ -149,7 +149,7 @@ static bool put_wishes(struct json_object *object, const struct job *job)
         return put_flag(object, "finishRequested", job->finish_requested) &&
                put_flag(object, "fast", job->fast);
     case JOB_SNAPSHOT:
-        return put_flag(object, "frozen", job->quiesce);
+        return put_flag(object, "quiesce", job->quiesce);
     case JOB_MERGE:
         return put_layers(object, job, disk) &&
                put_flag(object, "deleteTop", job->delete_top);

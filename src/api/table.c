@@ -505,7 +505,7 @@ const struct verb verb_table[] = {
                       "cancelRequested, error?, warning?, created, modified, "
                       "ended?}, the first disk's members once more at the top, "
                       "and by kind: strategy, keepSource, verify, fast, "
-                      "finishRequested, frozen, base, top, deleteTop, scope."),
+                      "finishRequested, quiesce, base, top, deleteTop, scope."),
       .before = verb_job_info },
     { .name = "Job.wait",
       .summary = "Answers when the job has ended, or after the timeout.",

@@ -59,24 +59,37 @@ static int load_source(struct asking *q, struct storage_chain *ret_chain,
               : take_leaf(disk, &ret_chain->volumes[ret_chain->n - 1], err);
 }
 
+static int check_legal(const struct storage_chain *chain, size_t first,
+                       size_t end, struct err *err)
+{
+    for (size_t i = first; i < end; i++) {
+        const struct volume_info *volume = &chain->volumes[i];
+
+        if (volume->legality != VOLUME_LEGAL)
+            return err_set_code(err, ERR_VOLUME_ILLEGAL,
+                                "volume %s of the source is %s", volume->id.vol,
+                                volume_legality_name(volume->legality));
+    }
+    return 0;
+}
+
 /* Their data is there, and stays as it is. */
 static int check_data(const struct asking *q, const struct storage_chain *chain,
                       size_t first, size_t end, struct err *err)
 {
     const struct job_disk *disk = &q->job->disks[0];
+    struct err cause = ERR_INIT;
     struct migrate_users users;
-    int rc = 0;
 
-    for (size_t i = first; rc == 0 && i < end; i++) {
-        if (chain->volumes[i].legality != VOLUME_LEGAL)
-            rc = err_set_code(err, ERR_VOLUME_ILLEGAL,
-                              "volume %s of the source is %s",
-                              chain->volumes[i].id.vol,
-                              volume_legality_name(chain->volumes[i].legality));
-    }
+    if (check_legal(chain, first, end, err))
+        return err->rc;
+
+    int rc =
+        migrate_find_users(q->ports, disk->src_sd, disk->img, &users, &cause);
+
     if (rc == 0)
-        rc = migrate_find_users(q->ports, disk->src_sd, disk->img, &users, err);
-    return rc ? rc : users_check_still(&users, chain, first, end, err);
+        rc = users_check_still(&users, chain, first, end, &cause);
+    return rc ? ask_refuse(err, ERR_SOURCE_IMAGE, &cause) : 0;
 }
 
 /* --- the destination --------------------------------------------------- */
@@ -178,13 +191,26 @@ int ask_copy(struct asking *q, struct err *err)
     return rc;
 }
 
+static int check_unused(const struct asking *q, const struct storage_chain *to,
+                        size_t first, size_t end, struct err *err)
+{
+    const struct job_disk *disk = &q->job->disks[0];
+    struct err cause = ERR_INIT;
+    struct migrate_users users;
+    int rc =
+        migrate_find_users(q->ports, disk->dst_sd, disk->img, &users, &cause);
+
+    if (rc == 0)
+        rc = users_check_unused(&users, to, first, end, &cause);
+    return rc ? ask_refuse(err, ERR_DESTINATION_IMAGE, &cause) : 0;
+}
+
 /* The structure is there, and nobody has what is to be written. */
 static int compare(struct asking *q, const struct storage_chain *from,
                    const struct storage_chain *to, struct err *err)
 {
     struct job_disk *disk = &q->job->disks[0];
     struct err cause = ERR_INIT;
-    struct migrate_users users;
     size_t first = 0, end = 0;
 
     if (ask_compare_chains(from, to, &cause))
@@ -195,9 +221,7 @@ static int compare(struct asking *q, const struct storage_chain *from,
 
     int rc = check_data(q, from, first, end, err);
 
-    if (rc == 0)
-        rc = migrate_find_users(q->ports, disk->dst_sd, disk->img, &users, err);
-    return rc ? rc : users_check_unused(&users, to, first, end, err);
+    return rc ? rc : check_unused(q, to, first, end, err);
 }
 
 static int check_sync(struct asking *q, const struct storage_chain *from,

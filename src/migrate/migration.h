@@ -48,7 +48,8 @@ struct disk {
     bool pivot_asked;
     struct err pivot_error; /* what the call said */
     bool committing;        /* this life started its commit */
-    bool given_up;          /* its overlay stays; said so */
+    bool commit_missed;     /* the last look did not find it */
+    unsigned folds;         /* how often the pivot back failed */
 };
 
 struct migration {
@@ -168,6 +169,8 @@ enum job_outcome migration_see_vm(struct migration *m);
 
 /* Resumes the VM if we suspended it; measures the pause. */
 int guest_resume(struct migration *m, struct err *err);
+/* The same, for a while; then it is said that the VM is paused (release.c). */
+enum job_outcome guest_let_run(struct migration *m);
 /* Suspends it; the intent is durable before. */
 enum job_outcome guest_hold(struct migration *m);
 bool guest_held_too_long(const struct migration *m);
@@ -198,7 +201,7 @@ enum job_outcome pivot_ask(struct disk *d, enum vm_job_kind kind);
 enum job_outcome pivot_wait(struct disk *d, enum vm_job_kind kind);
 /* The move's last words on a disk that is on the destination (release.c). */
 enum job_outcome disk_settle(struct disk *d);
-/* Says in the storage's records which layers the chains have (fold.c). */
+/* Says in the storage's records which layers the chains have (folded.c). */
 enum job_outcome fold_settle_records(struct migration *m);
 
 /* --- the acts, one per state that has one --- */
@@ -215,7 +218,7 @@ enum job_outcome act_return(struct migration *m);   /* return.c */
 enum job_outcome act_settle(struct migration *m);   /* release.c */
 enum job_outcome act_commit(struct migration *m);   /* fold.c */
 enum job_outcome act_fold(struct migration *m);     /* fold.c */
-enum job_outcome act_folded(struct migration *m);   /* fold.c */
+enum job_outcome act_folded(struct migration *m);   /* folded.c */
 enum job_outcome act_release(struct migration *m);  /* release.c */
 enum job_outcome act_abort(struct migration *m);    /* undo.c */
 enum job_outcome act_remove(struct migration *m);   /* undo.c */

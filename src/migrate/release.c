@@ -9,7 +9,7 @@
  * (we would not be here), qemu and libvirt's live XML both name the
  * destination, and no VM uses any layer of the source.
  */
-#include "migration.h"
+#include "fold.h"
 
 #include <string.h>
 
@@ -23,7 +23,7 @@ static enum job_outcome retry_or_warn(struct migration *m,
     return JOB_OK;
 }
 
-static enum job_outcome let_guest_run(struct migration *m)
+enum job_outcome guest_let_run(struct migration *m)
 {
     struct err err = ERR_INIT;
 
@@ -130,7 +130,7 @@ enum job_outcome disk_settle(struct disk *d)
 
 enum job_outcome act_settle(struct migration *m)
 {
-    enum job_outcome outcome = let_guest_run(m);
+    enum job_outcome outcome = guest_let_run(m);
 
     sync_close_copies(m);
     for_each_disk (d, m) {
@@ -241,6 +241,41 @@ static bool source_is_deleted(const struct disk *d)
     return rc && err.code == ERR_NO_IMAGE;
 }
 
+static int fold_source(const struct disk *d, struct err *err)
+{
+    const struct volume_id top = disk_source(d, d->of->overlay);
+    struct err gone = ERR_INIT;
+    struct vm_info user;
+    int rc = find_user(d, &user, err);
+
+    if (rc == 0 && user.uuid[0])
+        rc = err_set_code(err, ERR_VOLUME_BUSY, "VM %s uses it", user.name);
+    if (rc)
+        return rc;
+    rc = PORT(&d->m->ports, storage, volume_commit, &top, &gone);
+    if (rc && gone.code != ERR_NO_VOLUME && gone.code != ERR_NO_IMAGE) {
+        *err = gone;
+        return rc;
+    }
+    rc = fold_sync_records(d, d->of->src_sd, err);
+    return rc ? rc : fold_delete(d, false, err);
+}
+
+/* A source that is kept has the layers that it had, with all that the guest
+ * wrote until the pivot. */
+static enum job_outcome keep_as_asked(struct disk *d)
+{
+    struct err err = ERR_INIT;
+
+    if (d->of->overlay[0] && fold_source(d, &err)) {
+        if (migration_trouble(d->m, &err, TIDY_PATIENCE_MS) == JOB_AGAIN)
+            return JOB_AGAIN;
+        migration_warn(d->m, "the source has layer %s still: %.160s",
+                       d->of->overlay, err.message);
+    }
+    return tear_source_down(d);
+}
+
 /* What qemu and libvirt say of a running VM. NULL: both name the destination.
  */
 static const char *vm_speaks_against(const struct sight *sight)
@@ -262,7 +297,7 @@ static enum job_outcome release(struct disk *d)
     if (!d->of->src_sd[0])
         return JOB_OK; /* outside: not ours to delete */
     if (d->m->job.keep_source)
-        return tear_source_down(d);
+        return keep_as_asked(d);
     if (source_is_deleted(d))
         return delete_source(d);
     if (d->of->target[0]) {

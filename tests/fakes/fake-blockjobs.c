@@ -34,7 +34,7 @@ static void freeze(struct fake_world *world, const struct vm_overlay *overlay)
     if (!top)
         return;
     top->fresh = false;
-    world_open_chain(world, disk, top);
+    world_open_chain(disk, top);
     disk->xml = disk->persistent = top;
 }
 
@@ -71,7 +71,7 @@ static void check_start(struct fake_world *world, struct fake_disk *disk,
                         const struct vm_mirror_spec *spec)
 {
     const struct fake_domain *domain = &world->domains[to->side];
-    bool has_parent = !domain->outside && world_backing(world, to);
+    bool has_parent = !domain->outside && to->below;
 
     if (!to->exists || (!domain->outside && !domain->prepared[to->disk]))
         world_break(world, "mirror to %s, which is not prepared", spec->path);
@@ -182,12 +182,11 @@ int fake_commit_start(void *ctx, const struct vm_commit_spec *spec,
 
 /* --- any of them ------------------------------------------------------- */
 
-static uint64_t lag(struct fake_world *world, const struct fake_disk *disk)
+static uint64_t lag(const struct fake_disk *disk)
 {
     const struct fake_job *job = &disk->job;
     const struct fake_volume *from = job->top ? job->top : disk->chain[0];
-    uint64_t want =
-        job->shallow || job->top ? from->to : world_knows(world, from);
+    uint64_t want = job->shallow || job->top ? from->to : world_knows(from);
 
     if (job->kind == VM_JOB_NONE || want < job->target->to ||
         (job->target->to < from->from && from->to == from->from))
@@ -217,7 +216,7 @@ int fake_mirror_info(void *ctx, const char *vm, const char *target,
         ret_info->job = job->kind == VM_JOB_COPY;
         ret_info->ready = job->ready && job->pivot_at_us < 0 && !job->aborting;
         ret_info->done = job->done << 10;
-        ret_info->total = (job->done + job->left + lag(world, disk)) << 10;
+        ret_info->total = (job->done + job->left + lag(disk)) << 10;
         (void)str_copy(ret_info->mirror_path, PATH_MAX, job->target->info.path);
     }
     return world_leave(world, 0, err);
@@ -266,7 +265,7 @@ static void check_pivot(struct fake_world *world, const struct fake_disk *disk)
                     : IN(JOB_FOLDING));
     if (!world->paused)
         world_break(world, "pivot while the guest runs");
-    if (lag(world, disk) > 0 || disk->job.left > 0)
+    if (lag(disk) > 0 || disk->job.left > 0)
         world_break(world, "pivot while the mirror lags behind");
 }
 

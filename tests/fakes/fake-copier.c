@@ -44,7 +44,7 @@ static void check_spec(struct fake_world *world, const struct copy *copy)
 {
     const struct copy_spec *spec = &copy->spec;
     const struct fake_volume *from = copy->from, *to = copy->to;
-    const struct fake_volume *under = world_backing(world, to);
+    const struct fake_volume *under = to->below;
     const char *path = to->info.path;
 
     if (!to->exists || !from->exists || !is_beside(from, to))
@@ -61,8 +61,7 @@ static void check_spec(struct fake_world *world, const struct copy *copy)
     else if (strcmp(spec->dst_backing, under ? under->info.id.vol : "") != 0)
         world_break(world, "copy of %s: wrong backing %s", path,
                     spec->dst_backing);
-    else if (!has_format(world_backing(world, from),
-                         spec->src_backing_format) ||
+    else if (!has_format(from->below, spec->src_backing_format) ||
              !has_format(under, spec->dst_backing_format))
         world_break(world, "copy of %s: wrong backing format", path);
     world_needs(world, "copy or comparison",

@@ -41,19 +41,20 @@ struct fake_disk *world_find_disk(struct fake_world *world, const char *target)
     return &world->disks[0];
 }
 
-struct fake_volume *world_backing(struct fake_world *world,
-                                  const struct fake_volume *volume)
+void world_set_backing(struct fake_world *world, struct fake_volume *volume,
+                       const char *vol)
 {
     struct volume_id id = volume->info.id;
 
-    (void)str_copy(id.vol, UUID_SIZE, volume->backing);
-    return strcmp(id.vol, UUID_BLANK) == 0 ? NULL : world_find(world, &id);
+    (void)str_copy(volume->backing, UUID_SIZE, vol);
+    (void)str_copy(id.vol, UUID_SIZE, vol);
+    volume->below =
+        strcmp(vol, UUID_BLANK) == 0 ? NULL : world_slot(world, &id);
 }
 
-uint64_t world_knows(struct fake_world *world, const struct fake_volume *top)
+uint64_t world_knows(const struct fake_volume *top)
 {
-    const struct fake_volume *below = world_backing(world, top);
-    uint64_t known = below ? world_knows(world, below) : 0;
+    uint64_t known = top->below ? world_knows(top->below) : 0;
 
     if (top->to == top->from)
         return known; /* it is empty */
@@ -62,9 +63,9 @@ uint64_t world_knows(struct fake_world *world, const struct fake_volume *top)
     return top->to;   /* should the layers below know more: it hides that */
 }
 
-bool world_is_whole(struct fake_world *world, const struct fake_volume *top)
+bool world_is_whole(const struct fake_volume *top)
 {
-    for (; top; top = world_backing(world, top)) {
+    for (; top; top = top->below) {
         if (!top->exists || !top->whole)
             return false;
     }
@@ -100,11 +101,10 @@ bool world_is_named(const struct fake_world *world,
     return false;
 }
 
-void world_open_chain(struct fake_world *world, struct fake_disk *disk,
-                      struct fake_volume *top)
+void world_open_chain(struct fake_disk *disk, struct fake_volume *top)
 {
     disk->n = 0;
-    for (; top && disk->n < CHAIN_MAX; top = world_backing(world, top))
+    for (; top && disk->n < CHAIN_MAX; top = top->below)
         disk->chain[disk->n++] = top;
 }
 

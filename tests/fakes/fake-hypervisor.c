@@ -333,7 +333,7 @@ static void check_definition(struct fake_world *world,
     if (world->alive && !world->forgotten && disk->chain[0] != top)
         world_break(world, "the definition names %s, qemu has %s",
                     top->info.path, disk->chain[0]->info.path);
-    if (world_knows(world, top) != disk->acknowledged)
+    if (world_knows(top) != disk->acknowledged)
         world_break(world, "the definition names %s, which lacks writes",
                     top->info.path);
 }

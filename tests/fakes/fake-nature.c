@@ -15,7 +15,7 @@ enum {
 
 static void check_disk(struct fake_world *world, struct fake_disk *disk)
 {
-    uint64_t known = world_knows(world, disk->chain[0]);
+    uint64_t known = world_knows(disk->chain[0]);
 
     for (size_t i = 0; i < disk->n; i++) {
         if (!disk->chain[i]->exists)
@@ -54,14 +54,14 @@ void world_end_job(struct fake_disk *disk)
 }
 
 /* What the job's source has by now, and the target must get. */
-static uint64_t goal(struct fake_world *world, struct fake_disk *disk)
+static uint64_t goal(struct fake_disk *disk)
 {
     const struct fake_job *job = &disk->job;
     const struct fake_volume *from = job->top ? job->top : disk->chain[0];
     struct fake_volume *to = job->target;
 
     if (!job->shallow && !job->top)
-        return world_knows(world, from);
+        return world_knows(from);
     if (job->top && (from->to == from->from || from->to < to->to))
         return to->to; /* nothing to be committed */
     if (to->to < from->from || to->to == to->from) {
@@ -86,12 +86,12 @@ static void drop_layer(struct fake_disk *disk, const struct fake_volume *layer)
 }
 
 /* qemu writes the new backing file into the header above. */
-static void commit_ends(struct fake_disk *disk)
+static void commit_ends(struct fake_world *world, struct fake_disk *disk)
 {
     for (size_t i = 1; i < disk->n; i++) {
         if (disk->chain[i] == disk->job.top)
-            (void)str_copy(disk->chain[i - 1]->backing, UUID_SIZE,
-                           disk->job.target->info.id.vol);
+            world_set_backing(world, disk->chain[i - 1],
+                              disk->job.target->info.id.vol);
     }
     drop_layer(disk, disk->job.top);
     world_end_job(disk);
@@ -115,22 +115,22 @@ static void job_works(struct fake_world *world, struct fake_disk *disk)
     budget -= job->left;
     job->left = 0;
     job->target->whole = true;
-    lag = goal(world, disk) - job->target->to;
+    lag = goal(disk) - job->target->to;
     job->target->to += lag < budget ? lag : budget;
     if (lag > budget || ++job->equal_ms < world->ready_after_ms)
         return;
     job->ready = true;
     if (job->kind == VM_JOB_COMMIT)
-        commit_ends(disk);
+        commit_ends(world, disk);
 }
 
 static void land(struct fake_world *world, struct fake_disk *disk,
                  struct fake_volume *top)
 {
-    if (!world_is_whole(world, top))
+    if (!world_is_whole(top))
         world_break(world, "pivot onto an incomplete chain: %s",
                     top->info.path);
-    world_open_chain(world, disk, top);
+    world_open_chain(disk, top);
     if (world->pivot_forgets) {
         world->forgotten = true;
         return;

@@ -243,7 +243,7 @@ static void check_dropped(struct fake_world *world, const char *sd,
         if (world_has_open(world, volume) && !world->forgotten)
             world_break(world, "records drop %s, which qemu has open",
                         volume->info.path);
-        if (volume->to > volume->from && world_knows(world, top) < volume->to)
+        if (volume->to > volume->from && world_knows(top) < volume->to)
             world_break(world, "records drop %s, whose data is nowhere else",
                         volume->info.path);
     }
@@ -290,7 +290,7 @@ static int image_sync_chain(void *ctx, const char *sd, const char *img,
     if (rc)
         return rc;
     world_needs(world, "records follow a merge",
-                IN(JOB_FOLDING) | IN(JOB_FOLDED));
+                IN(JOB_FOLDING) | IN(JOB_FOLDED) | fake_folds_source(world));
     top = vols->n ? find_in(world, sd, img, vols->uuids[vols->n - 1]) : NULL;
     if (!top)
         return broken(img, "no such leaf", err);

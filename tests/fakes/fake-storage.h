@@ -12,6 +12,9 @@
 struct fake_volume *fake_existing(struct fake_world *world,
                                   const struct volume_id *id);
 
+/* The states in which a source that is kept may lose its overlay. */
+unsigned fake_folds_source(const struct fake_world *world);
+
 int fake_volumes_create(void *ctx, const struct volume_create *specs, size_t n,
                         struct err *err);
 int fake_volume_delete(void *ctx, const struct volume_id *id, struct err *err);

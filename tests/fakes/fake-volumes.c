@@ -26,6 +26,11 @@ static bool is_top(const struct fake_world *world,
                   of->overlay[0] ? of->overlay : of->leaf) == 0;
 }
 
+unsigned fake_folds_source(const struct fake_world *world)
+{
+    return world->record.keep_source ? IN(JOB_RELEASING) : 0;
+}
+
 /* --- making ------------------------------------------------------------ */
 
 static struct fake_volume *parent_of(struct fake_world *world,
@@ -84,7 +89,7 @@ static void make(struct fake_world *world, struct fake_volume *volume,
     volume->info.legality = spec->legality;
     volume->info.capacity = spec->capacity;
     (void)str_copy(volume->info.parent, UUID_SIZE, spec->parent);
-    (void)str_copy(volume->backing, UUID_SIZE, spec->parent);
+    world_set_backing(world, volume, spec->parent);
     if (parent && !spec->clone)
         parent->info.role = VOLUME_INTERNAL;
 }
@@ -242,9 +247,10 @@ static bool has_child(const struct fake_world *world,
 
 static void check_delete(struct fake_world *world, struct fake_volume *volume)
 {
-    const struct fake_volume *below = world_backing(world, volume);
+    const struct fake_volume *below = volume->below;
 
-    world_needs(world, "delete of a layer", IN(JOB_FOLDED));
+    world_needs(world, "delete of a layer",
+                IN(JOB_FOLDED) | fake_folds_source(world));
     if (world_has_open(world, volume) && !world->forgotten)
         world_break(world, "delete of %s, which qemu has open",
                     volume->info.path);
@@ -252,7 +258,7 @@ static void check_delete(struct fake_world *world, struct fake_volume *volume)
         world_break(world, "delete of %s, which the VM's definition names",
                     volume->info.path);
     if (volume->to > volume->from &&
-        (!below || world_knows(world, below) < volume->to))
+        (!below || world_knows(below) < volume->to))
         world_break(world, "delete of %s, whose data is nowhere else",
                     volume->info.path);
 }
@@ -276,7 +282,7 @@ int fake_volume_delete(void *ctx, const struct volume_id *id, struct err *err)
     if (world->domains[volume->side].deletes_fail)
         return err_set_code(err, ERR_IMAGE_DELETE, "volume %s", id->vol);
     volume->exists = false;
-    parent = world_backing(world, volume);
+    parent = volume->below;
     if (parent && volume->info.role == VOLUME_LEAF)
         parent->info.role = VOLUME_LEAF;
     return world_leave(world, 0, err);
@@ -292,10 +298,12 @@ int fake_volume_commit(void *ctx, const struct volume_id *id, struct err *err)
 
     if (rc)
         return rc;
-    world_needs(world, "offline commit", IN(JOB_COMMITTING) | IN(JOB_FOLDING));
+    world_needs(world, "offline commit",
+                IN(JOB_COMMITTING) | IN(JOB_FOLDING) |
+                    fake_folds_source(world));
     if (!top)
         return no_volume(id, err);
-    base = world_backing(world, top);
+    base = top->below;
     if (world_has_open(world, top) || world_has_open(world, base))
         return err_set_code(err, ERR_VOLUME_BUSY, "volume %s", id->vol);
     if (world->commit_fails)

@@ -56,6 +56,18 @@ static void set_path(struct fake_world *world, struct fake_volume *volume)
                          volume->info.id.img, volume->info.id.vol);
 }
 
+/* What comes from outside is given its image by a plan. */
+static size_t disk_of_image(struct fake_world *world, const char *img)
+{
+    for (size_t i = 0; i < world->n_disks; i++)
+        if (strcmp(world->disks[i].img, img) == 0)
+            return i;
+    if (!world->domains[SRC].outside)
+        abort();
+    (void)str_copy(world->disks[0].img, UUID_SIZE, img);
+    return 0;
+}
+
 struct fake_volume *world_slot(struct fake_world *world,
                                const struct volume_id *id)
 {
@@ -69,8 +81,7 @@ struct fake_volume *world_slot(struct fake_world *world,
     memset(volume, 0, sizeof(*volume));
     volume->info.id = *id;
     volume->side = strcmp(id->sd, world->domains[SRC].sd) == 0 ? SRC : DST;
-    while (strcmp(world->disks[volume->disk].img, id->img) != 0)
-        volume->disk++;
+    volume->disk = disk_of_image(world, id->img);
     (void)str_copy(volume->backing, UUID_SIZE, UUID_BLANK);
     (void)str_copy(volume->info.parent, UUID_SIZE, UUID_BLANK);
     (void)str_copy(volume->info.disk_type, sizeof(volume->info.disk_type),
@@ -98,7 +109,7 @@ struct fake_volume *world_make(struct fake_world *world, enum side side,
     volume->info.capacity = 1 << 30;
     volume->info.true_bytes = LAYER_MIB << 20;
     (void)str_copy(volume->info.parent, UUID_SIZE, parent);
-    (void)str_copy(volume->backing, UUID_SIZE, parent);
+    world_set_backing(world, volume, parent);
     return volume;
 }
 
@@ -125,7 +136,7 @@ static void make_chain(struct fake_world *world, size_t disk)
                            below ? below->info.id.vol : UUID_BLANK);
         below->fresh = false;
     }
-    world_open_chain(world, &world->disks[disk], below);
+    world_open_chain(&world->disks[disk], below);
     world->disks[disk].xml = world->disks[disk].persistent = below;
     world->domains[SRC].prepared[disk] = true;
 }

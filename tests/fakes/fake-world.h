@@ -43,13 +43,14 @@ struct fake_volume {
     bool exists;
     enum side side;
     size_t disk;
-    struct volume_info info; /* its record; of an outside place, too */
-    char backing[UUID_SIZE]; /* as its header has it; UUID_BLANK: none */
-    unsigned made;           /* how often its file was made */
-    bool fresh;              /* nothing was written to it since */
-    bool whole;              /* holds the data that was there before the job */
-    uint64_t from, to;       /* the guest's writes that it holds */
-    bool flipped;            /* a bit of it rotted */
+    struct volume_info info;   /* its record; of an outside place, too */
+    char backing[UUID_SIZE];   /* as its header has it; UUID_BLANK: none */
+    struct fake_volume *below; /* that one */
+    unsigned made;             /* how often its file was made */
+    bool fresh;                /* nothing was written to it since */
+    bool whole;        /* holds the data that was there before the job */
+    uint64_t from, to; /* the guest's writes that it holds */
+    bool flipped;      /* a bit of it rotted */
 };
 
 struct fake_domain {
@@ -216,13 +217,13 @@ struct fake_disk *world_find_disk(struct fake_world *world, const char *target);
 /* A slot for a new volume; the one that it had, if it had one. */
 struct fake_volume *world_slot(struct fake_world *world,
                                const struct volume_id *id);
-/* The volume that @volume's header names; NULL: none. */
-struct fake_volume *world_backing(struct fake_world *world,
-                                  const struct fake_volume *volume);
+/* Writes @vol, of the same image, into @volume's header; UUID_BLANK: none. */
+void world_set_backing(struct fake_world *world, struct fake_volume *volume,
+                       const char *vol);
 /* What the chain of @top holds of the guest's writes. */
-uint64_t world_knows(struct fake_world *world, const struct fake_volume *top);
+uint64_t world_knows(const struct fake_volume *top);
 /* Whether all layers below @top and itself are there, and whole. */
-bool world_is_whole(struct fake_world *world, const struct fake_volume *top);
+bool world_is_whole(const struct fake_volume *top);
 /* qemu has it open, as a layer or as the target of a job. */
 bool world_has_open(const struct fake_world *world,
                     const struct fake_volume *volume);
@@ -230,8 +231,7 @@ bool world_has_open(const struct fake_world *world,
 bool world_is_named(const struct fake_world *world,
                     const struct fake_volume *volume);
 /* qemu opens the chain of @top. */
-void world_open_chain(struct fake_world *world, struct fake_disk *disk,
-                      struct fake_volume *top);
+void world_open_chain(struct fake_disk *disk, struct fake_volume *top);
 void world_empty(struct fake_volume *volume);
 
 struct storage_port fake_storage(struct fake_world *world);

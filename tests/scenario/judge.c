@@ -80,8 +80,8 @@ void run_judge_disk(const struct run *run, const char *where, size_t disk,
     const struct fake_world *world = &run->world;
     const struct fake_disk *of = &world->disks[disk];
 
-    CHECK(run, where, world_knows(world_of(run), top) == of->acknowledged);
-    CHECK(run, where, world_is_whole(world_of(run), top));
+    CHECK(run, where, world_knows(top) == of->acknowledged);
+    CHECK(run, where, world_is_whole(top));
     CHECK(run, where,
           !world->defined || of->persistent == top || run->stale_xml);
     CHECK(run, where, !is_alive(run) || of->chain[0] == top);

@@ -7,9 +7,13 @@
 #include <dray/base/util.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+/* last: needs those above */
+#include <cmocka.h>
 
 static void must(bool ok)
 {
@@ -64,6 +68,42 @@ void harness_free(struct harness *h)
     (void)unlink(h->path);
     (void)rmdir(h->dir);
     free(h);
+}
+
+int harness_setup(void **state)
+{
+    struct harness *h = harness_new();
+    api_set_ready(h->api, h->jobs);
+    harness_tick(h);
+    *state = h;
+    return 0;
+}
+
+int harness_teardown(void **state)
+{
+    struct harness *h = *state;
+    bool broken = h->world.violation[0];
+    if (broken)
+        print_error("%s\n", h->world.violation);
+    harness_free(h);
+    return broken;
+}
+
+void harness_check(struct json_object *answer, const char *path,
+                   const char *text)
+{
+    if (!str_equal(harness_text(answer, path), text))
+        fail_msg("%s is \"%s\", not \"%s\": %s", path,
+                 harness_text(answer, path), text,
+                 json_object_to_json_string(answer));
+}
+
+void harness_expect(struct harness *h, const char *method, const char *params,
+                    const char *path, const char *text)
+{
+    struct json_object *answer = harness_call(h, method, params);
+    harness_check(answer, path, text);
+    json_object_put(answer);
 }
 
 static void tick_start(void *arg);

@@ -42,6 +42,10 @@ void harness_change(struct harness *h, void (*change)(struct fake_world *));
 
 struct harness *harness_new(void);
 void harness_free(struct harness *h);
+/* For cmocka: a harness that is ready, its time running; and its end, which
+ * fails when a rule of the world was broken. */
+int harness_setup(void **state);
+int harness_teardown(void **state);
 
 int harness_connect(const struct harness *h);
 void harness_send(struct harness *h, int fd, const char *text);
@@ -58,6 +62,13 @@ struct json_object *harness_call(struct harness *h, const char *method,
 int harness_code(struct harness *h, const char *method, const char *params);
 /* The same, when only the result is: as text, for comparing. Freed. */
 char *harness_result(struct harness *h, const char *method, const char *params);
+
+/* Fails the test unless the member of @answer, or of the answer to this call,
+ * is @text. */
+void harness_check(struct json_object *answer, const char *path,
+                   const char *text);
+void harness_expect(struct harness *h, const char *method, const char *params,
+                    const char *path, const char *text);
 
 /* "error.data.cause" -> the member; NULL when there is none. */
 struct json_object *harness_at(struct json_object *value, const char *path);

@@ -16,43 +16,6 @@
 #define IMAGE                                                                  \
     "\"storagedomainID\":\"" WORLD_SRC "\",\"imageID\":\"" WORLD_IMG "\""
 
-static int setup(void **state)
-{
-    struct harness *h = harness_new();
-    api_set_ready(h->api, h->jobs);
-    harness_tick(h);
-    *state = h;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct harness *h = *state;
-    bool broken = h->world.violation[0];
-    if (broken)
-        print_error("%s\n", h->world.violation);
-    harness_free(h);
-    return broken;
-}
-
-/* The answer's member is this text. */
-static void check(struct json_object *answer, const char *path,
-                  const char *text)
-{
-    if (!str_equal(harness_text(answer, path), text))
-        fail_msg("%s is \"%s\", not \"%s\": %s", path,
-                 harness_text(answer, path), text,
-                 json_object_to_json_string(answer));
-}
-
-static void expect(struct harness *h, const char *method, const char *params,
-                   const char *path, const char *text)
-{
-    struct json_object *answer = harness_call(h, method, params);
-    check(answer, path, text);
-    json_object_put(answer);
-}
-
 static void stop_mirror(struct fake_world *world)
 {
     world->mirror_per_ms = 0;
@@ -67,7 +30,8 @@ static void run_mirror(struct fake_world *world)
 static void start_slowly(struct harness *h)
 {
     harness_change(h, stop_mirror);
-    expect(h, "Disk.migrate", "{" MOVE "," JOB_ID "}", "result.id", WORLD_JOB);
+    harness_expect(h, "Disk.migrate", "{" MOVE "," JOB_ID "}", "result.id",
+                   WORLD_JOB);
 }
 
 static void let_it_run(struct harness *h)
@@ -77,19 +41,20 @@ static void let_it_run(struct harness *h)
 
 static void wait_end(struct harness *h, const char *state)
 {
-    expect(h, "Job.wait", "{" JOB_ID ",\"timeout\":9}", "result.state", state);
+    harness_expect(h, "Job.wait", "{" JOB_ID ",\"timeout\":9}", "result.state",
+                   state);
 }
 
 static void plan_says_what_it_would_take(void **state)
 {
     struct json_object *answer =
         harness_call(*state, "Disk.plan", "{" MOVE "}");
-    check(answer, "result.possible", "true");
-    check(answer, "result.strategy", "mirror");
-    check(answer, "result.chain", "2");
-    check(answer, "result.vm.vmName", "web1");
-    check(answer, "result.source.domainID", WORLD_SRC);
-    check(answer, "result.destination.domainID", WORLD_DST);
+    harness_check(answer, "result.possible", "true");
+    harness_check(answer, "result.strategy", "mirror");
+    harness_check(answer, "result.chain", "2");
+    harness_check(answer, "result.vm.vmName", "web1");
+    harness_check(answer, "result.source.domainID", WORLD_SRC);
+    harness_check(answer, "result.destination.domainID", WORLD_DST);
     assert_true(json_object_get_int64(harness_at(answer, "result.bytes")) > 0);
     assert_true(json_object_get_int64(
                     harness_at(answer, "result.destination.required")) > 0);
@@ -115,7 +80,7 @@ static void plan_lists_all_obstacles(void **state)
     harness_change(h, protect_disk);
     struct json_object *answer = harness_call(h, "Disk.plan", "{" MOVE "}");
     struct json_object *list = harness_at(answer, "result.obstacles");
-    check(answer, "result.possible", "false");
+    harness_check(answer, "result.possible", "false");
     assert_int_equal(json_object_array_length(list), 2);
     for (size_t i = 0; i < 2; i++) {
         struct json_object *item = json_object_array_get_idx(list, i);
@@ -132,8 +97,8 @@ static void migrate_refuses_with_the_obstacles(void **state)
     harness_change(h, protect_destination);
     struct json_object *answer = harness_call(h, "Disk.migrate", "{" MOVE "}");
     /* one obstacle: its own code */
-    check(answer, "error.code", "380");
-    check(answer, "error.data.phase", "plan");
+    harness_check(answer, "error.code", "380");
+    harness_check(answer, "error.data.phase", "plan");
     assert_int_equal(
         json_object_array_length(harness_at(answer, "error.data.obstacles")),
         1);
@@ -141,8 +106,8 @@ static void migrate_refuses_with_the_obstacles(void **state)
 
     harness_change(h, protect_disk);
     answer = harness_call(h, "Disk.migrate", "{" MOVE "}");
-    check(answer, "error.code", "102");
-    check(answer, "error.data.cause", "Obstacles");
+    harness_check(answer, "error.code", "102");
+    harness_check(answer, "error.data.cause", "Obstacles");
     assert_int_equal(
         json_object_array_length(harness_at(answer, "error.data.obstacles")),
         2);
@@ -178,11 +143,11 @@ static void disks_know_their_place(void **state)
         harness_call(*state, "VM.getDisks", "[\"web1\"]");
     struct json_object *disk =
         json_object_array_get_idx(harness_at(answer, "result"), 0);
-    check(disk, "name", "vda");
-    check(disk, "format", "qcow2");
-    check(disk, "domainID", WORLD_SRC);
-    check(disk, "imageID", WORLD_IMG);
-    check(disk, "chain", "2");
+    harness_check(disk, "name", "vda");
+    harness_check(disk, "format", "qcow2");
+    harness_check(disk, "domainID", WORLD_SRC);
+    harness_check(disk, "imageID", WORLD_IMG);
+    harness_check(disk, "chain", "2");
     assert_null(harness_at(disk, "mirror"));
     json_object_put(answer);
 }
@@ -192,20 +157,21 @@ static void a_move_goes_from_start_to_end(void **state)
     struct harness *h = *state;
     struct json_object *answer =
         harness_call(h, "Disk.migrate", "{" MOVE "," JOB_ID ",\"limit\":7}");
-    check(answer, "result.id", WORLD_JOB);
-    check(answer, "result.kind", "disk_migrate");
-    check(answer, "result.vm.vmId", WORLD_VM);
-    check(answer, "result.disk", "vda");
-    check(answer, "result.limit", "7");
-    check(answer, "result.source.imageID", WORLD_IMG);
-    check(answer, "result.destination.domainID", WORLD_DST);
+    harness_check(answer, "result.id", WORLD_JOB);
+    harness_check(answer, "result.kind", "disk_migrate");
+    harness_check(answer, "result.vm.vmId", WORLD_VM);
+    harness_check(answer, "result.disk", "vda");
+    harness_check(answer, "result.limit", "7");
+    harness_check(answer, "result.source.imageID", WORLD_IMG);
+    harness_check(answer, "result.destination.domainID", WORLD_DST);
     json_object_put(answer);
-    expect(h, "Job.limit", "{" JOB_ID ",\"limit\":0}", "result.id", WORLD_JOB);
+    harness_expect(h, "Job.limit", "{" JOB_ID ",\"limit\":0}", "result.id",
+                   WORLD_JOB);
 
     answer = harness_call(h, "Job.wait", "{" JOB_ID ",\"timeout\":9}");
-    check(answer, "result.state", "done");
-    check(answer, "result.status", "done");
-    check(answer, "result.progress.percent", "100");
+    harness_check(answer, "result.state", "done");
+    harness_check(answer, "result.status", "done");
+    harness_check(answer, "result.progress.percent", "100");
     assert_true(json_object_get_double(
                     harness_at(answer, "result.progress.pauseMs")) > 0);
     assert_true(*harness_text(answer, "result.ended"));
@@ -236,7 +202,7 @@ static void the_same_request_is_the_same_job(void **state)
     start_slowly(h);
     for (int ended = 0; ended < 2; ended++) {
         for (size_t i = 0; i < ARRAY_SIZE(same); i++)
-            expect(h, "Disk.migrate", same[i], "result.id", WORLD_JOB);
+            harness_expect(h, "Disk.migrate", same[i], "result.id", WORLD_JOB);
         for (size_t i = 0; i < ARRAY_SIZE(other); i++)
             assert_int_equal(harness_code(h, "Disk.migrate", other[i]),
                              ERR_JOB_EXISTS);
@@ -258,7 +224,8 @@ static void the_same_request_twice_at_once_is_one_job(void **state)
     struct json_object *answer = harness_next(h, h->fd, 5000);
     assert_int_equal(json_object_array_length(answer), 2);
     for (size_t i = 0; i < 2; i++)
-        check(json_object_array_get_idx(answer, i), "result.id", WORLD_JOB);
+        harness_check(json_object_array_get_idx(answer, i), "result.id",
+                      WORLD_JOB);
     json_object_put(answer);
     assert_int_equal(migrate_jobs_count(h->jobs), 1);
     let_it_run(h);
@@ -281,7 +248,7 @@ static void structure_under_a_job_is_left_alone(void **state)
     struct harness *h = *state;
     start_slowly(h);
     struct json_object *answer = harness_call(h, "Image.delete", "{" IMAGE "}");
-    check(answer, "error.code", "103");
+    harness_check(answer, "error.code", "103");
     assert_non_null(strstr(harness_text(answer, "error.message"), WORLD_JOB));
     json_object_put(answer);
     assert_int_equal(harness_code(h, "Volume.delete",
@@ -306,7 +273,7 @@ static void cancel_brings_it_back(void **state)
 {
     struct harness *h = *state;
     start_slowly(h);
-    expect(h, "Job.cancel", "{" JOB_ID "}", "result.id", WORLD_JOB);
+    harness_expect(h, "Job.cancel", "{" JOB_ID "}", "result.id", WORLD_JOB);
     wait_end(h, "cancelled");
     assert_int_equal(world_at(&h->world), SRC);
     assert_false(world_image_exists(&h->world, DST));
@@ -319,25 +286,26 @@ static void jobs_in_vdsms_words(void **state)
     const char *key = "result." WORLD_JOB ".status";
     struct json_object *answer = harness_call(h, "Host.getJobs", "[]");
     assert_true(*harness_text(answer, key));
-    check(answer, "result." WORLD_JOB ".job_type", "storage");
-    check(answer, "result." WORLD_JOB ".description", "disk_migrate");
+    harness_check(answer, "result." WORLD_JOB ".job_type", "storage");
+    harness_check(answer, "result." WORLD_JOB ".description", "disk_migrate");
     json_object_put(answer);
-    expect(h, "Host.getJobs", "[\"v2v\"]", "result", "{ }");
-    expect(h, "Host.getJobs", "[null,[\"" WORLD_VM "\"]]", "result", "{ }");
-    expect(h, "Host.getJobs", "[\"storage\",[\"" WORLD_JOB "\"]]",
-           "result." WORLD_JOB ".id", WORLD_JOB);
-    expect(h, "Host.deleteJobs", "[[\"" WORLD_JOB "\"]]",
-           "result." WORLD_JOB ".error.code", "68");
+    harness_expect(h, "Host.getJobs", "[\"v2v\"]", "result", "{ }");
+    harness_expect(h, "Host.getJobs", "[null,[\"" WORLD_VM "\"]]", "result",
+                   "{ }");
+    harness_expect(h, "Host.getJobs", "[\"storage\",[\"" WORLD_JOB "\"]]",
+                   "result." WORLD_JOB ".id", WORLD_JOB);
+    harness_expect(h, "Host.deleteJobs", "[[\"" WORLD_JOB "\"]]",
+                   "result." WORLD_JOB ".error.code", "68");
     answer = harness_call(h, "Host.abortJobs",
                           "[[\"" WORLD_JOB "\",\"" WORLD_VM "\"]]");
-    check(answer, "result." WORLD_JOB ".ok", "true");
-    check(answer, "result." WORLD_VM ".error.code", "66");
+    harness_check(answer, "result." WORLD_JOB ".ok", "true");
+    harness_check(answer, "result." WORLD_VM ".error.code", "66");
     json_object_put(answer);
     wait_end(h, "cancelled");
-    expect(h, "Host.getJobs", "[]", key, "aborted");
-    expect(h, "Host.deleteJobs", "[[\"" WORLD_JOB "\"]]",
-           "result." WORLD_JOB ".ok", "true");
-    expect(h, "Job.list", "[]", "result", "[ ]");
+    harness_expect(h, "Host.getJobs", "[]", key, "aborted");
+    harness_expect(h, "Host.deleteJobs", "[[\"" WORLD_JOB "\"]]",
+                   "result." WORLD_JOB ".ok", "true");
+    harness_expect(h, "Job.list", "[]", "result", "[ ]");
 }
 
 static void wait_gives_up_after_its_timeout(void **state)
@@ -350,7 +318,8 @@ static void wait_gives_up_after_its_timeout(void **state)
     assert_in_range(time_now_ms() - start, 900, 5000);
     assert_null(harness_at(answer, "result.ended"));
     json_object_put(answer);
-    expect(h, "Job.wait", "{" JOB_ID ",\"timeout\":0}", "result.id", WORLD_JOB);
+    harness_expect(h, "Job.wait", "{" JOB_ID ",\"timeout\":0}", "result.id",
+                   WORLD_JOB);
     let_it_run(h);
     wait_end(h, "done");
 }
@@ -375,7 +344,7 @@ static void all_who_wait_are_answered_and_some_may_go(void **state)
     let_it_run(h);
     for (size_t i = 1; i < ARRAY_SIZE(fds); i += 2) {
         struct json_object *answer = harness_next(h, fds[i], 9000);
-        check(answer, "result.state", "done");
+        harness_check(answer, "result.state", "done");
         json_object_put(answer);
         close(fds[i]);
     }
@@ -409,14 +378,15 @@ static void subscribers_hear_of_each_change(void **state)
                  "\"Events.subscribe\"}{\"jsonrpc\":\"2.0\",\"method\":"
                  "\"Events.subscribe\"}\n");
     event = harness_next(h, fd, 1000);
-    check(event, "result.subscribed", "true");
+    harness_check(event, "result.subscribed", "true");
     json_object_put(event);
-    expect(h, "Disk.migrate", "{" MOVE "," JOB_ID "}", "result.id", WORLD_JOB);
+    harness_expect(h, "Disk.migrate", "{" MOVE "," JOB_ID "}", "result.id",
+                   WORLD_JOB);
     while (!strstr(states, "done") && (event = harness_next(h, fd, 9000))) {
         const char *method = harness_text(event, "method");
         assert_null(harness_at(event, "id"));
-        check(event, "params.id", WORLD_JOB);
-        check(event, "params.job_type", "storage");
+        harness_check(event, "params.id", WORLD_JOB);
+        harness_check(event, "params.job_type", "storage");
         assert_true(*harness_text(event, "params.notify_time"));
         if (str_equal(method, "|jobs|status|" WORLD_JOB)) {
             strcat(states, harness_text(event, "params.state"));
@@ -433,7 +403,8 @@ static void subscribers_hear_of_each_change(void **state)
     close(fd);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f)                                                                \
+    cmocka_unit_test_setup_teardown(f, harness_setup, harness_teardown)
 
 int main(void)
 {

@@ -155,11 +155,11 @@ static void copy_needs_data_that_stays(void **state)
     refused(&wish, ERR_VOLUME_ILLEGAL, SMALL_V1);
     world.volumes[1].legality = VOLUME_LEGAL;
     world.n_vms = 1;
-    refused(&wish, ERR_VOLUME_BUSY, "VM web1 writes to");
+    refused(&wish, ERR_SOURCE_IMAGE, "VM web1 writes to");
     wish = ask(JOB_MOVE);
-    refused(&wish, ERR_VOLUME_BUSY, "VM web1 writes to");
+    refused(&wish, ERR_SOURCE_IMAGE, "VM web1 writes to");
     world.vms[0].info.state = VM_PAUSED;
-    refused(&wish, ERR_VOLUME_BUSY, "VM web1 writes to");
+    refused(&wish, ERR_SOURCE_IMAGE, "VM web1 writes to");
     world.vms[0].info.state = VM_SHUTOFF;
     assert_int_equal(code_of(&wish), 0);
     world.vms[0].info.state = VM_RUNNING;
@@ -174,7 +174,7 @@ static void doubt_is_no_permission(void **state)
     (void)state;
     world.n_vms = 1;
     world.storage_hangs = true;
-    refused(&wish, ERR_STORAGE, "who has image");
+    refused(&wish, ERR_SOURCE_IMAGE, "who has image");
     (void)str_copy(small_disk(&world)->path, PATH_MAX, "/dev/elsewhere");
     assert_int_equal(code_of(&wish), 0); /* cannot be it */
     world.libvirt_away = true;
@@ -235,11 +235,11 @@ static void sync_beside_a_vm(void **state)
     (void)state;
     world.n_vms = 1;
     small_copy(&world, SMALL_B, 3, VOLUME_ILLEGAL);
-    refused(&all, ERR_VOLUME_BUSY, "VM web1 writes to");
-    refused(&leaf, ERR_VOLUME_BUSY, "VM web1 writes to");
+    refused(&all, ERR_SOURCE_IMAGE, "VM web1 writes to");
+    refused(&leaf, ERR_SOURCE_IMAGE, "VM web1 writes to");
     assert_int_equal(code_of(&internal), 0);
     small_path(small_disk(&world)->path, SMALL_A, SMALL_V1); /* no snapshot */
-    refused(&internal, ERR_VOLUME_BUSY, "VM web1 writes to");
+    refused(&internal, ERR_SOURCE_IMAGE, "VM web1 writes to");
 }
 
 static void sync_beside_a_replica(void **state)
@@ -253,7 +253,7 @@ static void sync_beside_a_replica(void **state)
     small_copy(&world, SMALL_B, 3, VOLUME_ILLEGAL);
     small_disk(&world)->mirror.present = true;
     small_path(small_disk(&world)->mirror.path, SMALL_B, SMALL_V2);
-    refused(&leaf, ERR_VOLUME_BUSY, "VM web1 mirrors a disk to");
+    refused(&leaf, ERR_DESTINATION_IMAGE, "VM web1 mirrors a disk to");
     assert_int_equal(code_of(&internal), 0);
 }
 
@@ -265,9 +265,9 @@ static void sync_does_not_write_over_what_a_vm_has(void **state)
     world.n_vms = 1;
     small_copy(&world, SMALL_B, 3, VOLUME_LEGAL);
     small_path(small_disk(&world)->path, SMALL_B, SMALL_V2);
-    refused(&internal, ERR_VOLUME_BUSY, "VM web1 runs on");
+    refused(&internal, ERR_DESTINATION_IMAGE, "VM web1 runs on");
     world.vms[0].info.state = VM_SHUTOFF;
-    refused(&internal, ERR_VOLUME_BUSY, "VM web1 is defined with");
+    refused(&internal, ERR_DESTINATION_IMAGE, "VM web1 is defined with");
 }
 
 /* --- a new sync copies again ------------------------------------------- */
