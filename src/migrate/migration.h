@@ -201,6 +201,9 @@ enum job_outcome pivot_ask(struct disk *d, enum vm_job_kind kind);
 enum job_outcome pivot_wait(struct disk *d, enum vm_job_kind kind);
 /* The move's last words on a disk that is on the destination (release.c). */
 enum job_outcome disk_settle(struct disk *d);
+/* Marks the disks that are on the destination there, before the guest goes on
+ * with disks on either side (undo.c). */
+int undo_leave_facts(struct migration *m, struct err *err);
 /* Says in the storage's records which layers the chains have (folded.c). */
 enum job_outcome fold_settle_records(struct migration *m);
 

@@ -13,6 +13,10 @@
 
 #include <string.h>
 
+enum {
+    FACTS_PATIENCE_MS = 500, /* the guest is held meanwhile */
+};
+
 /* --- ending the mirror ------------------------------------------------- */
 
 static enum job_outcome retry_or_go_on(struct migration *m,
@@ -24,11 +28,13 @@ static enum job_outcome retry_or_go_on(struct migration *m,
     return JOB_OK;
 }
 
-/* The mirror died with its qemu. The source is right, unless the destination
- * itself says that the guest had gone on there (engine.c, without_record()). */
+/* The mirrors died with their qemu. The source is right, unless the
+ * destination itself says that the guest had gone on there: all disks
+ * (engine.c, without_record()), or those that could not be brought back. */
 static enum job_outcome without_vm(struct migration *m)
 {
     struct err err = ERR_INIT;
+    size_t there = 0;
 
     m->job.suspended = false;
     for_each_disk (d, m) {
@@ -36,10 +42,9 @@ static enum job_outcome without_vm(struct migration *m)
 
         if (settled < 0)
             return retry_or_go_on(m, &err, "the destination was not looked at");
-        if (settled)
-            return JOB_LANDED;
+        there += (size_t)settled;
     }
-    return JOB_OK;
+    return there == m->job.n_disks ? JOB_LANDED : JOB_OK;
 }
 
 static bool is_ours(const struct disk *d, const struct vm_mirror_info *info)
@@ -91,10 +96,35 @@ static struct whereabouts look_around(struct migration *m, struct err *err)
     return w;
 }
 
-static enum job_outcome resume(struct migration *m)
+int undo_leave_facts(struct migration *m, struct err *err)
+{
+    int rc = 0;
+
+    for_each_disk (d, m) {
+        const struct volume_id top = disk_target(d, disk_top(d));
+        struct sight sight;
+
+        if (rc == 0)
+            rc = disk_look(d, &sight, err);
+        if (rc == 0 && sight.where == ON_DESTINATION && d->of->dst_sd[0])
+            rc = PORT(&m->ports, storage, volume_set_legality, &top,
+                      VOLUME_LEGAL, err);
+    }
+    return rc;
+}
+
+static enum job_outcome resume(struct migration *m, const struct whereabouts *w)
 {
     struct err err = ERR_INIT;
+    bool divided = m->job.n_disks > 1 && (w->there > 0 || !w->seen);
 
+    if (m->job.suspended && divided && undo_leave_facts(m, &err)) {
+        if (migration_trouble(m, &err, FACTS_PATIENCE_MS) == JOB_AGAIN)
+            return JOB_AGAIN;
+        migration_warn(m, "a disk that went over could not be marked: %.120s",
+                       err.message);
+        err_clear(&err);
+    }
     if (guest_resume(m, &err)) {
         if (retry_or_go_on(m, &err, "the VM is still paused, resume it") ==
             JOB_AGAIN)
@@ -114,7 +144,7 @@ enum job_outcome act_abort(struct migration *m)
         return JOB_LANDED;
     if (w.gone > 0)
         return without_vm(m);
-    if (resume(m) == JOB_AGAIN)
+    if (resume(m, &w) == JOB_AGAIN)
         return JOB_AGAIN;
     if (!w.seen)
         return retry_or_go_on(m, &err, "the VM could not be asked");
@@ -312,6 +342,8 @@ static enum job_outcome remove_one(struct disk *d)
 
     int settled = m->job.vm[0] ? disk_settled(d, &err) : 0;
 
+    if (settled > 0 && sight.where == VM_GONE && m->job.n_disks > 1)
+        return stay_there(d);
     if (settled > 0)
         return leave(d, "its leaf is marked legal, which only a finished move "
                         "does");
