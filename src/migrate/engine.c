@@ -251,12 +251,23 @@ static void enter(struct migration *m, enum job_state state)
     }
 }
 
+/* A sync has no JOB_REMOVING: nobody will ask for this job again. */
+static void give_up_sync(struct migration *m)
+{
+    sync_close_copies(m);
+    for_each_disk (d, m)
+        sync_forget(d);
+}
+
 static void move_on(struct migration *m, enum job_outcome outcome)
 {
     enum job_state next = job_next(&m->job, outcome);
 
-    if (next != m->job.state)
-        enter(m, next);
+    if (next == m->job.state)
+        return;
+    if (m->job.kind == JOB_SYNC && job_is_terminal(next))
+        give_up_sync(m);
+    enter(m, next);
 }
 
 static int64_t step(struct migration *m)
