@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The job table on a real loop with real workers; the outside is the fake
- * world, hurried so that a job takes some tenths of a second.
+ * The job table: starting, waking, cancelling, adopting, forgetting.
  */
-#include "../../fakes/fake-world.h"
+#include "table.h"
 
 #include <dray/base/log.h>
-#include <dray/work.h>
 
 #include <errno.h>
 #include <setjmp.h>
@@ -14,144 +12,12 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#include <systemd/sd-event.h>
 
 #include <cmocka.h>
 
 enum {
     PATIENCE_MS = 20000
 };
-
-static const char other_uuid[] = "77777777-7777-4777-8777-777777777777";
-
-struct fixture {
-    struct fake_world world;
-    sd_event *loop;
-    struct work *work;
-    struct migrate_jobs *jobs;
-    unsigned changes; /* changed() calls */
-    unsigned state_changes;
-    bool done; /* a job ended */
-    int64_t wall_ms;
-    struct job wish;
-};
-
-/* The loop and the workers ask for the time, so it is not the world's. */
-static int64_t real_ms(void *ctx)
-{
-    (void)ctx;
-    return time_now_ms();
-}
-
-static int64_t real_us(void *ctx)
-{
-    (void)ctx;
-    return time_now_ms() * 1000;
-}
-
-static int64_t fixed_wall_ms(void *ctx)
-{
-    const struct fixture *fixture = ctx;
-
-    return fixture->wall_ms;
-}
-
-static const struct clock_ops clock_ops = { .now_ms = real_ms,
-                                            .now_us = real_us,
-                                            .wall_ms = fixed_wall_ms };
-
-static void on_change(void *arg, const struct job *job, bool state_changed)
-{
-    struct fixture *fixture = arg;
-
-    fixture->changes++;
-    fixture->state_changes += state_changed;
-    if (job_is_terminal(job->state))
-        fixture->done = true;
-}
-
-static void start_with(struct fixture *fixture, unsigned threads)
-{
-    struct err err = ERR_INIT;
-
-    memset(fixture, 0, sizeof(*fixture));
-    log_setup((enum log_level)0, false);
-    world_init(&fixture->world, 1);
-    fixture->world.mirror_per_ms = 1000;
-    fixture->world.ready_after_ms = 1;
-    fixture->wall_ms = 1000;
-    fixture->wish = world_job(&fixture->world);
-    fixture->world.ports.clock =
-        (struct clock_port){ .ctx = fixture, .ops = &clock_ops };
-    assert_int_equal(sd_event_new(&fixture->loop), 0);
-    assert_int_equal(work_new(fixture->loop, threads, &fixture->work, &err), 0);
-}
-
-static void open_table(struct fixture *fixture)
-{
-    struct err err = ERR_INIT;
-
-    assert_int_equal(migrate_jobs_new(fixture->work, &fixture->world.ports,
-                                      on_change, fixture, &fixture->jobs, &err),
-                     0);
-}
-
-static void start(struct fixture *fixture)
-{
-    start_with(fixture, 4);
-    open_table(fixture);
-}
-
-static void stop(struct fixture *fixture)
-{
-    work_free(fixture->work);
-    migrate_jobs_free(fixture->jobs);
-    sd_event_unref(fixture->loop);
-    world_deinit(&fixture->world);
-    assert_string_equal(fixture->world.violation, "");
-}
-
-/* Runs the loop until *@flag, at most PATIENCE_MS. */
-static void run_until(struct fixture *fixture, const bool *flag)
-{
-    int64_t deadline_ms = time_now_ms() + PATIENCE_MS;
-
-    while (!*flag && time_now_ms() < deadline_ms)
-        assert_true(sd_event_run(fixture->loop, 50000) >= 0);
-    assert_true(*flag);
-}
-
-/* Until the job's copy is in @state or beyond. */
-static void run_until_state(struct fixture *fixture, const struct job *job,
-                            enum job_state state)
-{
-    int64_t deadline_ms = time_now_ms() + PATIENCE_MS;
-
-    while (job->state < state && time_now_ms() < deadline_ms)
-        assert_true(sd_event_run(fixture->loop, 50000) >= 0);
-    assert_true(job->state >= state);
-}
-
-static const struct job *start_job(struct fixture *fixture,
-                                   const struct job *wish)
-{
-    const struct job *job = NULL;
-    struct err err = ERR_INIT;
-
-    assert_int_equal(migrate_jobs_start(fixture->jobs, wish, &job, &err), 0);
-    return job;
-}
-
-static enum err_code start_error(struct fixture *fixture,
-                                 const struct job *wish)
-{
-    const struct job *job = NULL;
-    struct err err = ERR_INIT;
-
-    assert_true(migrate_jobs_start(fixture->jobs, wish, &job, &err) < 0);
-    assert_null(job);
-    return err.code;
-}
 
 static void runs_a_job_to_its_end(void **state)
 {
@@ -209,11 +75,11 @@ static void a_disk_or_image_has_one_job(void **state)
                         first.id);
     other.id[0] = '7';
     assert_int_equal(start_error(&f, &other), ERR_DISK_BUSY);
-    (void)str_copy(other.disks[0].img, UUID_SIZE, other_uuid);
+    (void)str_copy(other.disks[0].img, UUID_SIZE, OTHER_UUID);
     assert_int_equal(start_error(&f, &other), ERR_DISK_BUSY); /* the disk */
     other = first;
     other.id[0] = '7';
-    (void)str_copy(other.vm, UUID_SIZE, other_uuid);
+    (void)str_copy(other.vm, UUID_SIZE, OTHER_UUID);
     assert_int_equal(start_error(&f, &other), ERR_DISK_BUSY); /* the image */
     assert_int_equal(migrate_jobs_count(f.jobs), 1);
     stop(&f);
@@ -223,14 +89,15 @@ static void unknown_jobs_are_said_to_be(void **state)
 {
     struct fixture f;
     const struct job *job;
-    struct err err[4] = { ERR_INIT, ERR_INIT, ERR_INIT, ERR_INIT };
+    struct err err[5] = { ERR_INIT, ERR_INIT, ERR_INIT, ERR_INIT, ERR_INIT };
 
     (void)state;
     start(&f);
-    assert_true(migrate_jobs_get(f.jobs, other_uuid, &job, &err[0]) < 0);
-    assert_true(migrate_jobs_cancel(f.jobs, other_uuid, &err[1]) < 0);
-    assert_true(migrate_jobs_limit(f.jobs, other_uuid, 1, &err[2]) < 0);
-    assert_true(migrate_jobs_delete(f.jobs, other_uuid, &err[3]) < 0);
+    assert_true(migrate_jobs_get(f.jobs, OTHER_UUID, &job, &err[0]) < 0);
+    assert_true(migrate_jobs_cancel(f.jobs, OTHER_UUID, &err[1]) < 0);
+    assert_true(migrate_jobs_limit(f.jobs, OTHER_UUID, 1, &err[2]) < 0);
+    assert_true(migrate_jobs_delete(f.jobs, OTHER_UUID, &err[3]) < 0);
+    assert_true(migrate_jobs_finish(f.jobs, OTHER_UUID, &err[4]) < 0);
     for (size_t i = 0; i < ARRAY_SIZE(err); i++)
         assert_int_equal(err[i].code, ERR_NO_JOB);
     stop(&f);
@@ -323,7 +190,7 @@ static void a_hint_for_another_vm_wakes_nobody(void **state)
         ;
     unsigned calls = f.world.calls;
 
-    migrate_jobs_hint(f.jobs, other_uuid);
+    migrate_jobs_hint(f.jobs, OTHER_UUID);
     (void)sd_event_run(f.loop, 50000);
     assert_int_equal(f.world.calls, calls);
     stop(&f);
@@ -436,15 +303,15 @@ static void suspended_guests_come_first(void **state)
     struct job records[2] = { world_job(&f.world), world_job(&f.world) };
 
     records[0].state = records[1].state = JOB_ABORTING;
-    (void)str_copy(records[1].id, UUID_SIZE, other_uuid);
-    (void)str_copy(records[1].vm, UUID_SIZE, other_uuid);
+    (void)str_copy(records[1].id, UUID_SIZE, OTHER_UUID);
+    (void)str_copy(records[1].vm, UUID_SIZE, OTHER_UUID);
     records[1].suspended = true;
     records[0].created_ms = 1;
     records[1].created_ms = 2;
     assert_int_equal(migrate_jobs_adopt(f.jobs, records, 2, &err), 0);
     for (int i = 0; i < 100 && asked.n < 3; i++)
         (void)sd_event_run(f.loop, 50000);
-    assert_string_equal(asked.vms[0], other_uuid);
+    assert_string_equal(asked.vms[0], OTHER_UUID);
     /* The list is by age all the same. */
     assert_string_equal(migrate_jobs_at(f.jobs, 0)->id, records[0].id);
     assert_string_equal(migrate_jobs_at(f.jobs, 1)->id, records[1].id);
