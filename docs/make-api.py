@@ -23,6 +23,10 @@ IMAGE = DOMAIN + ['ImageDoesNotExistInSD']
 VOLUME = IMAGE + ['VolumeDoesNotExist']
 RECORDS = ['VolumeMetadataReadError', 'MetaDataValidationError']
 MOVE = ['noVM', 'imageErr', 'StorageDomainDoesNotExist', 'nonresp']
+DRIVE = ['noVM', 'imageErr', 'nonresp']
+# of verbs that are jobs of the engine's
+STEP = ['JobExists', 'AcquireLockFailure']
+COPIES = IMAGE + ['ImageIsNotLegalChain', 'prepareIllegalVolume']
 ERRORS = {
     'Host.ping': [],
     'Host.getCapabilities': [],
@@ -49,6 +53,22 @@ ERRORS = {
     'Image.delete': IMAGE + [
         'DiskBusy', 'VolumeIsBusy', 'CannotDeleteSharedVolume',
         'ImageDeleteError', 'UnsupportedOperation'],
+    'Image.deleteVolumes': VOLUME + [
+        'DiskBusy', 'VolumeIsBusy', 'VolumeImageHasChildren',
+        'CannotDeleteSharedVolume', 'UnsupportedOperation'],
+    'Image.getVolumes': IMAGE,
+    'Image.cloneStructure': COPIES + STEP + [
+        'DestImageActionError', 'NoSpaceLeftOnDomain'],
+    'Image.syncData': COPIES + STEP + [
+        'SourceImageActionError', 'DestImageActionError', 'NotImplemented'],
+    'Image.copy': COPIES + STEP + [
+        'SourceImageActionError', 'DestImageActionError', 'CopyImageError',
+        'NoSpaceLeftOnDomain'],
+    'Image.move': COPIES + STEP + [
+        'SourceImageActionError', 'DestImageActionError', 'MoveImageError',
+        'NoSpaceLeftOnDomain', 'UnsupportedOperation'],
+    'Image.reconcileVolumeChain': VOLUME + RECORDS + [
+        'DiskBusy', 'VolumeIsBusy', 'ImageIsNotLegalChain'],
     'Volume.create': VOLUME + RECORDS + [
         'DiskBusy', 'VolumeAlreadyExists', 'VolumeCreationError',
         'VolumeImageHasChildren', 'createIllegalVolumeSnapshot',
@@ -60,8 +80,29 @@ ERRORS = {
         'UnsupportedOperation'],
     'Volume.getInfo': VOLUME + RECORDS,
     'Volume.getSize': VOLUME + RECORDS,
+    'Volume.getQemuImageInfo': VOLUME + RECORDS,
+    'Volume.measure': VOLUME + RECORDS + ['ImageIsNotLegalChain'],
+    'Volume.extendSize': VOLUME + RECORDS + [
+        'DiskBusy', 'VolumeIsBusy', 'VolumeExtendingError',
+        'VolumeResizeValueError', 'IncorrectFormat', 'NoSpaceLeftOnDomain'],
+    'Volume.setLegality': VOLUME + RECORDS + ['DiskBusy', 'VolumeIsBusy'],
     'VM.list': ['nonresp'],
     'VM.getDisks': ['noVM', 'nonresp'],
+    'VM.refreshDisk': DRIVE + ['DriveRefreshError'],
+    'VM.refresh_disk': DRIVE + ['DriveRefreshError'],
+    'VM.snapshot': DRIVE + [
+        'snapshotErr', 'JobExists', 'InvalidParameter',
+        'UnsupportedOperation'],
+    'VM.diskReplicateStart': DRIVE + [
+        'replicaErr', 'transientErr', 'destVolumeTooSmall', 'JobExists',
+        'StorageDomainDoesNotExist', 'ResourceTimeout'],
+    'VM.diskReplicateFinish': DRIVE + [
+        'ReplicationNotInProgress', 'unavail', 'prepareIllegalVolume',
+        'changeDisk', 'replicaErr', 'ResourceTimeout'],
+    'VM.merge': DRIVE + [
+        'mergeErr', 'VolumeIsNotInChain', 'WrongParentVolume',
+        'CannotDeleteSharedVolume', 'prepareIllegalVolume',
+        'destVolumeTooSmall', 'JobExists'],
     'Disk.plan': MOVE,
     'Disk.migrate': MOVE + ['Obstacles', 'JobExists', 'DiskBusy'],
     'Job.list': [],
@@ -127,7 +168,8 @@ def show_type(schema):
         count = ''
         if 'maxItems' in schema:
             count = f'{schema["minItems"]} to {schema["maxItems"]} '
-        return f'array of {count}' + show_type(schema['items'])
+        what = show_type(schema['items']).replace('object', 'objects', 1)
+        return f'array of {count}{what}'
     if kind == 'object' and schema.get('additionalProperties'):
         return 'object; other members are ignored'
     if kind == 'integer':

@@ -142,7 +142,7 @@ const struct param_spec measure_params[] = {
       .words = table_formats),
     FLAG("backing_chain", "true", "With all volumes below; else this alone."),
     P("baseID", UUID,
-      "The parent: what is above it. Another volume is refused.",
+      "The parent: with that volume alone of those below.",
       OPTIONAL, NULLABLE),
 };
 

@@ -124,6 +124,8 @@ static int leave_fact(struct migration *m, struct err *err)
 
     if (m->job.state == JOB_FOLDED)
         return fold_settle_records(m) == JOB_OK ? 0 : -EIO;
+    if (m->job.state != JOB_PIVOTED)
+        return undo_leave_facts(m, err);
     for_each_disk (d, m) {
         const struct volume_id top = disk_target(d, disk_top(d));
 
@@ -138,7 +140,7 @@ static int leave_fact(struct migration *m, struct err *err)
  * JOB_ABORTING it is on the source, as the record says: resume. In JOB_PIVOTED
  * a guest that ran on would write to the destination while the record still
  * names the source (in JOB_FOLDED: to a layer while the record names the one
- * above): so first leave the fact at the storage itself. If even that fails, a
+ * above; of several disks, some may have gone over): so first leave the fact at the storage itself. If even that fails, a
  * guest that lives counts more than the crash that may not come. Returns the
  * time to the next try. */
 static int64_t without_record(struct migration *m)
@@ -147,7 +149,8 @@ static int64_t without_record(struct migration *m)
 
     if (!m->job.suspended)
         return RECORD_RETRY_MS;
-    if (m->job.state == JOB_PIVOTED || m->job.state == JOB_FOLDED) {
+    if (m->job.state == JOB_PIVOTED || m->job.state == JOB_FOLDED ||
+        m->job.n_disks > 1) {
         int rc = leave_fact(m, &err);
 
         if (rc && !guest_held_too_long(m))

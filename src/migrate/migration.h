@@ -201,6 +201,13 @@ enum job_outcome pivot_ask(struct disk *d, enum vm_job_kind kind);
 enum job_outcome pivot_wait(struct disk *d, enum vm_job_kind kind);
 /* The move's last words on a disk that is on the destination (release.c). */
 enum job_outcome disk_settle(struct disk *d);
+/* A pivot that qemu did not survive may have changed the persistent definition
+ * already: makes it name the copy that stays (undo.c). */
+int disk_mend_definition(const struct disk *d, const struct sight *sight,
+                         struct err *err);
+/* Marks the disks that are on the destination there, before the guest goes on
+ * with disks on either side (undo.c). */
+int undo_leave_facts(struct migration *m, struct err *err);
 /* Says in the storage's records which layers the chains have (folded.c). */
 enum job_outcome fold_settle_records(struct migration *m);
 
@@ -221,6 +228,6 @@ enum job_outcome act_fold(struct migration *m);     /* fold.c */
 enum job_outcome act_folded(struct migration *m);   /* folded.c */
 enum job_outcome act_release(struct migration *m);  /* release.c */
 enum job_outcome act_abort(struct migration *m);    /* undo.c */
-enum job_outcome act_remove(struct migration *m);   /* undo.c */
+enum job_outcome act_remove(struct migration *m);   /* remove.c */
 
 #endif

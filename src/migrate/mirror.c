@@ -90,19 +90,6 @@ static bool has_parent_there(const struct disk *d)
     return !job_disk_is_flat(d->of) && (d->chain.n > 1 || d->of->overlay[0]);
 }
 
-/* A volume that an engine made may be LEGAL. */
-static int make_anew(struct disk *d, const struct volume_id *top,
-                     struct err *err)
-{
-    struct migration *m = d->m;
-    int rc = 0;
-
-    if (m->job.kind == JOB_REPLICATE)
-        rc = PORT(&m->ports, storage, volume_set_legality, top, VOLUME_ILLEGAL,
-                  err);
-    return rc ? rc : PORT(&m->ports, storage, volume_reset, top, err);
-}
-
 /* What an overlay held before would silently survive under a shallow mirror:
  * it is made anew right before, unless nobody had it since we made it. */
 static enum job_outcome start_afresh(struct disk *d)
@@ -118,7 +105,8 @@ static enum job_outcome start_afresh(struct disk *d)
         .buffer_bytes = m->job.fast ? 0 : m->ports.buffer_bytes,
     };
 
-    if (d->of->dst_sd[0] && !d->fresh && make_anew(d, &top, &err))
+    if (d->of->dst_sd[0] && !d->fresh &&
+        PORT(&m->ports, storage, volume_reset, &top, &err))
         return migration_storage_failed(m, &err);
     (void)str_copy(spec.vm, sizeof(spec.vm), m->job.vm);
     (void)str_copy(spec.target, sizeof(spec.target), d->of->target);

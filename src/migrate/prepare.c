@@ -53,6 +53,28 @@ static enum job_outcome check_outside(struct disk *d)
     return JOB_OK;
 }
 
+/* The leaf that an engine made may be LEGAL, which from now on says that the
+ * guest has gone over: the mark goes before anything else is begun. */
+static enum job_outcome take_mark(struct disk *d)
+{
+    struct migration *m = d->m;
+    const struct volume_id top = disk_target(d, disk_top(d));
+    struct err err = ERR_INIT;
+    struct sight sight;
+
+    if (disk_look(d, &sight, &err))
+        return migration_doubt(m, &err, QUERY_PATIENCE_MS);
+    if (sight.where != ON_SOURCE)
+        return migration_fail_text(m, ERR_REPLICA,
+                                   "VM %s does not run on the source of disk "
+                                   "%s",
+                                   m->job.vm_name, d->of->target);
+    if (PORT(&m->ports, storage, volume_set_legality, &top, VOLUME_ILLEGAL,
+             &err))
+        return migration_storage_failed(m, &err);
+    return JOB_OK;
+}
+
 static bool makes_structure(const struct migration *m)
 {
     return job_next(&m->job, JOB_OK) == JOB_PREPARING;
@@ -70,6 +92,8 @@ enum job_outcome act_plan(struct migration *m)
                 d->of->dst_sd[0] ? check_image_absent(d) : check_outside(d);
         else if (outcome == JOB_OK && m->job.kind == JOB_SYNC)
             outcome = sync_renew(d);
+        else if (outcome == JOB_OK && m->job.kind == JOB_REPLICATE)
+            outcome = take_mark(d);
     }
     return outcome;
 }

@@ -15,6 +15,14 @@ enum {
     RETURN_MAX_MS = 2500, /* on top of HOLD_MAX_MS: the guest is held longer */
 };
 
+/* While libvirtd is away nothing can be done, and no time is lost by that. */
+static enum job_outcome trouble(struct migration *m, const struct err *err)
+{
+    if (migration_libvirt_is_away(m, err))
+        m->entered_ms = migration_now_ms(m);
+    return migration_trouble(m, err, HOLD_MAX_MS);
+}
+
 /* The guest may run since a crash; it must not while a disk comes back. */
 static enum job_outcome keep_still(struct migration *m,
                                    const struct sight *sight)
@@ -22,6 +30,17 @@ static enum job_outcome keep_still(struct migration *m,
     if (sight->state != VM_PAUSED)
         m->still = false;
     return m->still ? JOB_OK : guest_hold(m);
+}
+
+/* The guest may have run on there (engine.c, without_record()). */
+static int take_mark(const struct disk *d, struct err *err)
+{
+    const struct volume_id top = disk_target(d, disk_top(d));
+    int settled = disk_settled(d, err);
+
+    return settled > 0 ? PORT(&d->m->ports, storage, volume_set_legality, &top,
+                              VOLUME_ILLEGAL, err)
+                       : settled;
 }
 
 static enum job_outcome start_back(struct disk *d)
@@ -34,9 +53,23 @@ static enum job_outcome start_back(struct disk *d)
     (void)str_copy(spec.target, sizeof(spec.target), d->of->target);
     disk_source_path(d, disk_top(d), spec.path);
     d->pivot_asked = false;
+    if (take_mark(d, &err))
+        return trouble(m, &err);
     if (PORT(&m->ports, hypervisor, mirror_start, &spec, &err))
-        return migration_trouble(m, &err, HOLD_MAX_MS);
+        return trouble(m, &err);
     return migration_again(m, POLL_STILL_MS);
+}
+
+/* No job is left: the disk came back since we looked, or was never asked to. */
+static enum job_outcome without_job(struct disk *d)
+{
+    struct err err = ERR_INIT;
+    struct sight sight;
+
+    if (disk_look(d, &sight, &err))
+        return trouble(d->m, &err);
+    return sight.where == ON_DESTINATION ? start_back(d)
+                                         : migration_again(d->m, 0);
 }
 
 static enum job_outcome bring_back(struct disk *d)
@@ -47,15 +80,15 @@ static enum job_outcome bring_back(struct disk *d)
 
     if (PORT(&m->ports, hypervisor, mirror_info, m->job.vm, d->of->target,
              &info, &err))
-        return migration_trouble(m, &err, HOLD_MAX_MS);
+        return trouble(m, &err);
     if (info.kind == VM_JOB_NONE)
-        return start_back(d);
+        return without_job(d);
     if (!info.ready || info.done < info.total)
         return migration_again(m, POLL_STILL_MS);
     if (PORT(&m->ports, hypervisor, mirror_pivot, m->job.vm, d->of->target,
              &err) &&
         err.code != ERR_NOT_READY)
-        return migration_trouble(m, &err, HOLD_MAX_MS);
+        return trouble(m, &err);
     return migration_again(m, POLL_STILL_MS);
 }
 
@@ -96,8 +129,7 @@ enum job_outcome act_return(struct migration *m)
     struct disk *d = first_over_there(m, &sight, &err);
 
     if (err.rc)
-        return migration_trouble(m, &err, HOLD_MAX_MS) == JOB_AGAIN ? JOB_AGAIN
-                                                                    : JOB_OK;
+        return trouble(m, &err) == JOB_AGAIN ? JOB_AGAIN : JOB_OK;
     if (!d || migration_now_ms(m) - m->entered_ms > RETURN_MAX_MS)
         return JOB_OK;
 

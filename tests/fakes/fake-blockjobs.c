@@ -73,7 +73,9 @@ static void check_start(struct fake_world *world, struct fake_disk *disk,
     const struct fake_domain *domain = &world->domains[to->side];
     bool has_parent = !domain->outside && to->below;
 
-    if (!to->exists || (!domain->outside && !domain->prepared[to->disk]))
+    if (to == disk->chain[0])
+        world_break(world, "mirror of %s onto itself", spec->path);
+    else if (!to->exists || (!domain->outside && !domain->prepared[to->disk]))
         world_break(world, "mirror to %s, which is not prepared", spec->path);
     else if (to->side == DST && !to->fresh)
         world_break(world, "mirror onto a leaf that is not fresh");

@@ -159,8 +159,10 @@ static void check_legal(struct fake_world *world,
             world_break(world, "%s is LEGAL but incomplete", volume->info.path);
     } else if (world->alive && disk->chain[0]->side != DST) {
         world_break(world, "the top is LEGAL while qemu is on the source");
-    } else if (!world->alive) {
+    } else if (!world->alive && world->record.n_disks == 1) {
         world_needs(world, "LEGAL for the top", IN(JOB_PIVOTED));
+    } else if (world_knows(volume) != disk->acknowledged) {
+        world_break(world, "the top is LEGAL, but lacks writes");
     }
 }
 
@@ -186,6 +188,8 @@ int fake_set_legality(void *ctx, const struct volume_id *id,
         return err_set_code(err, ERR_METADATA_WRITE, "volume %s", id->vol);
     if (legality == VOLUME_LEGAL)
         check_legal(world, volume);
+    else if (world->record.state == JOB_RETURNING && world->paused)
+        ; /* its disk comes back */
     else if (!is_engines(world) || volume->side == SRC ||
              world_has_open(world, volume))
         world_break(world, "%s was made illegal", volume->info.path);

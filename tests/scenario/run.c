@@ -126,8 +126,8 @@ void run_to_end(struct run *run)
             live_again(run);
     }
     if (!run->ended)
-        fail_msg("the job does not end: it is %s",
-                 job_state_name(migration_job(run->migration)->state));
+        run_complain(run, job_state_name(run->world.record.state),
+                     "the job does not end");
 }
 
 void run_until(struct run *run, enum job_state state)

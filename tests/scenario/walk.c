@@ -54,7 +54,7 @@ static void walk_faults(const struct walk *walk, enum fault from, enum fault to,
         unsigned n = 1;
 
         while (faulty_run(walk, (enum fault)fault, n, expected, seen))
-            n++;
+            n += walk->stride + 1;
         assert_true(n > CALLS_MIN);
     }
 }
@@ -96,7 +96,7 @@ void walk_event(const struct walk *walk, void (*what)(struct run *run),
     struct run run;
 
     event_now = what;
-    for (event_call = 1;; event_call++) {
+    for (event_call = 1;; event_call += walk->stride + 1) {
         char where[96];
 
         set_up(&run, walk);

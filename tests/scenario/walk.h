@@ -11,6 +11,7 @@
 struct walk {
     const char *name;
     size_t layers;
+    unsigned stride; /* not each call, for runs that ask again and again */
     void (*setup)(struct run *run); /* after run_init(); may be NULL */
     void (*before_step)(struct run *run, enum job_state state);
     void (*while_dead)(struct run *run);
