@@ -24,9 +24,11 @@ VOLUME = IMAGE + ['VolumeDoesNotExist']
 RECORDS = ['VolumeMetadataReadError', 'MetaDataValidationError']
 MOVE = ['noVM', 'imageErr', 'StorageDomainDoesNotExist', 'nonresp']
 DRIVE = ['noVM', 'imageErr', 'nonresp']
-# of verbs that are jobs of the engine's
-STEP = ['JobExists', 'AcquireLockFailure']
-COPIES = IMAGE + ['ImageIsNotLegalChain', 'prepareIllegalVolume']
+# an image from one domain to another
+PLACES = IMAGE + [
+    'SourceImageActionError', 'DestImageActionError', 'JobExists',
+    'StorageDomainAlreadyAttached', 'StorageDomainClassError',
+    'InvalidParameterException']
 ERRORS = {
     'Host.ping': [],
     'Host.getCapabilities': [],
@@ -57,15 +59,14 @@ ERRORS = {
         'DiskBusy', 'VolumeIsBusy', 'VolumeImageHasChildren',
         'CannotDeleteSharedVolume', 'UnsupportedOperation'],
     'Image.getVolumes': IMAGE,
-    'Image.cloneStructure': COPIES + STEP + [
-        'DestImageActionError', 'NoSpaceLeftOnDomain'],
-    'Image.syncData': COPIES + STEP + [
-        'SourceImageActionError', 'DestImageActionError', 'NotImplemented'],
-    'Image.copy': COPIES + STEP + [
-        'SourceImageActionError', 'DestImageActionError', 'CopyImageError',
+    'Image.cloneStructure': PLACES,
+    'Image.syncData': PLACES + [
+        'nonresp', 'prepareIllegalVolume', 'NotImplemented'],
+    'Image.copy': PLACES + [
+        'nonresp', 'prepareIllegalVolume', 'CopyImageError',
         'NoSpaceLeftOnDomain'],
-    'Image.move': COPIES + STEP + [
-        'SourceImageActionError', 'DestImageActionError', 'MoveImageError',
+    'Image.move': PLACES + [
+        'nonresp', 'prepareIllegalVolume', 'MoveImageError',
         'NoSpaceLeftOnDomain', 'UnsupportedOperation'],
     'Image.reconcileVolumeChain': VOLUME + RECORDS + [
         'DiskBusy', 'VolumeIsBusy', 'ImageIsNotLegalChain'],
@@ -90,19 +91,15 @@ ERRORS = {
     'VM.getDisks': ['noVM', 'nonresp'],
     'VM.refreshDisk': DRIVE + ['DriveRefreshError'],
     'VM.refresh_disk': DRIVE + ['DriveRefreshError'],
-    'VM.snapshot': DRIVE + [
-        'snapshotErr', 'JobExists', 'InvalidParameter',
+    'VM.snapshot': [
+        'noVM', 'nonresp', 'snapshotErr', 'JobExists', 'InvalidParameter',
         'UnsupportedOperation'],
     'VM.diskReplicateStart': DRIVE + [
-        'replicaErr', 'transientErr', 'destVolumeTooSmall', 'JobExists',
-        'StorageDomainDoesNotExist', 'ResourceTimeout'],
+        'replicaErr', 'transientErr', 'JobExists', 'ResourceTimeout'],
     'VM.diskReplicateFinish': DRIVE + [
         'ReplicationNotInProgress', 'unavail', 'prepareIllegalVolume',
         'changeDisk', 'replicaErr', 'ResourceTimeout'],
-    'VM.merge': DRIVE + [
-        'mergeErr', 'VolumeIsNotInChain', 'WrongParentVolume',
-        'CannotDeleteSharedVolume', 'prepareIllegalVolume',
-        'destVolumeTooSmall', 'JobExists'],
+    'VM.merge': DRIVE + ['mergeErr', 'destVolumeTooSmall', 'JobExists'],
     'Disk.plan': MOVE,
     'Disk.migrate': MOVE + ['Obstacles', 'JobExists', 'DiskBusy'],
     'Job.list': [],

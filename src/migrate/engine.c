@@ -129,7 +129,10 @@ static int leave_fact(struct migration *m, struct err *err)
     for_each_disk (d, m) {
         const struct volume_id top = disk_target(d, disk_top(d));
 
-        if (rc == 0 && d->of->dst_sd[0])
+        if (!d->of->dst_sd[0])
+            return err_set(err, -EOPNOTSUPP, "%s takes no mark",
+                           d->of->dst_path);
+        if (rc == 0)
             rc = PORT(&m->ports, storage, volume_set_legality, &top,
                       VOLUME_LEGAL, err);
     }
@@ -140,9 +143,9 @@ static int leave_fact(struct migration *m, struct err *err)
  * JOB_ABORTING it is on the source, as the record says: resume. In JOB_PIVOTED
  * a guest that ran on would write to the destination while the record still
  * names the source (in JOB_FOLDED: to a layer while the record names the one
- * above; of several disks, some may have gone over): so first leave the fact at the storage itself. If even that fails, a
- * guest that lives counts more than the crash that may not come. Returns the
- * time to the next try. */
+ * above; of several disks, some may have gone over): so first leave the fact at
+ * the storage itself. If even that fails, a guest that lives counts more than
+ * the crash that may not come. Returns the time to the next try. */
 static int64_t without_record(struct migration *m)
 {
     struct err err = ERR_INIT;
@@ -248,12 +251,23 @@ static void enter(struct migration *m, enum job_state state)
     }
 }
 
+/* A sync has no JOB_REMOVING: nobody will ask for this job again. */
+static void give_up_sync(struct migration *m)
+{
+    sync_close_copies(m);
+    for_each_disk (d, m)
+        sync_forget(d);
+}
+
 static void move_on(struct migration *m, enum job_outcome outcome)
 {
     enum job_state next = job_next(&m->job, outcome);
 
-    if (next != m->job.state)
-        enter(m, next);
+    if (next == m->job.state)
+        return;
+    if (m->job.kind == JOB_SYNC && job_is_terminal(next))
+        give_up_sync(m);
+    enter(m, next);
 }
 
 static int64_t step(struct migration *m)

@@ -209,6 +209,15 @@ static enum job_outcome commit_ended(struct disk *d)
                         why[0] ? why : "the commit ended without a reason");
 }
 
+/* A pivot that was asked for keeps the job from being ready again. */
+static bool hangs(const struct disk *d)
+{
+    const struct vm_mirror_info *info = &d->mirror;
+
+    return d->folds > 0 && !info->ready && info->done >= info->total &&
+           migration_now_ms(d->m) - d->m->entered_ms > UNDO_PATIENCE_MS;
+}
+
 static enum job_outcome wait_for_commit(struct disk *d, const struct fold *fold)
 {
     struct migration *m = d->m;
@@ -222,6 +231,9 @@ static enum job_outcome wait_for_commit(struct disk *d, const struct fold *fold)
         return d->committing ? commit_ended(d) : start(d, fold);
     d->mirror = info;
     d->commit_missed = false;
+    if (hangs(d))
+        return give_up_text(d, ERR_TIMEOUT,
+                            "the pivot to the lower layer does not end");
     if (info.kind == VM_JOB_ACTIVE_COMMIT && info.ready)
         return JOB_OK;
     mirror_apply_limit(d);

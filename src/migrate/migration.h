@@ -188,6 +188,8 @@ bool mirror_is_ours(const struct disk *d, const struct vm_mirror_info *info);
 /* Applies a limit that changed. */
 void mirror_apply_limit(struct disk *d);
 void sync_close_copies(struct migration *m);
+/* Drops the checkpoints of copies that will not be gone on with. */
+void sync_forget(struct disk *d);
 /* Takes the mark of being finished from what JOB_SYNC copies (renew.c). */
 enum job_outcome sync_renew(struct disk *d);
 /* The volumes that JOB_SYNC copies, of a chain of @n. */

@@ -76,21 +76,6 @@ static enum job_outcome retry_or_leave(struct disk *d, const struct err *err)
     return leave(d, err->message);
 }
 
-static void forget_checkpoints(struct disk *d)
-{
-    const struct migration *m = d->m;
-    struct err ignored = ERR_INIT; /* a few bytes are left then */
-
-    (void)disk_load_chain(d, &ignored);
-    for (size_t i = 0; i < d->chain.n; i++) {
-        char key[COPY_KEY_SIZE];
-
-        if (str_format(key, sizeof(key), "%s-%s", m->job.id,
-                       d->chain.volumes[i].id.vol))
-            PORT(&m->ports, copier, forget, key);
-    }
-}
-
 static enum job_outcome delete_image(struct disk *d)
 {
     const struct job_disk *of = d->of;
@@ -99,7 +84,7 @@ static enum job_outcome delete_image(struct disk *d)
     int rc =
         PORT(&m->ports, storage, image_teardown, of->dst_sd, of->img, &err);
 
-    forget_checkpoints(d);
+    sync_forget(d);
     if (rc == 0 || err.code == ERR_NO_IMAGE) {
         err_clear(&err);
         rc = PORT(&m->ports, storage, image_delete, of->dst_sd, of->img, &err);

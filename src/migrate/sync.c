@@ -45,6 +45,21 @@ void sync_close_copies(struct migration *m)
     }
 }
 
+void sync_forget(struct disk *d)
+{
+    const struct migration *m = d->m;
+    struct err ignored = ERR_INIT; /* a few bytes are left then */
+
+    (void)disk_load_chain(d, &ignored);
+    for (size_t i = 0; i < d->chain.n; i++) {
+        char key[COPY_KEY_SIZE];
+
+        if (str_format(key, sizeof(key), "%s-%s", m->job.id,
+                       d->chain.volumes[i].id.vol))
+            PORT(&m->ports, copier, forget, key);
+    }
+}
+
 static bool copies_are_done(const struct migration *m)
 {
     switch (m->job.state) {
@@ -132,6 +147,18 @@ static int start(struct disk *d, const struct volume_info *to,
     return 0;
 }
 
+/* Copies leave holes where there are zeros. What the guest's moves do when it
+ * runs again (release.c) is done here when no guest waits. */
+static void take_promised_space(struct disk *d, const struct volume_id *id)
+{
+    struct migration *m = d->m;
+    struct err err = ERR_INIT;
+
+    if (!m->job.vm[0] && PORT(&m->ports, storage, volume_preallocate, id, &err))
+        migration_warn(m, "preallocated volume %s is sparse: %.120s", id->vol,
+                       err.message);
+}
+
 static enum job_outcome finished(struct disk *d, enum copy_task task,
                                  const struct copy_progress *progress,
                                  struct err *err)
@@ -149,6 +176,8 @@ static enum job_outcome finished(struct disk *d, enum copy_task task,
         migration_name_cause(m, err);
         return migration_fail(m, err);
     }
+    if (task == COPY_DATA)
+        take_promised_space(d, &id);
     if (task == COPY_DATA &&
         PORT(&m->ports, storage, volume_set_legality, &id, VOLUME_LEGAL, err))
         return migration_storage_failed(m, err);

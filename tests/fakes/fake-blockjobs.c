@@ -66,6 +66,8 @@ int fake_snapshot(void *ctx, const char *vm, const struct vm_overlay *overlays,
 
 /* --- mirrors ----------------------------------------------------------- */
 
+/* A full mirror zeroes its target first: only what has a parent, and what we
+ * can, is made anew before. */
 static void check_start(struct fake_world *world, struct fake_disk *disk,
                         const struct fake_volume *to,
                         const struct vm_mirror_spec *spec)
@@ -77,7 +79,7 @@ static void check_start(struct fake_world *world, struct fake_disk *disk,
         world_break(world, "mirror of %s onto itself", spec->path);
     else if (!to->exists || (!domain->outside && !domain->prepared[to->disk]))
         world_break(world, "mirror to %s, which is not prepared", spec->path);
-    else if (to->side == DST && !to->fresh)
+    else if (to->side == DST && !to->fresh && !domain->outside)
         world_break(world, "mirror onto a leaf that is not fresh");
     else if (strcmp(spec->format, format_of(to)) != 0)
         world_break(world, "mirror as %s onto %s", spec->format, format_of(to));

@@ -153,7 +153,8 @@ static bool is_recorded(const struct fake_world *world,
 
     if (job->kind == JOB_MERGE || job->kind == JOB_SNAPSHOT)
         return true;
-    if (world->journal_fails && world->domains[top->side].legality_fails)
+    if (world->journal_fails && (world->domains[top->side].legality_fails ||
+                                 world->domains[top->side].outside))
         return true;
     if (top->side == SRC)
         return job->undo || !(over || job->state == JOB_RELEASING);

@@ -56,8 +56,22 @@ int fake_outside_create(void *ctx, const char *place, enum volume_format format,
     volume->exists = true;
     volume->fresh = true;
     volume->made++;
+    volume->kept = false;
     volume->info.format = format;
     world_empty(volume);
+    return world_leave(world, 0, err);
+}
+
+int fake_outside_keep(void *ctx, const char *place, struct err *err)
+{
+    struct fake_world *world = ctx;
+    struct fake_volume *volume = volume_at(world, place);
+    int rc = world_enter(world, "outside keep", err);
+
+    if (rc)
+        return rc;
+    world_needs(world, "outside keep", IN(JOB_PIVOTED));
+    volume->kept = true;
     return world_leave(world, 0, err);
 }
 
@@ -76,6 +90,6 @@ int fake_outside_remove(void *ctx, const char *place, struct err *err)
         world_break(world, "removal of %s, which is in use", place);
     if (world->domains[volume->side].deletes_fail)
         return err_set_code(err, ERR_IMAGE_DELETE, "%s: device error", place);
-    volume->exists = false;
+    volume->exists = volume->kept;
     return world_leave(world, 0, err);
 }

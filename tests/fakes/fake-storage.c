@@ -452,6 +452,7 @@ struct storage_port fake_storage(struct fake_world *world)
         .volume_commit = fake_volume_commit,
         .outside_info = fake_outside_info,
         .outside_create = fake_outside_create,
+        .outside_keep = fake_outside_keep,
         .outside_remove = fake_outside_remove,
         .locate = locate,
     };

@@ -31,6 +31,7 @@ int fake_outside_info(void *ctx, const char *place, enum volume_format format,
                       struct outside_info *ret, struct err *err);
 int fake_outside_create(void *ctx, const char *place, enum volume_format format,
                         uint64_t capacity, struct err *err);
+int fake_outside_keep(void *ctx, const char *place, struct err *err);
 int fake_outside_remove(void *ctx, const char *place, struct err *err);
 
 #endif

@@ -51,6 +51,7 @@ struct fake_volume {
     bool whole;        /* holds the data that was there before the job */
     uint64_t from, to; /* the guest's writes that it holds */
     bool flipped;      /* a bit of it rotted */
+    bool kept;         /* outside: not ours to remove any more */
 };
 
 struct fake_domain {
