@@ -35,7 +35,8 @@ struct migrate_ports {
 
 struct migrate_wish {
     char disk[JOB_PATH_SIZE]; /* target ("vda"), image UUID, or source path */
-    /* Domain (name or UUID), or outside of all: an absolute path, or a URI. */
+    /* Domain (name or UUID), or outside of all: an absolute path, or a URI in
+     * the hypervisor's spelling. */
     char to[JOB_PATH_SIZE];
     bool convert; /* destination's base format is given: */
     bool base_cow;

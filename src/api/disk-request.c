@@ -79,6 +79,25 @@ static int fill_wishes(struct api_call *call, struct migrate_request *request,
     return 0;
 }
 
+/* Places outside in the one spelling that jobs have, too. */
+static int spell_places(const struct api_call *call,
+                        struct migrate_request *request, struct err *err)
+{
+    for (size_t i = 0; i < request->n_wishes; i++) {
+        struct migrate_wish *wish = &request->wishes[i];
+        char place[PATH_MAX];
+
+        if (!place_is_outside(wish->to))
+            continue;
+        int r = API_PORT(call, hypervisor, place, wish->to, place, err);
+        if (r < 0)
+            return r;
+        if (!str_copy(wish->to, sizeof(wish->to), place))
+            return err_set_code(err, ERR_PARAMS, "domain: too long");
+    }
+    return 0;
+}
+
 int request_read(struct api_call *call, struct migrate_request *ret_request,
                  struct err *err)
 {
@@ -88,6 +107,8 @@ int request_read(struct api_call *call, struct migrate_request *ret_request,
     int r = check_form(call, err);
     if (r == 0)
         r = fill_wishes(call, ret_request, err);
+    if (r == 0)
+        r = spell_places(call, ret_request, err);
     copy_text(params, "vmID", ret_request->vm, sizeof(ret_request->vm));
     copy_text(params, "jobID", ret_request->job_id,
               sizeof(ret_request->job_id));

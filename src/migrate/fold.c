@@ -327,6 +327,18 @@ static enum job_outcome pivot(struct disk *d, const struct fold *fold)
     return end_of_hope(d, pivot_ask(d, VM_JOB_ACTIVE_COMMIT));
 }
 
+/* The pivot was asked for. JOB_OK: *fold is how it came out. The layers first: a
+ * libvirtd that died in the pivot goes on telling of a job that qemu ended. */
+static enum job_outcome wait_for_pivot(struct disk *d, struct fold *fold,
+                                       struct err *err)
+{
+    enum job_outcome outcome = pivot_wait(d, VM_JOB_ACTIVE_COMMIT);
+
+    if (outcome != JOB_OK)
+        return end_of_hope(d, outcome);
+    return fold_look(d, fold, err) ? retry_or_give_up(d, err) : JOB_OK;
+}
+
 static enum job_outcome fold_one(struct disk *d)
 {
     struct fold fold;
@@ -335,13 +347,12 @@ static enum job_outcome fold_one(struct disk *d)
 
     if (d->of->overlay_stays)
         return JOB_OK;
-    if (d->pivot_asked) {
-        outcome = pivot_wait(d, VM_JOB_ACTIVE_COMMIT);
-        if (outcome != JOB_OK)
-            return end_of_hope(d, outcome);
-    }
     if (fold_look(d, &fold, &err))
         return retry_or_give_up(d, &err);
+    if (fold.position == ON_TOP && d->pivot_asked)
+        outcome = wait_for_pivot(d, &fold, &err);
+    if (outcome != JOB_OK)
+        return outcome;
     if (fold.position == ON_TOP)
         return pivot(d, &fold);
     /* Gone while it was still: the overlay has it all. */

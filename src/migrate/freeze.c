@@ -30,8 +30,6 @@ static size_t count_frozen(struct migration *m, struct err *err)
 
 /* All at once, but those that are on their overlays already: an engine may
  * repeat itself. */
-/* All at once, but those that are on their overlays already: an engine may
- * repeat itself. */
 static int take(struct migration *m, bool quiesce, struct err *err)
 {
     struct vm_overlay *overlays = calloc(m->job.n_disks, sizeof(*overlays));
@@ -82,6 +80,27 @@ static int take_all(struct migration *m, struct err *err)
     return rc;
 }
 
+/* A libvirtd that died in the snapshot leaves the persistent definition on the
+ * leaf: the next start would lose what the guest wrote since. */
+static void mend_definition(struct disk *d)
+{
+    struct migration *m = d->m;
+    struct err err = ERR_INIT;
+    struct sight sight;
+    char path[PATH_MAX];
+
+    if (disk_look(d, &sight, &err) ||
+        !disk_is_layer(d, sight.persistent, d->of->leaf, false))
+        return;
+    disk_source_path(d, d->of->overlay, path);
+    if (PORT(&m->ports, hypervisor, disk_set_persistent, m->job.vm,
+             d->of->target, path, "qcow2", &err))
+        migration_warn(m,
+                       "the persistent definition of disk %s does not name "
+                       "its newest layer %.160s: %.120s",
+                       d->of->target, path, err.message);
+}
+
 enum job_outcome act_freeze(struct migration *m)
 {
     struct err err = ERR_INIT;
@@ -90,11 +109,17 @@ enum job_outcome act_freeze(struct migration *m)
     /* The first time of a move nothing can have happened yet. */
     bool first =
         m->job.kind != JOB_SNAPSHOT && !m->adopted && m->trouble_ms < 0;
+    bool done = !first && is_done(m);
 
-    if (first || !is_done(m))
+    if (!done)
         rc = take_all(m, &err);
-    if (rc == 0 || is_done(m))
+    if (!done && rc == 0)
         return JOB_OK;
+    if (is_done(m)) {
+        for_each_disk (d, m)
+            mend_definition(d);
+        return JOB_OK;
+    }
     (void)err_wrap(&err, "snapshot of VM %s", m->job.vm_name);
     (void)err_default_code(&err, ERR_SNAPSHOT);
     return migration_doubt(m, &err, 0);

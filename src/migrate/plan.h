@@ -28,6 +28,17 @@ struct err *plan_obstacle(struct migrate_plan *plan, enum err_code code,
                           const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+void plan_obstacle_from(struct migrate_plan *plan, const struct err *cause);
+
+/* plan-source.c, plan-target.c */
+void plan_check_vm(struct question *q);
+void plan_locate(struct question *q);
+void plan_check_source(struct question *q);
+void plan_check_target(struct question *q);
+/* What one disk needs; then, of each, whether its place has it for all. */
+void plan_check_space(struct question *q);
+void plan_check_sum_of_space(struct migrate_plan *plan, size_t i);
+
 /* How the frozen volumes of this disk would be copied (strategy.c). */
 void plan_frozen(struct question *q);
 /* Chooses the strategy for all disks, says why, and what speaks against the

@@ -6,8 +6,9 @@
  * destination of its mirror.
  *
  * Names are compared as they are and after resolving links. Of a VM that is
- * off libvirt knows the top layer only: ask with the directory then.
+ * off libvirt knows the top layer only; the headers tell the rest.
  */
+#include "backing.h"
 #include "call.h"
 #include "ops.h"
 #include "place.h"
@@ -70,12 +71,33 @@ static int definition_uses(const struct call *call, unsigned flags,
     return rc < 0 ? rc : xml_layers(text, matches, wanted, call->err);
 }
 
+/* 1: a layer below one of the disks is it. */
+static int headers_use(const struct call *call, struct wanted *wanted)
+{
+    _cleanup_free_ char *text = NULL;
+    _cleanup_free_ struct xml_disk *disks = NULL;
+    size_t n = 0;
+    int rc = call_xml(call, VIR_DOMAIN_XML_INACTIVE, &text);
+    if (rc == 0)
+        rc = xml_disks(text, &disks, &n, call->err);
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        /* What a guest wrote into a raw disk is no header. */
+        if (str_equal(disks[i].disk.format, "qcow2"))
+            rc = backing_walk(disks[i].disk.path, matches, wanted);
+    }
+    return rc;
+}
+
+/* The persistent definition counts while the VM runs as well: by it the next
+ * start goes. */
 static int vm_uses(const struct call *call, struct wanted *wanted)
 {
     int rc = definition_uses(call, 0, wanted);
-    if (rc)
-        return rc;
-    return definition_uses(call, VIR_DOMAIN_XML_INACTIVE, wanted);
+    if (rc == 0)
+        rc = definition_uses(call, VIR_DOMAIN_XML_INACTIVE, wanted);
+    if (rc == 0)
+        rc = headers_use(call, wanted);
+    return rc;
 }
 
 /* 1: ret_vm was filled in; also 0 for a VM that has gone meanwhile. */

@@ -89,7 +89,8 @@ def measure(bench, name, out):
     try:
         text = page.part(bench, SECTIONS[name])
     except (Failed, RpcError, OSError) as error:
-        bench.failed(f'{name}: {error}\n{bench.host.report()}')
+        first = f'{error.__context__}; then ' if error.__context__ else ''
+        bench.failed(f'{name}: {first}{error}\n{bench.host.report()}')
         return
     bench.say(f'\n{text}\n')
     if out:

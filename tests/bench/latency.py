@@ -78,7 +78,7 @@ def section(bench):
     data_mib = scale.latency_mib // 2
     bench.say('latency')
     image = make_source(bench, 'raw', size, ['data'], data_mib * MIB)
-    rig = Rig(bench.host, bench.stage, 'b', image, RATE, data_mib)
+    rig = Rig(bench, 'b', image, RATE, data_mib)
     todo = contestants(scale.quick)
     samples = interleaved(
         bench, todo,

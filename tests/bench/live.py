@@ -72,7 +72,7 @@ def section(bench):
     for image_format in scale.live_formats:
         bench.say(f'live migration, {image_format}')
         image = make_source(bench, image_format, size, KINDS)
-        rig = Rig(bench.host, bench.stage, 'b', image, RATE, 16)
+        rig = Rig(bench, 'b', image, RATE, 16)
         samples = interleaved(
             bench, todo, lambda name, _, rig=rig: measure(rig, todo[name]),
             {OURS, PEER})

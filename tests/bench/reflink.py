@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A move within one file system that can clone files: drayd's snapshot
 strategy against the bare calls of libvirt (recipe.c)."""
+import functools
 import json
 import os
 
@@ -38,7 +39,7 @@ def make_rig(bench, master):
                        bench.scale.reflink_gib << 30, data=0)
     run('cp', '--reflink=always', master, image.path())
     run('sync', '-f', stage.xfs)
-    return Rig(bench.host, stage, 'c', image, RATE, 16)
+    return Rig(bench, 'c', image, RATE, 16)
 
 
 def by_recipe(guest, source, copy):
@@ -55,7 +56,7 @@ def measure(rig, name):
         wait_windows(guest, 3)
         before = len(guest.read().latency['vda'])
         if name == PEER:
-            sample = by_recipe(guest, rig.image.path(), rig.copy)
+            sample = by_recipe(guest, guest.disk_path(), rig.copy)
         else:
             sample, _ = rig.move_by_drayd(guest, '--strategy', 'snapshot')
         now = len(guest.read().latency['vda'])
@@ -100,12 +101,15 @@ def section(bench):
         '--reflink, qemu-img create, blockcopy of the layer, pivot, commit, '
         'pivot; drayd\'s time is that of the whole command, "job" what its '
         'job took. "Time" is relative to the bare calls.']
-    names = [PEER, OURS] if has_option('--strategy') else [PEER]
+    names = [OURS, PEER] if has_option('--strategy') else [PEER]
     bench.say('reflink')
     master = make_master(bench)
+    make = functools.cache(make_rig) if scale.quick else make_rig
     samples = interleaved(
-        bench, names, lambda name, _: measure(make_rig(bench, master), name),
+        bench, names, lambda name, _: measure(make(bench, master), name),
         {PEER})
+    if scale.quick:
+        make(bench, master).reset(source=True)
     master.unlink()
     return [*lines, verdict(samples), '', *table(
         ['', 's', 'from-to', 'time', 'job s', 'worst write ms'],

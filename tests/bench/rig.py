@@ -143,12 +143,14 @@ class Watch:
 
 
 class Rig:
-    """An image in domain "a" that moves to domain @there."""
+    """An image in domain "a" that moves to domain @there. With small data one
+    guest serves all runs: the second move begins where the first one ended."""
 
-    def __init__(self, host, stage, there, image, rate, region_mib):
-        self.host, self.image = host, image
-        self.domains = stage.domains
-        self.there = stage.domains[there]
+    def __init__(self, bench, there, image, rate, region_mib):
+        self.host, self.image = bench.host, image
+        self.domains = bench.stage.domains
+        self.there = bench.stage.domains[there]
+        self.keep, self.guest = bench.scale.quick, None
         self.copy = self.there.mount / 'copy'  # where peers move it
         self.rate, self.region_mib = rate, region_mib
 
@@ -156,14 +158,18 @@ class Rig:
     def ready(self, reset_source=False):
         """A guest that runs on the image; what it leaves goes away, with its
         source if wanted."""
-        disk = Disk(self.image.path(), self.image.leaf_format())
-        guest = Guest(self.host, [disk], rate=self.rate,
-                      size=self.region_mib, latency=WINDOW_MS)
+        if not self.guest:
+            disk = Disk(self.image.path(), self.image.leaf_format())
+            self.guest = Guest(self.host, [disk], rate=self.rate,
+                               size=self.region_mib, latency=WINDOW_MS)
+            self.guest.start()
+        keep = False
         try:
-            yield guest.start()
+            yield self.guest
+            keep = self.keep
         finally:
-            guest.destroy()
-            self.reset(reset_source)
+            if not keep:
+                self.reset(reset_source)
 
     def move_by_drayd(self, guest, *options):
         """(Sample, Watch); Sample.more has the job."""
@@ -193,8 +199,10 @@ class Rig:
                          f'{path}')
 
     def reset(self, source=False):
-        """After the guest's end: only the source is there, or not even
-        that."""
+        """No guest; only the source is there, or not even that."""
+        if self.guest:
+            self.guest.destroy()
+        self.guest = None
         for domain in [self.there] + [self.domains['a']] * source:
             for img in domain.images():
                 domain.call('Image.delete', imageID=img)

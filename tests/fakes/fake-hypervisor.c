@@ -305,6 +305,16 @@ static int hv_layers(void *ctx, const char *vm, const char *target,
     return 0;
 }
 
+static int hv_place(void *ctx, const char *text, char ret_place[PATH_MAX],
+                    struct err *err)
+{
+    (void)ctx;
+    if (strchr(text, ' '))
+        return err_set_code(err, ERR_PARAMETER, "%s is no place", text);
+    (void)str_copy(ret_place, PATH_MAX, text);
+    return 0;
+}
+
 static int hv_io(void *ctx, const char *vm, const char *target,
                  struct vm_disk_io *ret_io, struct err *err)
 {
@@ -389,6 +399,7 @@ struct hypervisor_port fake_hypervisor(struct fake_world *world)
         .commit_start = fake_commit_start,
         .disk_layers = hv_layers,
         .disk_io = hv_io,
+        .place = hv_place,
     };
 
     return (struct hypervisor_port){ .ctx = world, .ops = &ops };

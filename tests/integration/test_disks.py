@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Several disks in one job, verified copies, disks outside of all domains."""
 import json
+import os
 import pathlib
 import time
 
@@ -9,7 +10,7 @@ import pytest
 from drayd import RpcError
 from guest import Disk
 from host import Service, answers, run, wait_for
-from storage import MIB, check_clean, make_domain, make_image, no_job_leases
+from storage import MIB, check_clean, hashes, make_image, no_job_leases
 
 pytestmark = pytest.mark.usefixtures('nothing_left')
 
@@ -126,6 +127,43 @@ def flip_last_data_byte(path):
         f.write(bytes([byte ^ 1]))
         f.flush()
         run('sync', '-d', path)
+
+
+# --- cut off ---
+
+def test_killed_copy_goes_on_where_it_was(host, drayd, domains, make_guest):
+    src, dst = domains
+    image = make_image(src, ['RAW', 'COW'], size=512 * MIB)
+    with open(image.path(0), 'r+b') as f:
+        f.seek(64 * MIB)
+        for _ in range(320):
+            f.write(os.urandom(MIB))
+    before = hashes(image)
+    guest = start_two(make_guest, [image])
+    job = drayd.call('Disk.migrate', vmID=guest.name, disk='vda',
+                     domain=dst.name, limit=64 * MIB)
+
+    def done():
+        info = drayd.call('Job.info', jobID=job['id'])
+        if info['state'] in ('planned', 'preparing', 'freezing'):
+            return 0
+        assert info['state'] == 'syncing', info
+        return info['progress']['done']
+    wait_for('some of it is copied', lambda: done() > 160 * MIB, 30)
+    drayd.kill()
+    copied = done_of(dst, image)
+    drayd.start()
+    wait_for('it goes on', lambda: done() > 0, 10)
+    assert done() >= copied - 64 * MIB - 16 * MIB
+    drayd.call('Job.limit', jobID=job['id'], limit=0)
+    assert drayd.wait_job(job['id'])['state'] == 'done'
+    guest.verify()
+    assert hashes(image.in_domain(dst)) == before
+
+
+def done_of(domain, image):
+    """Bytes that are on the disk there."""
+    return image.in_domain(domain).path(0).stat().st_blocks * 512
 
 
 # --- outside ---

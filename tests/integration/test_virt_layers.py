@@ -501,6 +501,36 @@ def test_layers_whose_names_are_cut_off(host, virt, machine):
         xml_layers(host, machine, 'vdb')
 
 
+def test_layers_of_a_stopped_vm_are_in_use(host, virt, machine):
+    def user(path):
+        return virt.call('path_user', path)['user']
+    elsewhere = machine.dir / 'elsewhere'
+    elsewhere.mkdir()
+    over = elsewhere / 'over'
+    host.qemu_img('create', '-q', '-f', 'qcow2', '-b', machine.dir / 'leaf',
+                  '-F', 'qcow2', over)
+    snapshot(virt, machine, ('vdb', over))
+    link = machine.dir.with_name(machine.dir.name + '-link')
+    link.symlink_to(machine.dir)
+    for running in (True, False):
+        if not running:
+            # libvirt knows the uppermost only
+            host.virsh('destroy', machine.name)
+            virt.call('disk_set_persistent', machine.uuid, 'vdb',
+                      machine.dir / 'a.raw', 'raw')
+            assert user(machine.dir / 'leaf') == ''
+            virt.call('disk_set_persistent', machine.uuid, 'vdb', over,
+                      'qcow2')
+        for name in ('leaf', 'mid', 'base', 'elsewhere'):
+            assert user(machine.dir / name) == machine.name
+            assert user(link / name) == machine.name
+        assert user(machine.dir / 'bas') == ''
+    link.unlink()
+    over.unlink()  # a VM whose disk is gone holds up nobody
+    assert user(machine.dir / 'leaf') == ''
+    assert user(over) == machine.name
+
+
 # --- libvirtd dies ------------------------------------------------------------
 
 

@@ -69,7 +69,7 @@ struct vm_mirror_spec {
     uint64_t capacity;   /* the disk's. Of a larger raw block device only that
                             much is used; 0: as large as it is */
     const char *format;  /* raw, qcow2 */
-    bool shallow;        /* the destination has a backing chain */
+    bool shallow;        /* the destination has a backing chain; no URI */
     uint64_t bytes_per_s;  /* 0: no limit */
     uint64_t buffer_bytes; /* 0: qemu's default */
 };
@@ -206,8 +206,8 @@ struct hypervisor_ops {
                        struct vm_layers *ret_layers, struct err *err);
     int (*disk_io)(void *ctx, const char *vm, const char *target,
                    struct vm_disk_io *ret_io, struct err *err);
-    /* The one spelling of a place: a path as it is, a URI as above (or in qemu's
-     * old way, "nbd:unix:PATH:exportname=NAME"). Only looks at @text.
+    /* The one spelling of a place: a path as it is, a URI as above (or in
+     * qemu's old way, "nbd:unix:PATH:exportname=NAME"). Only looks at @text.
      * ERR_PARAMETER. */
     int (*place)(void *ctx, const char *text, char ret_place[PATH_MAX],
                  struct err *err);

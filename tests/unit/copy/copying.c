@@ -218,10 +218,10 @@ uint64_t checkpoint_position(const struct copying *t)
 void interrupt_copy(struct copying *t)
 {
     str_copy(t->spec.resume_key, COPY_KEY_SIZE, "0a-1b");
-    t->spec.bytes_per_s = 64 * MIB;
+    t->spec.bytes_per_s = 48 * MIB;
     struct copy *copy = start_copy(t);
     t->spec.bytes_per_s = 0;
-    while (look(t, copy).done < 20 * MIB && !look(t, copy).finished)
+    while (look(t, copy).done < 18 * MIB && !look(t, copy).finished)
         (void)poll(NULL, 0, 2);
     t->port.ops->limit(t->port.ctx, copy, 1);
     while (checkpoint_position(t) == 0 && !look(t, copy).finished)

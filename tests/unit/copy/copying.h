@@ -57,7 +57,7 @@ enum {
 };
 void in_a_child(int (*body)(void));
 
-/* Copies src, of 40 MiB or more, to dst with a resume key up to a checkpoint
+/* Copies src, of 32 MiB or more, to dst with a resume key up to a checkpoint
  * over 0, and stops. */
 void interrupt_copy(struct copying *t);
 /* Where a copy would go on; 0 for from the beginning. */

@@ -70,11 +70,11 @@ static void goes_on_after_a_stop(void **state)
 {
     struct copying *t = *state;
     struct copy *copy = NULL;
-    make_source(t, 48 * MIB);
+    make_source(t, 36 * MIB);
     interrupt_copy(t);
     assert_true(is_resumable(t));
     uint64_t at = checkpoint_position(t);
-    assert_in_range(at, 16 * MIB, 48 * MIB);
+    assert_in_range(at, 16 * MIB, 36 * MIB);
     assert_int_equal(start_held(t, &copy), at - 4 * MIB); /* the hole */
     expect_whole(t, copy);
 }
@@ -144,11 +144,11 @@ static void little_is_read_twice_after_a_kill(void **state)
 static void goes_on_again_and_again(void **state)
 {
     struct copying *t = *state;
-    make_source(t, 160 * MIB);
+    make_source(t, 112 * MIB);
     str_copy(t->spec.resume_key, COPY_KEY_SIZE, KEY);
-    t->spec.bytes_per_s = 192 * MIB;
+    t->spec.bytes_per_s = 128 * MIB;
     uint64_t last = 0;
-    for (uint64_t goal = 40 * MIB; goal <= 130 * MIB; goal += 45 * MIB) {
+    for (uint64_t goal = 30 * MIB; goal <= 90 * MIB; goal += 30 * MIB) {
         pid_t pid = start_child(t);
         await_allocated(t->spec.dst_path, goal);
         assert_int_equal(kill(pid, SIGKILL), 0);
@@ -157,7 +157,7 @@ static void goes_on_again_and_again(void **state)
         assert_true(at >= last);
         last = at;
     }
-    assert_true(last > 60 * MIB);
+    assert_true(last >= 26 * MIB); /* 90 - 64 */
     t->spec.bytes_per_s = 0;
     copy_all(t);
     assert_same_content(t->spec.src_path, t->spec.dst_path);
@@ -166,16 +166,16 @@ static void goes_on_again_and_again(void **state)
 static void the_whole_hole_before_the_position_stays(void **state)
 {
     struct copying *t = *state;
-    make_source(t, 48 * MIB);
+    make_source(t, 36 * MIB);
     interrupt_copy(t);
     copy_all(t);
-    assert_in_range(allocated_bytes(t->spec.dst_path), 48 * MIB, 49 * MIB);
+    assert_in_range(allocated_bytes(t->spec.dst_path), 36 * MIB, 37 * MIB);
 }
 
 static void a_source_that_changed_is_copied_anew(void **state)
 {
     struct copying *t = *state;
-    make_source(t, 48 * MIB);
+    make_source(t, 36 * MIB);
     interrupt_copy(t);
     put_data(t->spec.src_path, 5 * MIB, 4096, 77);
     expect_from_zero(t);
@@ -184,7 +184,7 @@ static void a_source_that_changed_is_copied_anew(void **state)
 static void a_destination_made_anew_is_filled_from_zero(void **state)
 {
     struct copying *t = *state;
-    make_source(t, 48 * MIB);
+    make_source(t, 36 * MIB);
     interrupt_copy(t);
     struct stat st;
     assert_int_equal(stat(t->spec.dst_path, &st), 0);
@@ -196,18 +196,18 @@ static void a_destination_made_anew_is_filled_from_zero(void **state)
 static void another_source_is_copied_from_zero(void **state)
 {
     struct copying *t = *state;
-    make_source(t, 48 * MIB);
+    make_source(t, 36 * MIB);
     interrupt_copy(t);
     str_format(t->spec.src_path, PATH_MAX, "%s/other", t->dir);
-    make_file(t->spec.src_path, 56 * MIB + 5);
-    put_data(t->spec.src_path, 0, 48 * MIB, 9);
+    make_file(t->spec.src_path, 44 * MIB + 5);
+    put_data(t->spec.src_path, 0, 36 * MIB, 9);
     expect_from_zero(t);
 }
 
 static void another_format_is_copied_from_zero(void **state)
 {
     struct copying *t = *state;
-    make_source(t, 48 * MIB);
+    make_source(t, 36 * MIB);
     interrupt_copy(t);
     t->spec.src_format = VOLUME_COW;
     t->spec.dst_format = VOLUME_COW;
@@ -217,7 +217,7 @@ static void another_format_is_copied_from_zero(void **state)
 static void another_key_is_another_copy(void **state)
 {
     struct copying *t = *state;
-    make_source(t, 48 * MIB);
+    make_source(t, 36 * MIB);
     interrupt_copy(t);
     str_copy(t->spec.resume_key, COPY_KEY_SIZE, "ff");
     assert_false(is_resumable(t));
@@ -227,7 +227,7 @@ static void another_key_is_another_copy(void **state)
 static void a_checkpoint_must_prove_itself(void **state)
 {
     struct copying *t = *state;
-    make_source(t, 48 * MIB);
+    make_source(t, 36 * MIB);
     interrupt_copy(t);
     flip_bit(t->spec.dst_path, checkpoint_position(t) - 1);
     expect_from_zero(t);
@@ -272,7 +272,7 @@ static void a_torn_record_leaves_the_one_before(void **state)
     char path[PATH_MAX];
     struct copy *copy = NULL;
     checkpoint_path(t, path);
-    make_source(t, 48 * MIB);
+    make_source(t, 16 * MIB);
     copy_all(t);
     forge(t, 8 * MIB);
     {
@@ -320,7 +320,7 @@ static void a_failed_copy_keeps_its_checkpoint(void **state)
 {
     struct copying *t = *state;
     struct rlimit before, low;
-    make_source(t, 48 * MIB);
+    make_source(t, 36 * MIB);
     interrupt_copy(t);
     uint64_t at = checkpoint_position(t);
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
@@ -339,7 +339,7 @@ static void a_failed_copy_keeps_its_checkpoint(void **state)
 static void forget_drops_it(void **state)
 {
     struct copying *t = *state;
-    make_source(t, 48 * MIB);
+    make_source(t, 36 * MIB);
     interrupt_copy(t);
     assert_true(has_checkpoint(t));
     t->port.ops->forget(t->port.ctx, KEY);
@@ -355,8 +355,8 @@ static void without_a_key_nothing_is_kept(void **state)
 {
     struct copying *t = *state;
     char path[PATH_MAX];
-    make_source(t, 40 * MIB);
-    t->spec.bytes_per_s = 64 * MIB;
+    make_source(t, 24 * MIB);
+    t->spec.bytes_per_s = 32 * MIB;
     struct copy *copy = start_copy(t);
     run_until(t, copy, time_now_ms(), 300);
     t->port.ops->close(t->port.ctx, copy);
