@@ -327,8 +327,9 @@ static enum job_outcome pivot(struct disk *d, const struct fold *fold)
     return end_of_hope(d, pivot_ask(d, VM_JOB_ACTIVE_COMMIT));
 }
 
-/* The pivot was asked for. JOB_OK: *fold is how it came out. The layers first: a
- * libvirtd that died in the pivot goes on telling of a job that qemu ended. */
+/* The pivot was asked for. JOB_OK: *fold is how it came out. The layers first:
+ * a libvirtd that died in the pivot goes on telling of a job that qemu ended.
+ */
 static enum job_outcome wait_for_pivot(struct disk *d, struct fold *fold,
                                        struct err *err)
 {

@@ -7,7 +7,6 @@
  */
 #include "migration.h"
 
-
 static enum job_outcome leave(struct disk *d, const char *why)
 {
     const struct job_disk *of = d->of;

@@ -6,7 +6,6 @@
  */
 #include "fold.h"
 
-
 enum {
     FACTS_PATIENCE_MS = 500, /* the guest is held meanwhile */
 };

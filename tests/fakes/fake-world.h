@@ -152,7 +152,7 @@ struct fake_world {
 
     /* faults: the @fault_at'th call from now, 1 = the next; 0: none */
     enum fault fault;
-    unsigned calls;
+    _Atomic unsigned calls; /* the tests of the job table look at it */
     unsigned fault_at;
     bool dead; /* the daemon was killed: nothing it does has an effect */
     enum job_state died_in;

@@ -258,7 +258,7 @@ static void cancel_is_refused_once_pivoted(void **state)
 
 struct asked {
     char vms[4][UUID_SIZE];
-    size_t n;
+    _Atomic size_t n;
     bool all;
 };
 
@@ -268,8 +268,10 @@ static int note_vm(void *ctx, const char *vm, struct vm_info *ret_vm,
     struct asked *asked = ctx;
 
     (void)ret_vm;
-    if (asked->n < ARRAY_SIZE(asked->vms))
-        (void)str_copy(asked->vms[asked->n++], UUID_SIZE, vm);
+    if (asked->n < ARRAY_SIZE(asked->vms)) {
+        (void)str_copy(asked->vms[asked->n], UUID_SIZE, vm);
+        asked->n++;
+    }
     return err_set(err, -EIO, "not now");
 }
 
