@@ -84,13 +84,10 @@ int verb_host_get_jobs(struct api_call *call, struct err *err)
     const char *type = params_text(call->params, "job_type");
     struct json_object *map = json_object_new_object();
     bool ok = map;
-    /* all our jobs are storage jobs */
-    size_t n =
-        type && !str_equal(type, "storage") ? 0 : migrate_jobs_count(jobs);
-
-    for (size_t i = 0; ok && i < n; i++) {
+    for (size_t i = 0; ok && i < migrate_jobs_count(jobs); i++) {
         const struct job *job = migrate_jobs_at(jobs, i);
-        if (ids->n == 0 || is_listed(ids, job->id))
+        bool wanted = !type || str_equal(type, shape_vdsm_type(job));
+        if (wanted && (ids->n == 0 || is_listed(ids, job->id)))
             ok = put_value(map, job->id, shape_vdsm_job(job));
     }
     call->result = put_end(map, ok);

@@ -145,6 +145,20 @@ static int find_running(struct api_call *call, const struct step *step,
     return step_wait(call, &started, job->id, err);
 }
 
+/* The same request may have arrived twice at once, without a job id. */
+int verb_replicate_start_after(struct api_call *call, struct err *err)
+{
+    const struct step *step = call->state;
+    const struct job *job = NULL;
+
+    int r = step_find(call, &job, err);
+    if (r == 0 && !job)
+        r = find_running(call, step, err);
+    if (r == VERB_ANSWERED)
+        return 0;
+    return r ? r : step_after(call, err);
+}
+
 int verb_replicate_start_before(struct api_call *call, struct err *err)
 {
     struct step *step = step_new(call, JOB_REPLICATE, "jobID", &started, err);

@@ -195,14 +195,24 @@ struct json_object *shape_job(const struct job *job)
             put_end_of_job(object, job));
 }
 
+static const char *vdsm_description(const struct job *job)
+{
+    return job->kind == JOB_SNAPSHOT ? "snapshot_vm" : job_kind_name(job->kind);
+}
+
+const char *shape_vdsm_type(const struct job *job)
+{
+    return job->kind == JOB_SNAPSHOT ? "virt" : "storage";
+}
+
 struct json_object *shape_vdsm_job(const struct job *job)
 {
     struct json_object *object = json_object_new_object();
-    return put_end(
-        object, put_text(object, "id", job->id) &&
-                    put_text(object, "status", job_vdsm_status(job)) &&
-                    put_text(object, "description", job_kind_name(job->kind)) &&
-                    put_text(object, "job_type", "storage") &&
-                    put_u64(object, "progress", percent(job)) &&
-                    put_error(object, job));
+    return put_end(object,
+                   put_text(object, "id", job->id) &&
+                       put_text(object, "status", job_vdsm_status(job)) &&
+                       put_text(object, "description", vdsm_description(job)) &&
+                       put_text(object, "job_type", shape_vdsm_type(job)) &&
+                       put_u64(object, "progress", percent(job)) &&
+                       put_error(object, job));
 }

@@ -35,7 +35,9 @@ struct json_object *shape_error(const struct err *err, const char *phase);
 /* {vmId, vmName} */
 struct json_object *shape_job_vm(const struct job *job);
 struct json_object *shape_job(const struct job *job);
-/* The same with what VDSM's Host.getJobs adds to it. */
+/* VDSM's word: its snapshots are "virt", all else is "storage". */
+const char *shape_vdsm_type(const struct job *job);
+/* As VDSM's Host.getJobs gives it. */
 struct json_object *shape_vdsm_job(const struct job *job);
 
 /* shape-plan.c */

@@ -10,7 +10,7 @@
 
 static const char *const allocations[] = { "SPARSE", "PREALLOCATED", NULL };
 static const char *const strategies[] = { "mirror", "snapshot", NULL };
-static const char *const job_types[] = { "storage", "v2v", NULL };
+static const char *const job_types[] = { "storage", "virt", "v2v", NULL };
 static const char *const disk_types[] = { "DATA", "ISOF", "MEMD", "MEMM",
                                           "OVFS", "HEVD", "HESD", "HEMD",
                                           "HECI", "SCRD", "1",    "2",
@@ -453,7 +453,7 @@ const struct verb verb_table[] = {
       GIVES_TRUE,
       .before = verb_replicate_start_before,
       .work = step_work,
-      .after = step_after },
+      .after = verb_replicate_start_after },
     { .name = "VM.diskReplicateFinish",
       .summary = "Pivots to the replica, or ends it; answers when that is "
                  "done.",

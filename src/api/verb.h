@@ -162,6 +162,7 @@ int step_work(struct api_call *call, struct err *err);
 int step_after(struct api_call *call, struct err *err);
 /* replica.c */
 int verb_replicate_start_before(struct api_call *call, struct err *err);
+int verb_replicate_start_after(struct api_call *call, struct err *err);
 int verb_replicate_finish_before(struct api_call *call, struct err *err);
 int verb_replicate_finish(struct api_call *call, struct err *err);
 int verb_replicate_finish_after(struct api_call *call, struct err *err);

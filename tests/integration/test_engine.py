@@ -432,6 +432,33 @@ def test_guest_that_dies_ends_its_replica(make_engine):
     engine.dst.call('Image.delete', imageID=engine.image.img)
 
 
+@pytest.mark.parametrize('after', [0, 0.01, 0.03, 0.06, 0.1, 0.2])
+def test_drayd_dies_inside_the_pivot(drayd, make_engine, after):
+    engine = make_engine(rate=1000)
+    src, dst, path = engine.src, engine.dst, engine.image.path()
+    engine.clone()
+    engine.sync()
+    assert engine.start() is True
+    wait_for('the mirror is ready', lambda: engine.guest.disk_element().find(
+        'mirror').get('ready') == 'yes', 30)
+    with drayd.rpc() as rpc:
+        rpc.send({'jsonrpc': '2.0', 'id': 1,
+                  'method': 'VM.diskReplicateFinish',
+                  'params': {'vmID': engine.guest.name,
+                             'srcDisk': engine.drive(src),
+                             'dstDisk': engine.drive(dst)}})
+        time.sleep(after)
+        drayd.restart()
+    back(drayd)
+    assert engine.pivot() is True
+    assert engine.finish() is True
+    assert engine.guest.disk_path() != path
+    engine.arrived()
+    require_moved(engine.guest, engine.image, dst)
+    engine.guest.power_off()
+    engine.guest.verify_image(engine.image.path(), 'qcow2')
+
+
 # --- snapshot and merge ------------------------------------------------------
 
 def test_two_disks_in_one_snapshot(drayd, domains, make_guest):
@@ -509,6 +536,48 @@ def test_merges(drayd, make_engine):
     assert volume_files(engine.src, engine.image.img) == {low}
 
 
+def test_merge_is_cancelled(drayd, make_engine):
+    engine = make_engine(['RAW', 'COW'], size=48, rate=4000)
+    low, top = engine.image.volumes
+    engine.guest.wait_acks(8000)
+    job = engine.merge(low, top, bandwidth=1)
+    wait_for('it commits', lambda: drayd.call(
+        'Job.info', jobID=job)['progress']['done'] > 0, 20)
+    drayd.call('Job.cancel', jobID=job)
+    assert drayd.wait_job(job)['state'] == 'cancelled'
+    require_no_mirror(engine)
+    assert engine.guest.disk_path() == engine.image.path()
+    assert engine.legality(engine.src, -1) == 'LEGAL'
+    engine.guest.wait_acks(30)
+    engine.done(engine.merge(low, top, deleteTop=True))
+    engine.guest.power_off()
+    engine.guest.verify_image(engine.image.path(0), 'raw')
+    assert volume_files(engine.src, engine.image.img) == {low}
+
+
+@pytest.mark.parametrize('victim', ['drayd', 'both'])
+def test_merge_goes_on_after_a_crash(host, drayd, make_engine, victim):
+    engine = make_engine(['RAW', 'COW'], size=48, rate=4000)
+    low, top = engine.image.volumes
+    engine.guest.wait_acks(8000)
+    job = engine.merge(low, top, bandwidth=4)
+    wait_for('it commits', lambda: drayd.call(
+        'Job.info', jobID=job)['progress']['done'] > 0, 20)
+    drayd.kill()
+    if victim == 'both':
+        host.restart_libvirtd()
+    drayd.start()
+    back(drayd)
+    assert engine.merge(low, top, job, bandwidth=4) == job
+    drayd.call('Job.limit', jobID=job, limit=0)
+    engine.done(job)
+    engine.src.call('Volume.delete', imageID=engine.image.img, volumeID=top)
+    engine.guest.wait_acks(30)
+    engine.guest.power_off()
+    engine.guest.verify_image(engine.image.path(0), 'raw')
+    assert volume_files(engine.src, engine.image.img) == {low}
+
+
 def test_refresh(make_engine):
     engine = make_engine()
     for verb in ('refreshDisk', 'refresh_disk'):
@@ -548,6 +617,15 @@ def test_image_goes_without_a_guest(drayd, domains, operation):
     if kept:
         refused(DESTINATION, src.call, 'Image.copy', imageID=image.img,
                 dstSdUUID=dst.sd)
+
+
+def test_preallocated_copy_takes_its_space(drayd, domains):
+    src, dst = domains
+    image = make_image(src, ['RAW', 'COW'], preallocate=[0])
+    job = src.call('Image.copy', imageID=image.img, dstSdUUID=dst.sd)
+    assert drayd.wait_job(job)['state'] == 'done'
+    stat = image.path(0, dst).stat()
+    assert stat.st_blocks * 512 >= stat.st_size
 
 
 def test_image_of_a_running_guest_stays(make_engine):

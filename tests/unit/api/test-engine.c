@@ -215,6 +215,31 @@ static void replica_is_found_again(void **state)
                ERR_REPLICA, WORLD_DST);
 }
 
+/* An engine that sent it twice, or two that know of each other: one replica. */
+static void replica_is_started_once(void **state)
+{
+    static const char request[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":"
+                                  "\"VM.diskReplicateStart\","
+                                  "\"params\":" REPLICA "}\n";
+    struct harness *h = *state;
+    int fds[3];
+
+    harness_change(h, stop_mirror);
+    clone(h);
+    for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+        fds[i] = harness_connect(h);
+    for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+        harness_send(h, fds[i], request);
+    for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+        h->len = 0;
+        struct json_object *answer = harness_next(h, fds[i], 5000);
+        assert_true(json_object_get_boolean(harness_at(answer, "result")));
+        json_object_put(answer);
+        close(fds[i]);
+    }
+    assert_int_equal(migrate_jobs_count(h->jobs), 2); /* clone, this */
+}
+
 static void finish_is_refused_until_all_is_there(void **state)
 {
     struct harness *h = *state;
@@ -372,6 +397,15 @@ static void snapshot_and_merge(void **state)
     harness_change(h, look);
     assert_string_equal(seen.top, OVERLAY);
     gives_true(h, "VM.snapshot", SNAPSHOT_OF(LEAF, OVERLAY, "")); /* done */
+    struct json_object *answer =
+        harness_call(h, "Host.getJobs", "[\"virt\",[\"" WORLD_JOB "\"]]");
+    assert_string_equal(harness_text(answer, "result." WORLD_JOB ".status"),
+                        "done");
+    json_object_put(answer);
+    answer =
+        harness_call(h, "Host.getJobs", "[\"storage\",[\"" WORLD_JOB "\"]]");
+    assert_null(harness_at(answer, "result." WORLD_JOB));
+    json_object_put(answer);
     gives_true(h, "VM.merge",
                MERGE_OF(LEAF, OVERLAY, "," TEXT("jobUUID", OTHER)));
     job_ends(h, OTHER, "done");
@@ -449,6 +483,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(disk_moves_step_by_step),
         TEST(replica_is_found_again),
+        TEST(replica_is_started_once),
         TEST(finish_is_refused_until_all_is_there),
         TEST(replica_can_always_be_aborted),
         TEST(failing_pivot_says_so),

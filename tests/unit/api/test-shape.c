@@ -73,8 +73,10 @@ static void every_kind_has_what_all_have(void **state)
         absent(object, "disk");
         absent(object, "destination");
         absent(disk_of(object, 0), "overlay");
-        harness_check(vdsm, "description", job_kind_name(job.kind));
-        harness_check(vdsm, "job_type", "storage");
+        bool snapshot = job.kind == JOB_SNAPSHOT; /* as VDSM calls it */
+        harness_check(vdsm, "description",
+                      snapshot ? "snapshot_vm" : job_kind_name(job.kind));
+        harness_check(vdsm, "job_type", snapshot ? "virt" : "storage");
         harness_check(vdsm, "status", "pending");
         json_object_put(object);
         json_object_put(vdsm);

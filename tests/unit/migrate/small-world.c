@@ -309,6 +309,13 @@ static int put(void *ctx, const struct job *job, struct err *err)
     return 0;
 }
 
+static void forget(void *ctx, const char *resume_key)
+{
+    (void)resume_key;
+    ((struct small_world *)ctx)->forgotten++;
+}
+
+static const struct copier_ops copier = { .forget = forget };
 static const struct clock_ops clock_ops = { .now_ms = time_stands_still,
                                             .now_us = time_stands_still,
                                             .wall_ms = time_stands_still };
@@ -345,6 +352,7 @@ void small_init(struct small_world *world)
     *world = (struct small_world){
         .ports = {.storage = { world, &storage },
                   .hypervisor = { world, &hypervisor },
+                  .copier = { world, &copier },
                   .journal = { world, &journal },
                   .clock = { world, &clock_ops }},
         .free_bytes = 1 << 30,

@@ -44,7 +44,7 @@ struct small_world {
     bool prepare_fails;
     bool storage_hangs; /* locate() cannot say */
     /* What was done to it. */
-    size_t prepared, marked;
+    size_t prepared, marked, forgotten;
     bool allowed_illegal;
 };
 
