@@ -48,15 +48,26 @@ static void work_done(void *arg)
         call_finish(call);
 }
 
+static const char *domain_in(const struct params *params)
+{
+    static const char *const names[] = { "storagedomainID", "domain",
+                                         "typeArgs", "domainID" };
+    const char *sd = NULL;
+    for (size_t i = 0; i < ARRAY_SIZE(names) && !sd; i++)
+        sd = params_text_if_any(params, names[i]);
+    return sd;
+}
+
 /* Requests that may wait for the same thing: a hung domain, or libvirtd, must
- * not take every worker. */
+ * not take every worker. Of several domains the first has to do. */
 static const char *work_key(const struct api_call *call)
 {
-    const char *sd = params_text_if_any(call->params, "storagedomainID");
-    if (!sd)
-        sd = params_text_if_any(call->params, "domain");
-    if (!sd)
-        sd = params_text_if_any(call->params, "typeArgs");
+    const char *sd = domain_in(call->params);
+    for (size_t i = 0; i < call->verb->n_params && !sd; i++) {
+        const struct param_spec *spec = &call->verb->params[i];
+        if (spec->members && params_count(call->params, spec->name) > 0)
+            sd = domain_in(params_item(call->params, spec->name, 0));
+    }
     return sd ? sd : "hypervisor";
 }
 
