@@ -94,6 +94,7 @@ struct job_disk {
     bool convert;            /* base_cow says the destination's base format */
     bool base_cow;           /* true: COW, false: RAW */
     bool dst_made;           /* a file outside that is ours to delete */
+    bool fold_begun;         /* the pivot to the leaf may have been asked for */
     bool overlay_stays;      /* it could not be folded; the warning says so */
     uint64_t capacity;       /* bytes */
     char src_path[JOB_PATH_SIZE]; /* the leaf, as the VM had it */

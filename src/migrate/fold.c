@@ -68,8 +68,10 @@ static int look_at_layers(const struct disk *d, struct fold *fold,
     return 0;
 }
 
-/* Off: its definition says which layer it used last. One that has none is
- * where the job's state says. */
+/* Off: its definition says which layer it used last, once a pivot back was
+ * asked for; before, the overlay has the newest data, whatever a definition
+ * says that libvirtd may not have written. One that has none is where the job's
+ * state says. */
 static int look_at_definition(const struct disk *d, struct fold *fold,
                               struct err *err)
 {
@@ -86,6 +88,8 @@ static int look_at_definition(const struct disk *d, struct fold *fold,
         else if (disk_is_layer(d, sight.persistent, d->of->overlay, there))
             fold->on_destination = there;
     }
+    if (!fold_is_merge(d) && !d->of->fold_begun)
+        fold->position = NO_VM;
     return 0;
 }
 
@@ -301,6 +305,7 @@ static enum job_outcome end_of_hope(struct disk *d, enum job_outcome outcome)
         m->job.failed_in = JOB_PLANNED;
     }
     (void)err_set_code(&err, ERR_MERGE, "the pivot to the lower layer failed");
+    d->committing = false; /* should its job be gone */
     return ++d->folds < FOLDS_MAX ? JOB_FAIL : give_up(d, &err);
 }
 
@@ -315,7 +320,11 @@ static enum job_outcome hold(struct migration *m, const struct fold *fold)
     }
     if (fold->state != VM_PAUSED)
         m->still = false;
-    return m->still ? JOB_OK : guest_hold(m);
+    if (m->still)
+        return JOB_OK;
+    for_each_disk (d, m)
+        d->of->fold_begun = true; /* recorded with the intent to hold */
+    return guest_hold(m);
 }
 
 static enum job_outcome pivot(struct disk *d, const struct fold *fold)

@@ -241,12 +241,22 @@ static enum job_outcome go_on(struct migration *m, const struct survey *survey)
     return pivot_ask(survey->next, VM_JOB_COPY);
 }
 
+/* A libvirtd that died in the call goes on telling of a job that qemu ended. */
+static bool went_over_all_the_same(const struct disk *d)
+{
+    struct err ignored = ERR_INIT; /* asked again */
+    struct sight sight;
+
+    return d->pivot_error.rc && disk_look(d, &sight, &ignored) == 0 &&
+           sight.where == ON_DESTINATION;
+}
+
 static enum job_outcome wait_for_asked(struct migration *m)
 {
     enum job_outcome outcome = JOB_OK;
 
     for_each_disk (d, m) {
-        if (d->pivot_asked && outcome == JOB_OK)
+        if (d->pivot_asked && outcome == JOB_OK && !went_over_all_the_same(d))
             outcome = pivot_wait(d, VM_JOB_COPY);
     }
     return outcome;

@@ -25,6 +25,17 @@ static void check_overlay(struct fake_world *world, struct fake_disk *disk,
         world_break(world, "overlay %s is not one of now", path);
 }
 
+/* libvirtd dies in the call, and is back in a second. */
+static int cut(struct fake_world *world, struct err *err)
+{
+    if (!world->cuts_calls)
+        return world_leave(world, 0, err);
+    world->libvirt_back_us = world->now_us + 1000000;
+    (void)err_set(err, -ENOTCONN, "libvirtd died");
+    (void)err_default_code(err, ERR_NOT_RESPONDING);
+    return world_leave(world, -ENOTCONN, err);
+}
+
 static void freeze(struct fake_world *world, const struct vm_overlay *overlay)
 {
     struct fake_disk *disk = world_find_disk(world, overlay->target);
@@ -35,7 +46,9 @@ static void freeze(struct fake_world *world, const struct vm_overlay *overlay)
         return;
     top->fresh = false;
     world_open_chain(disk, top);
-    disk->xml = disk->persistent = top;
+    disk->xml = top;
+    if (!world->cuts_calls)
+        disk->persistent = top;
 }
 
 int fake_snapshot(void *ctx, const char *vm, const struct vm_overlay *overlays,
@@ -61,7 +74,7 @@ int fake_snapshot(void *ctx, const char *vm, const struct vm_overlay *overlays,
     }
     for (size_t i = 0; i < n; i++)
         freeze(world, &overlays[i]);
-    return world_leave(world, 0, err);
+    return cut(world, err);
 }
 
 /* --- mirrors ----------------------------------------------------------- */
@@ -215,6 +228,9 @@ int fake_mirror_info(void *ctx, const char *vm, const char *target,
     if (!fake_runs(world))
         return world_leave(world, 0, err);
     (void)str_copy(ret_info->disk_path, PATH_MAX, disk->xml->info.path);
+    if (job->kind == VM_JOB_NONE && world->now_us < disk->lingers_until_us)
+        ret_info->kind = disk->lingering;
+    ret_info->job = ret_info->kind == VM_JOB_COPY;
     if (job->kind != VM_JOB_NONE) {
         ret_info->kind = job->kind;
         ret_info->job = job->kind == VM_JOB_COPY;
@@ -294,7 +310,9 @@ int fake_mirror_pivot(void *ctx, const char *vm, const char *target,
     }
     check_pivot(world, disk);
     job->pivot_at_us = world->now_us + 10000;
-    return world_leave(world, 0, err);
+    disk->lingers_until_us = world->cuts_calls ? world->now_us + 3000000 : 0;
+    disk->lingering = job->kind;
+    return cut(world, err);
 }
 
 void fake_mirror_failure(void *ctx, const char *vm, const char *target,

@@ -137,7 +137,9 @@ static void land(struct fake_world *world, struct fake_disk *disk,
     }
     if (world->pivot_leaves_xml)
         return;
-    disk->xml = disk->persistent = top;
+    disk->xml = top;
+    if (!world->cuts_calls)
+        disk->persistent = top;
 }
 
 static void pivot_ends(struct fake_world *world, struct fake_disk *disk)

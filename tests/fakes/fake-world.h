@@ -96,6 +96,9 @@ struct fake_disk {
     uint64_t acknowledged;
     bool pivot_fails;  /* of this disk; world->pivot_fails: of all */
     bool return_fails; /* a mirror to the source is refused */
+    /* libvirt goes on telling of a job that has ended. */
+    int64_t lingers_until_us;
+    enum vm_job_kind lingering;
 };
 
 struct fake_checkpoint {
@@ -135,6 +138,8 @@ struct fake_world {
     bool pivot_fails, pivot_hangs, pivot_forgets, pivot_leaves_xml;
     int pivot_refusals; /* how often it is "not ready" after all */
     bool start_fails, snapshot_fails, commit_fails;
+    bool cuts_calls; /* libvirtd dies in each snapshot and pivot: they happen,
+                        but its definition, and its jobs, are as before */
     struct copy *copy;
     struct fake_checkpoint checkpoint;
     uint64_t copied; /* bytes, those that were copied twice counted twice */

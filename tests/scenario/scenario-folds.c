@@ -35,10 +35,12 @@ static void pivots_back_hang(struct run *run, enum job_state state)
     run->world.pivot_hangs = state >= JOB_PIVOTED;
 }
 
+/* Two folds as a whole. */
 static void pivots_back_fail_twice(struct run *run, enum job_state state)
 {
-    if (state == JOB_FOLDING)
+    if (state == JOB_FOLDING && run->at_state != JOB_FOLDING)
         run->at_step++;
+    run->at_state = state;
     run->world.pivot_fails = state == JOB_FOLDING && run->at_step < 3;
 }
 
@@ -84,6 +86,7 @@ static void a_refused_pivot_is_tried_again(void **state)
     run_by_snapshot(&run);
     run.before_step = pivots_back_fail_twice;
     run_all(&run, JOB_DONE, "refused at first");
+    assert_int_equal(run.at_step, 3);
     assert_string_equal(run.job.warning, "");
     run_init(&run, 2);
     setup(&run);

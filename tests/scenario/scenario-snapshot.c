@@ -219,6 +219,35 @@ static void waits_for_libvirtd_at_every_call(void **state)
     walk_event(&failed, event_libvirtd_goes, JOB_FAILED);
 }
 
+static void cut_calls(struct run *run)
+{
+    run_by_snapshot(run);
+    run->world.cuts_calls = true;
+}
+
+/* What it does not know any more we read from qemu, and the definition that it
+ * did not write is mended. */
+static void libvirtd_may_die_in_every_call(void **state)
+{
+    struct walk walk = { .name = "cut", .layers = 2, .setup = cut_calls };
+    struct run run;
+
+    (void)state;
+    run_init(&run, 2);
+    cut_calls(&run);
+    run_all(&run, JOB_DONE, "cut");
+    assert_string_equal(run.job.warning, "");
+    assert_in_range(run.job.progress.pause_us, 1000000, 1200000);
+    walk_kills_to(&walk, JOB_DONE);
+    walk_event(&walk, event_vm_ends, JOB_STATE_COUNT);
+    walk.while_dead = event_vm_ends;
+    walk_kills(&walk, NULL);
+    walk.while_dead = NULL;
+    walk.before_step = disturb_by_cancel_in_converging;
+    walk_event(&walk, event_vm_ends, JOB_STATE_COUNT);
+    walk_kills_to(&walk, JOB_CANCELLED);
+}
+
 static void others_may_pause_the_vm_at_every_call(void **state)
 {
     const struct walk cancelled =
@@ -243,6 +272,7 @@ int main(void)
         cmocka_unit_test(one_failing_call_harms_nothing),
         cmocka_unit_test(survives_the_vms_end_at_every_call),
         cmocka_unit_test(waits_for_libvirtd_at_every_call),
+        cmocka_unit_test(libvirtd_may_die_in_every_call),
         cmocka_unit_test(others_may_pause_the_vm_at_every_call),
     };
 

@@ -418,6 +418,23 @@ static void snapshot_and_merge(void **state)
                OVERLAY);
 }
 
+/* VDSM's "frozen": they are already, so nobody asks the guest's agent. */
+static void snapshot_freezes_what_is_not_frozen(void **state)
+{
+    struct harness *h = *state;
+    struct err err = ERR_INIT;
+    const struct job *job = NULL;
+
+    take_snapshot(h);
+    assert_int_equal(migrate_jobs_get(h->jobs, WORLD_JOB, &job, &err), 0);
+    assert_true(job->quiesce);
+    gives_true(
+        h, "VM.snapshot",
+        SNAPSHOT_OF(LEAF, OVERLAY, ",\"frozen\":true," TEXT("jobUUID", OTHER)));
+    assert_int_equal(migrate_jobs_get(h->jobs, OTHER, &job, &err), 0);
+    assert_false(job->quiesce);
+}
+
 static void snapshot_refuses(void **state)
 {
     struct harness *h = *state;
@@ -493,6 +510,7 @@ int main(void)
         TEST(image_verbs_refuse),
         TEST(leaf_of_a_replica_is_not_synced),
         TEST(snapshot_and_merge),
+        TEST(snapshot_freezes_what_is_not_frozen),
         TEST(snapshot_refuses),
         TEST(merge_refuses),
         TEST(disk_is_refreshed),

@@ -280,6 +280,63 @@ static int mirror_info(void *ctx, const char *vm, const char *target,
     return 0;
 }
 
+static struct vm_disk *find_disk(struct small_world *world, const char *target)
+{
+    for (size_t i = 0; i < world->vms[0].n_disks; i++) {
+        if (strcmp(world->vms[0].disks[i].target, target) == 0)
+            return &world->vms[0].disks[i];
+    }
+    return NULL;
+}
+
+static int disk_truth(void *ctx, const char *vm, const char *target,
+                      struct vm_disk_truth *ret_truth, struct err *err)
+{
+    const struct vm_disk *disk = find_disk(ctx, target);
+
+    (void)vm;
+    if (!disk)
+        return err_set_code(err, ERR_NO_DISK, "no disk %s", target);
+    memset(ret_truth, 0, sizeof(*ret_truth));
+    (void)str_copy(ret_truth->xml_path, PATH_MAX, disk->path);
+    (void)str_copy(ret_truth->qemu_path, PATH_MAX, disk->path);
+    return 0;
+}
+
+static int snapshot(void *ctx, const char *vm,
+                    const struct vm_overlay *overlays, size_t n, bool quiesce,
+                    struct err *err)
+{
+    struct small_world *world = ctx;
+
+    (void)vm;
+    world->snapshots++;
+    if (quiesce && !world->agent)
+        return err_set_code(err, ERR_SNAPSHOT, "no agent answers");
+    if (world->snapshots_fail)
+        return err_set_code(err, ERR_SNAPSHOT, "qemu would not");
+    world->overlays = n;
+    world->quiesced = quiesce;
+    for (size_t i = 0; i < n; i++) {
+        struct vm_disk *disk = find_disk(world, overlays[i].target);
+
+        (void)str_copy(disk->path, PATH_MAX, overlays[i].path);
+    }
+    return 0;
+}
+
+/* It wrote nothing. */
+static int disk_io(void *ctx, const char *vm, const char *target,
+                   struct vm_disk_io *ret_io, struct err *err)
+{
+    (void)ctx;
+    (void)vm;
+    (void)target;
+    (void)err;
+    memset(ret_io, 0, sizeof(*ret_io));
+    return 0;
+}
+
 static int connected(void *ctx)
 {
     return ((struct small_world *)ctx)->libvirt_away ? -ENOTCONN : 0;
@@ -290,6 +347,9 @@ static const struct hypervisor_ops hypervisor = {
     .vm_find = vm_find,
     .vm_disks = vm_disks,
     .mirror_info = mirror_info,
+    .disk_truth = disk_truth,
+    .snapshot = snapshot,
+    .disk_io = disk_io,
     .connected = connected,
 };
 

@@ -43,7 +43,11 @@ struct small_world {
     bool libvirt_away;
     bool prepare_fails;
     bool storage_hangs; /* locate() cannot say */
+    bool agent;         /* of the guest: freezes its file systems */
+    bool snapshots_fail;
     /* What was done to it. */
+    size_t snapshots, overlays; /* calls, and disks in the last one */
+    bool quiesced;
     size_t prepared, marked, forgotten;
     bool allowed_illegal;
 };

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Which jobs may run at the same time.
+ */
+#include "../../../src/migrate/clash.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+/* last: needs those above */
+#include <cmocka.h>
+
+#define VM   "77777777-0000-4000-8000-000000000006"
+#define IMG  "11111111-0000-4000-8000-000000000004"
+#define IMG2 "11111111-0000-4000-8000-000000000005"
+#define A    "aaaaaaaa-0000-4000-8000-000000000001"
+#define B    "bbbbbbbb-0000-4000-8000-000000000002"
+
+static struct job job_of(enum job_kind kind, const char *vm, const char *img)
+{
+    struct job job;
+
+    job_init(&job, IMG, kind, 0);
+    job.n_disks = 1;
+    (void)str_copy(job.vm, UUID_SIZE, vm);
+    (void)str_copy(job.disks[0].img, UUID_SIZE, img);
+    (void)str_copy(job.disks[0].dst_sd, UUID_SIZE, B);
+    (void)str_copy(job.disks[0].target, sizeof(job.disks[0].target),
+                   *vm ? "vda" : "");
+    return job;
+}
+
+static bool clashes(const struct job *wish, const struct job *job)
+{
+    return clash_find(wish, job, false) != NULL;
+}
+
+static void an_image_has_one_job(void **state)
+{
+    (void)state;
+    for (int a = 0; a < JOB_KIND_COUNT; a++) {
+        for (int b = 0; b < JOB_KIND_COUNT; b++) {
+            const struct job x = job_of((enum job_kind)a, "", IMG);
+            const struct job y = job_of((enum job_kind)b, "", IMG);
+            const struct job other = job_of((enum job_kind)b, "", IMG2);
+
+            assert_true(clashes(&x, &y)); /* a sync here is of all */
+            assert_false(clashes(&x, &other));
+        }
+    }
+}
+
+static void a_disk_has_one_job(void **state)
+{
+    struct job x = job_of(JOB_MERGE, VM, IMG);
+    struct job y = job_of(JOB_DISK_MIGRATE, VM, IMG2);
+
+    (void)state;
+    assert_ptr_equal(clash_find(&x, &y, false), &x.disks[0]);
+    (void)str_copy(y.disks[0].target, sizeof(y.disks[0].target), "vdb");
+    assert_false(clashes(&x, &y));
+    y.n_disks = 2;
+    y.disks[1] = x.disks[0];
+    (void)str_copy(y.disks[1].img, UUID_SIZE, "");
+    assert_true(clashes(&x, &y));
+    (void)str_copy(y.vm, UUID_SIZE, IMG); /* another VM's vda */
+    assert_false(clashes(&x, &y));
+}
+
+/* The pair that an engine's move needs, in either order. */
+static void a_replica_may_be_filled_below(void **state)
+{
+    struct job replica = job_of(JOB_REPLICATE, VM, IMG);
+    struct job sync = job_of(JOB_SYNC, "", IMG);
+
+    (void)state;
+    sync.scope = JOB_INTERNAL;
+    assert_false(clashes(&sync, &replica));
+    assert_false(clashes(&replica, &sync));
+    sync.scope = JOB_ALL; /* the leaf is the mirror's */
+    assert_true(clashes(&sync, &replica));
+    sync.scope = JOB_LEAF;
+    assert_true(clashes(&sync, &replica));
+    sync.scope = JOB_INTERNAL;
+    (void)str_copy(sync.disks[0].dst_sd, UUID_SIZE, A);
+    assert_true(clashes(&sync, &replica));
+}
+
+static void a_replica_that_pivots_is_left_alone(void **state)
+{
+    struct job replica = job_of(JOB_REPLICATE, VM, IMG);
+    struct job sync = job_of(JOB_SYNC, "", IMG);
+
+    (void)state;
+    sync.scope = JOB_INTERNAL;
+    assert_non_null(clash_find(&sync, &replica, true)); /* ordered just now */
+    replica.finish_requested = true;
+    assert_true(clashes(&sync, &replica));
+    assert_true(clash_fills(&sync, &replica));
+    (void)str_copy(sync.disks[0].img, UUID_SIZE, IMG2);
+    assert_false(clash_fills(&sync, &replica));
+    sync = job_of(JOB_CLONE, "", IMG);
+    assert_false(clash_fills(&sync, &replica));
+}
+
+static void it_is_said_who_is_in_the_way(void **state)
+{
+    const struct job replica = job_of(JOB_REPLICATE, VM, IMG);
+    const struct job sync = job_of(JOB_SYNC, "", IMG);
+    struct err err = ERR_INIT;
+
+    (void)state;
+    (void)clash_say(&replica, &replica.disks[0], &sync, &err);
+    assert_int_equal(err.code, ERR_DISK_BUSY);
+    assert_non_null(strstr(err.message, "vda"));
+    assert_non_null(strstr(err.next, sync.id));
+    err = (struct err)ERR_INIT;
+    (void)clash_say(&sync, &sync.disks[0], &replica, &err);
+    assert_non_null(strstr(err.message, IMG));
+    err = (struct err)ERR_INIT;
+    assert_true(clash_say_filling(&sync, &replica, &err) < 0);
+    assert_int_equal(err.code, ERR_NOT_READY);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_image_has_one_job),
+        cmocka_unit_test(a_disk_has_one_job),
+        cmocka_unit_test(a_replica_may_be_filled_below),
+        cmocka_unit_test(a_replica_that_pivots_is_left_alone),
+        cmocka_unit_test(it_is_said_who_is_in_the_way),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
