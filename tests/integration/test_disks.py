@@ -53,9 +53,10 @@ def test_two_disks_move_in_one_suspension(drayd, domains, make_guest):
     assert where(guest) == paths(moved)
     guest.verify()
     assert src.images() == []
+    guest.power_off()
     for image in moved:
-        assert dst.call('StorageDomain.getVolumes', imageID=image.img) \
-            .sort() == image.volumes.sort()
+        vols = dst.call('StorageDomain.getVolumes', imageID=image.img)
+        assert sorted(vols) == sorted(image.volumes)
         check_clean(image)
 
 
