@@ -140,26 +140,31 @@ enum job_outcome fold_settle_records(struct migration *m)
     return JOB_OK;
 }
 
-static int mend_definition(const struct disk *d, const struct fold *fold,
-                           struct err *err)
+static void path_of(const struct disk *d, const struct fold *fold,
+                    const char *vol, char ret_path[PATH_MAX])
 {
-    const struct volume_id leaf =
-        fold_volume(d, fold->on_destination, d->of->leaf);
+    if (fold->on_destination)
+        disk_target_path(d, vol, ret_path);
+    else
+        disk_source_path(d, vol, ret_path);
+}
+
+/* The persistent definition names layer @vol, should it name @wrong. */
+static int mend_definition(const struct disk *d, const struct fold *fold,
+                           const char *wrong, const char *vol, struct err *err)
+{
+    const struct volume_id id = fold_volume(d, fold->on_destination, vol);
     struct volume_info info;
     struct sight sight;
     char path[PATH_MAX];
     int rc = disk_look(d, &sight, err);
 
-    if (rc || !disk_is_layer(d, sight.persistent, d->of->overlay,
-                             fold->on_destination))
+    if (rc || !disk_is_layer(d, sight.persistent, wrong, fold->on_destination))
         return rc;
-    if (fold->on_destination)
-        disk_target_path(d, d->of->leaf, path);
-    else
-        disk_source_path(d, d->of->leaf, path);
-    rc = PORT(&d->m->ports, storage, volume_info, &leaf, &info, err);
+    rc = PORT(&d->m->ports, storage, volume_info, &id, &info, err);
     if (rc)
         return rc;
+    path_of(d, fold, vol, path);
     return PORT(&d->m->ports, hypervisor, disk_set_persistent, d->m->job.vm,
                 d->of->target, path,
                 info.format == VOLUME_COW ? "qcow2" : "raw", err);
@@ -182,23 +187,41 @@ int fold_delete(const struct disk *d, bool on_destination, struct err *err)
     return 0;
 }
 
+/* The next start must find it: libvirtd may not have written that it is used.
+ */
+static int keep_overlay(const struct disk *d, const struct fold *fold,
+                        struct err *err)
+{
+    if (fold->position != NO_VM)
+        return 0;
+    return mend_definition(d, fold, d->of->leaf, d->of->overlay, err);
+}
+
+static int drop_overlay(const struct disk *d, const struct fold *fold,
+                        struct err *err)
+{
+    int rc = mend_definition(d, fold, d->of->overlay, d->of->leaf, err);
+
+    if (rc == 0)
+        rc = fold_sync_records(d, side(d, fold), err);
+    return rc ? rc : fold_delete(d, fold->on_destination, err);
+}
+
 static enum job_outcome settle(struct disk *d)
 {
     struct fold fold;
     struct err err = ERR_INIT;
+    int rc = fold_look(d, &fold, &err);
 
-    if (fold_look(d, &fold, &err))
-        return migration_trouble(d->m, &err, UNDO_PATIENCE_MS);
-    if (!is_folded(d, &fold))
-        return JOB_OK; /* said so when we gave it up */
-    if (mend_definition(d, &fold, &err) ||
-        fold_sync_records(d, side(d, &fold), &err) ||
-        fold_delete(d, fold.on_destination, &err)) {
-        if (migration_trouble(d->m, &err, UNDO_PATIENCE_MS) == JOB_AGAIN)
-            return JOB_AGAIN;
-        migration_warn(d->m, "layer %s of disk %s is left: %.160s",
-                       d->of->overlay, d->of->target, err.message);
-    }
+    if (rc == 0)
+        rc = is_folded(d, &fold) ? drop_overlay(d, &fold, &err)
+                                 : keep_overlay(d, &fold, &err);
+    if (rc == 0)
+        return JOB_OK;
+    if (migration_trouble(d->m, &err, UNDO_PATIENCE_MS) == JOB_AGAIN)
+        return JOB_AGAIN;
+    migration_warn(d->m, "layer %s of disk %s is left: %.160s", d->of->overlay,
+                   d->of->target, err.message);
     return JOB_OK;
 }
 

@@ -341,6 +341,7 @@ static void a_place_that_is_too_small_or_does_not_answer(void **state)
 {
     struct fake_world world;
     struct migrate_request wish = to_outside(&world, true);
+    struct migrate_plan made;
 
     (void)state;
     wish.wishes[0].convert = true; /* to raw */
@@ -349,8 +350,11 @@ static void a_place_that_is_too_small_or_does_not_answer(void **state)
     world_volume(&world, SRC, 0, 1)->info.capacity = (1 << 30) + 4096;
     expect_only(&world, &wish, ERR_TOO_SMALL, "nbd://host/dst-vda has");
     wish.wishes[0].base_cow = true;
+    expect_only(&world, &wish, ERR_UNSUPPORTED, "cannot grow");
+    wish.wishes[0].base_cow = false;
     world_volume(&world, DST, 0, 0)->exists = false;
-    expect_only(&world, &wish, ERR_STORAGE, "does not answer");
+    made = plan_for(&world, &wish);
+    assert_int_equal(made.obstacles[made.n_obstacles - 1].code, ERR_STORAGE);
 }
 
 static void what_only_goes_between_domains(void **state)
