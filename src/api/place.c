@@ -60,10 +60,12 @@ static const char *scheme_problem(const char *text, size_t n)
 
 static int hex(char c)
 {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)tolower((unsigned char)c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    static const char digits[] = "0123456789abcdefABCDEF";
+    const char *at = c ? strchr(digits, c) : NULL;
+
+    if (!at)
+        return -1;
+    return at - digits < 16 ? (int)(at - digits) : (int)(at - digits) - 6;
 }
 
 /* What separates components, in a path or in a query, becomes '/'. */

@@ -159,6 +159,16 @@ static char *to_text(struct json_object *record)
     return text ? str_printf("%s\n", text) : NULL;
 }
 
+/* What cannot be read back must not be relied on as durable. */
+static int read_back(const char *text, size_t len, struct err *err)
+{
+    struct job *again = malloc(sizeof(*again));
+    int rc = again ? record_decode(text, len, again, err)
+                   : err_set(err, -ENOMEM, "out of memory");
+    free(again);
+    return rc;
+}
+
 int record_encode(const struct job *job, char **ret_text, size_t *ret_len,
                   struct err *err)
 {
@@ -169,11 +179,9 @@ int record_encode(const struct job *job, char **ret_text, size_t *ret_len,
     if (!text)
         return err_set(err, -ENOMEM, "record of job %s: out of memory",
                        job->id);
-    /* What cannot be read back must not be relied on as durable. */
-    _cleanup_free_ struct job *again = malloc(sizeof(*again));
     struct err cause = ERR_INIT;
     size_t len = strlen(text);
-    if (!again || record_decode(text, len, again, &cause) < 0)
+    if (read_back(text, len, &cause) < 0)
         return err_set(err, -EINVAL, "record of job %s: %s", job->id,
                        cause.message);
     *ret_text = TAKE(text);
@@ -270,7 +278,7 @@ int record_decode(const char *text, size_t len, struct job *ret_job,
         rc = check_version(record, err);
     if (rc < 0)
         return rc;
-    _cleanup_free_ struct job *job = calloc(1, sizeof(*job));
+    struct job *job = calloc(1, sizeof(*job));
     if (!job)
         return err_set(err, -ENOMEM, "out of memory");
     rc = get_fields(record, job_fields, ARRAY_SIZE(job_fields), 2, job, err);
@@ -278,5 +286,6 @@ int record_decode(const char *text, size_t len, struct job *ret_job,
         rc = get_disks(record, job, err);
     if (rc == 0)
         *ret_job = *job;
+    free(job);
     return rc;
 }
