@@ -74,9 +74,11 @@ struct migration {
     int64_t held_us; /* since when it is still; -1: it is not */
 };
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): a name that is declared */
 #define for_each_disk(d, migration)                                            \
     for (struct disk *d = (migration)->disks;                                  \
          d < (migration)->disks + (migration)->job.n_disks; d++)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 /* Puts the job as it stands into the journal (engine.c). */
 bool migration_record(struct migration *m);
