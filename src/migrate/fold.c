@@ -349,6 +349,14 @@ static enum job_outcome wait_for_pivot(struct disk *d, struct fold *fold,
     return fold_look(d, fold, err) ? retry_or_give_up(d, err) : JOB_OK;
 }
 
+/* Somebody else was at work since the commit was ready. */
+static enum job_outcome other_layers(struct disk *d)
+{
+    return migration_fail_text(d->m, ERR_NOT_IN_CHAIN,
+                               "layer %s of disk %s is not the newest any more",
+                               d->of->overlay, d->of->target);
+}
+
 static enum job_outcome fold_one(struct disk *d)
 {
     struct fold fold;
@@ -363,10 +371,16 @@ static enum job_outcome fold_one(struct disk *d)
         outcome = wait_for_pivot(d, &fold, &err);
     if (outcome != JOB_OK)
         return outcome;
-    if (fold.position == ON_TOP)
+    switch (fold.position) {
+    case FOLDED:
+        return JOB_OK;
+    case ON_TOP:
         return pivot(d, &fold);
-    /* Gone while it was still: the overlay has it all. */
-    return fold.position == NO_VM ? commit_offline(d, &fold) : JOB_OK;
+    case NO_VM: /* gone while it was still: the overlay has it all */
+        return commit_offline(d, &fold);
+    default:
+        return end_of_hope(d, other_layers(d));
+    }
 }
 
 enum job_outcome act_fold(struct migration *m)

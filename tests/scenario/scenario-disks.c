@@ -105,6 +105,44 @@ static void what_cannot_return_is_said(void **state)
     assert_false(world_volume(&run.world, DST, 1, 1)->exists);
 }
 
+static void vm_ends_divided(void *arg)
+{
+    struct run *run = arg;
+    const struct fake_world *world = &run->world;
+
+    if (world->paused || world->record.state != run->at_state ||
+        world->disks[0].chain[0]->side == world->disks[1].chain[0]->side)
+        return;
+    if (world->alive && run->at_step)
+        run->world.dead = true; /* and the daemon with it */
+    run->happened = run->happened || world->alive;
+    world_shut_down(&run->world);
+}
+
+/* The VM ends while its disks are on either side: each has one right copy, the
+ * one that the guest wrote to last. */
+static void a_vm_that_ends_divided_loses_nothing(void **state)
+{
+    static const enum job_state states[] = { JOB_ABORTING, JOB_REMOVING };
+
+    (void)state;
+    for (size_t i = 0; i < 2 * ARRAY_SIZE(states); i++) {
+        struct run run;
+
+        run_init(&run, 2);
+        no_way_back(&run);
+        run.before_step = disturb_second_pivot;
+        run.at_state = states[i / 2];
+        run.at_step = i % 2;
+        run.world.on_call = vm_ends_divided;
+        run_all(&run, JOB_FAILED, job_state_name(run.at_state));
+        assert_true(run.happened);
+        assert_int_equal(run.world.disks[0].persistent->side, DST);
+        assert_int_equal(run.world.disks[1].persistent->side, SRC);
+        assert_non_null(strstr(run.job.warning, "disk vda went over"));
+    }
+}
+
 /* --- kills, failures, events ------------------------------------------- */
 
 static void survives_a_kill_at_every_call(void **state)
@@ -182,6 +220,7 @@ int main(void)
         cmocka_unit_test(both_move_in_one_suspension),
         cmocka_unit_test(the_first_is_brought_back),
         cmocka_unit_test(what_cannot_return_is_said),
+        cmocka_unit_test(a_vm_that_ends_divided_loses_nothing),
         cmocka_unit_test(survives_a_kill_at_every_call),
         cmocka_unit_test(survives_kills_where_one_cannot_return),
         cmocka_unit_test(survives_what_happens_while_it_is_dead),

@@ -178,6 +178,40 @@ static void so_with_a_vm_that_leaves_no_definition(void **state)
     walk_kills(&walk, NULL);
 }
 
+/* Somebody takes a snapshot when the commit is ready, which ends it. */
+static void another_layer_comes(struct run *run)
+{
+    struct fake_world *world = &run->world;
+    struct fake_disk *disk = &world->disks[0];
+    struct fake_volume *under = disk->chain[0];
+    struct fake_volume *top =
+        world_make(world, under->side, 0, OVERLAY "9", under->info.id.vol);
+
+    world_end_job(disk);
+    under->info.role = VOLUME_INTERNAL;
+    world_open_chain(disk, top);
+    disk->xml = disk->persistent = top;
+}
+
+static void a_layer_above_is_left_where_it_is(void **state)
+{
+    struct run run;
+
+    (void)state;
+    run_init(&run, 2);
+    run_by_snapshot(&run);
+    run_until(&run, JOB_FOLDING);
+    another_layer_comes(&run);
+    run_to_end(&run);
+    assert_int_equal(run.job.state, JOB_DONE);
+    assert_string_equal(run.world.violation, "");
+    assert_null(run_volume(&run, DST, 0, OVERLAY "0"));
+    assert_string_equal(top_of(&run)->info.id.vol, OVERLAY "9");
+    run_judge_disk(&run, "another layer", 0, top_of(&run));
+    run_judge_chain(&run, "another layer", DST, 0, true);
+    run_deinit(&run);
+}
+
 static void journal_fills_up(struct run *run, enum job_state state)
 {
     if (state == JOB_FOLDING && run->world.paused)
@@ -212,6 +246,7 @@ int main(void)
         cmocka_unit_test(a_pivot_that_hangs_does_not_keep_the_guest),
         cmocka_unit_test(the_way_back_keeps_its_reason),
         cmocka_unit_test(an_overlay_that_cannot_be_deleted_is_named),
+        cmocka_unit_test(a_layer_above_is_left_where_it_is),
         cmocka_unit_test(giving_up_survives_anything),
         cmocka_unit_test(so_with_a_vm_that_leaves_no_definition),
         cmocka_unit_test(a_full_journal_at_the_fold_loses_nothing),

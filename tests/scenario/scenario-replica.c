@@ -174,6 +174,28 @@ static void begins_with_an_empty_leaf(void **state)
     run_all(&run, JOB_DONE, "stale leaf");
 }
 
+/* The mark of a disk that went over before is not taken. */
+static void a_disk_that_is_there_is_left_alone(void **state)
+{
+    struct run run;
+    struct fake_volume *leaf;
+
+    (void)state;
+    run_init(&run, 1);
+    setup(&run);
+    leaf = world_volume(&run.world, DST, 0, 0);
+    leaf->whole = true;
+    world_open_chain(&run.world.disks[0], leaf);
+    run.world.disks[0].xml = run.world.disks[0].persistent = leaf;
+    run_start(&run, &run.wish);
+    run_to_end(&run);
+    assert_int_equal(run.job.state, JOB_FAILED);
+    assert_int_equal(run.job.failed_in, JOB_PLANNED);
+    assert_int_equal(leaf->info.legality, VOLUME_LEGAL);
+    assert_string_equal(run.world.violation, "");
+    run_deinit(&run);
+}
+
 static void survives_a_kill_at_every_call(void **state)
 {
     struct walk dies = finish;
@@ -211,6 +233,7 @@ int main(void)
         cmocka_unit_test(can_be_ended_at_any_time),
         cmocka_unit_test(no_pivot_without_the_internals),
         cmocka_unit_test(begins_with_an_empty_leaf),
+        cmocka_unit_test(a_disk_that_is_there_is_left_alone),
         cmocka_unit_test(survives_a_kill_at_every_call),
         cmocka_unit_test(survives_failures_and_events),
     };
