@@ -149,7 +149,8 @@ void job_init(struct job *ret_job, const char *id, enum job_kind kind,
 /* The table: what follows when the act of @job's state came to @outcome. States
  * that this job has no use for are passed over. JOB_FAIL and JOB_CANCEL give
  * the undo path where the state has one; from JOB_PIVOTED on both mean "again"
- * (the destination is the only right copy: forward only). */
+ * (the destination is the only right copy: forward only), and for JOB_FOLDING
+ * that it is committed once more. */
 enum job_state job_next(const struct job *job, enum job_outcome outcome);
 
 bool job_is_terminal(enum job_state state);
