@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-size_t fixture_acquired;
+_Atomic size_t fixture_acquired;
 
 static const struct lease_ops *fake_ops;
 

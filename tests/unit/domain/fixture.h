@@ -80,7 +80,7 @@ void fixture_qemu_img(const struct fixture *f, const char *vol,
                       const char *const *args);
 
 /* How many leases were acquired so far. */
-extern size_t fixture_acquired;
+extern _Atomic size_t fixture_acquired;
 
 /* The call failed, with this number and this word in its text. */
 #define assert_error(f, rc, wanted, word)                                      \
