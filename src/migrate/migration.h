@@ -165,7 +165,8 @@ int disk_settled(const struct disk *d, struct err *err);
 /* Whether the destination can still be reached by its path. Who has files of
  * it open would write on for hours after it was unmounted. */
 enum job_outcome disk_see_destination(struct disk *d);
-/* The VM still runs, and its disks are where they were. Asks now and then. */
+/* The VM still runs, and its disks are where they were; or, of an image that is
+ * copied as a whole, no VM writes to it. Asks now and then. */
 enum job_outcome migration_see_vm(struct migration *m);
 
 /* --- guest.c --- */

@@ -193,15 +193,43 @@ static enum job_outcome see_disk(struct disk *d)
     return JOB_OK;
 }
 
+/* An image that is copied as a whole: a VM that was started on it since we
+ * checked writes behind the copy's back. */
+static enum job_outcome see_no_writer(struct disk *d)
+{
+    struct migration *m = d->m;
+    struct migrate_users users;
+    struct err err = ERR_INIT;
+
+    if (migrate_find_users(&m->ports, d->of->src_sd, d->of->img, &users, &err))
+        return migration_doubt(m, &err, QUERY_PATIENCE_MS);
+    if (users.writer.uuid[0])
+        return migration_fail_text(m, ERR_VOLUME_BUSY,
+                                   "VM %s was started on image %s while it "
+                                   "was copied",
+                                   users.writer.name, d->of->img);
+    return JOB_OK;
+}
+
+static enum job_outcome see(struct disk *d)
+{
+    const struct job *job = &d->m->job;
+
+    if (job->vm[0])
+        return see_disk(d);
+    return job->kind == JOB_COPY || job->kind == JOB_MOVE ? see_no_writer(d)
+                                                          : JOB_OK;
+}
+
 enum job_outcome migration_see_vm(struct migration *m)
 {
     enum job_outcome outcome = JOB_OK;
 
-    if (!m->job.vm[0] || !is_time_to_look(m, m->looked_ms))
+    if (!is_time_to_look(m, m->looked_ms))
         return JOB_OK;
     for_each_disk (d, m) {
         if (outcome == JOB_OK)
-            outcome = see_disk(d);
+            outcome = see(d);
     }
     if (outcome == JOB_OK)
         m->looked_ms = migration_now_ms(m);

@@ -230,6 +230,16 @@ static int next_volume(struct disk *d, enum copy_task task,
     return 0;
 }
 
+/* Nothing freezes the image of a VM that is off: looked at before each volume
+ * and after the last, not only now and then. */
+static enum job_outcome see_writers_now(struct migration *m)
+{
+    if (m->job.vm[0])
+        return JOB_OK;
+    m->looked_ms -= STORAGE_LOOK_MS;
+    return migration_see_vm(m);
+}
+
 static enum job_outcome work_on(struct disk *d, enum copy_task task)
 {
     struct migration *m = d->m;
@@ -247,6 +257,10 @@ static enum job_outcome work_on(struct disk *d, enum copy_task task)
         m->at++;
         return migration_again(m, 0);
     }
+    enum job_outcome outcome = more > 0 ? see_writers_now(m) : JOB_OK;
+
+    if (outcome != JOB_OK)
+        return outcome;
     if (more < 0 || start(d, &to, task, &err))
         return migration_storage_failed(m, &err);
     return migration_again(m, POLL_STILL_MS);
@@ -268,7 +282,7 @@ static enum job_outcome work_through(struct migration *m, enum copy_task task)
     }
     if (task == COPY_DATA)
         migration_report(m);
-    return outcome;
+    return outcome == JOB_OK ? see_writers_now(m) : outcome;
 }
 
 enum job_outcome act_sync(struct migration *m)

@@ -341,6 +341,38 @@ static void goes_on_from_the_checkpoint(void **state)
     assert_in_range(run.world.copied, 64 << 20, 66 << 20);
 }
 
+static void start_vm_in_copy(struct run *run, enum job_state state)
+{
+    if (state == JOB_SYNCING && run->world.copied > 1 << 20)
+        run->world.alive = run->world.defined = true;
+}
+
+static void start_vm_in_compare(struct run *run, enum job_state state)
+{
+    if (state == JOB_VERIFYING)
+        run->world.alive = run->world.defined = true;
+}
+
+/* What it writes is not in the copy. */
+static void a_vm_that_is_started_meanwhile_keeps_its_image(void **state)
+{
+    void (*const moments[])(struct run *,
+                            enum job_state) = { start_vm_in_copy,
+                                                start_vm_in_compare };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(moments); i++) {
+        struct run run;
+
+        run_init(&run, 2);
+        move(&run);
+        run.before_step = moments[i];
+        run_all(&run, JOB_FAILED, "started");
+        assert_int_equal(run.job.error.code, ERR_VOLUME_BUSY);
+        assert_true(world_image_exists(&run.world, SRC));
+    }
+}
+
 static void what_is_finished_is_not_copied_again(void **state)
 {
     struct run run;
@@ -385,6 +417,7 @@ int main(void)
         cmocka_unit_test(a_full_destination_leaves_nothing),
         cmocka_unit_test(goes_on_from_the_checkpoint),
         cmocka_unit_test(what_is_finished_is_not_copied_again),
+        cmocka_unit_test(a_vm_that_is_started_meanwhile_keeps_its_image),
         cmocka_unit_test(survives_anything),
     };
 
