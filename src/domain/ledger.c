@@ -6,25 +6,18 @@
  * name alone proves nothing, somebody may have put another file there.
  */
 #include "ledger.h"
+#include "json.h"
 #include <assert.h>
 #include <dray/base/file.h>
 #include <dray/base/lock.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <json-c/json.h>
 #include <string.h>
 
 enum {
     LEDGER_SIZE_MAX = 16 * 1024 * 1024,
     LEDGER_MODE = 0600,
 };
-
-static void json_putp(struct json_object **object)
-{
-    json_object_put(*object);
-}
-
-#define _cleanup_json_ _cleanup_(json_putp)
 
 /* --- entries --- */
 
@@ -90,27 +83,15 @@ static bool parse_entry(struct json_object *object, struct ledger_entry *entry)
            get_int(object, "mtime", &entry->mtime_ns);
 }
 
-/* Takes over @value; false when something could not be had. */
-static bool add(struct json_object *object, const char *key,
-                struct json_object *value)
-{
-    if (!value)
-        return false;
-    if (json_object_object_add(object, key, value) < 0) {
-        json_object_put(value);
-        return false;
-    }
-    return true;
-}
-
 static struct json_object *entry_to_json(const struct ledger_entry *entry)
 {
     _cleanup_json_ struct json_object *object = json_object_new_object();
-    if (!object || !add(object, "path", json_object_new_string(entry->path)) ||
-        !add(object, "inode", json_object_new_int64(entry->inode)) ||
-        !add(object, "born", json_object_new_int64(entry->born_ns)) ||
-        !add(object, "size", json_object_new_int64(entry->size)) ||
-        !add(object, "mtime", json_object_new_int64(entry->mtime_ns)))
+    if (!object ||
+        !json_add(object, "path", json_object_new_string(entry->path)) ||
+        !json_add(object, "inode", json_object_new_int64(entry->inode)) ||
+        !json_add(object, "born", json_object_new_int64(entry->born_ns)) ||
+        !json_add(object, "size", json_object_new_int64(entry->size)) ||
+        !json_add(object, "mtime", json_object_new_int64(entry->mtime_ns)))
         return NULL;
     return TAKE(object);
 }
@@ -158,7 +139,7 @@ static int load(const struct domains *domains, struct ledger *ledger,
     size_t size = 0;
     if (access(domains->ledger_path, F_OK) < 0 && errno == ENOENT) {
         top = json_object_new_object();
-        if (!top || !add(top, "made", json_object_new_array()))
+        if (!top || !json_add(top, "made", json_object_new_array()))
             return err_set(err, -ENOMEM, "%s: out of memory",
                            domains->ledger_path);
         return parse(domains, top, ledger, err);
@@ -175,7 +156,7 @@ static struct json_object *to_json(const struct ledger *ledger)
 {
     _cleanup_json_ struct json_object *top = json_object_new_object();
     struct json_object *list = json_object_new_array();
-    if (!top || !add(top, "made", list))
+    if (!top || !json_add(top, "made", list))
         return NULL;
     for (size_t i = 0; i < ledger->n; i++) {
         struct json_object *entry = entry_to_json(&ledger->entries[i]);

@@ -4,20 +4,13 @@
  * be anything.
  */
 #include "report.h"
+#include "json.h"
 #include <errno.h>
-#include <json-c/json.h>
 #include <string.h>
 
 enum {
     BITMAPS_MAX = 65535 /* a qcow2 file has no more */
 };
-
-static void json_putp(struct json_object **object)
-{
-    json_object_put(*object);
-}
-
-#define _cleanup_json_ _cleanup_(json_putp)
 
 static int wrong(const char *what, struct err *err)
 {

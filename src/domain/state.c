@@ -4,24 +4,17 @@
  * ours alone, but somebody may have edited it; what does not parse stops the
  * start rather than be forgotten at the next change.
  */
+#include "json.h"
 #include "known.h"
 #include <dray/base/file.h>
 #include <dray/base/lock.h>
 #include <errno.h>
-#include <json-c/json.h>
 #include <string.h>
 
 enum {
     STATE_SIZE_MAX = 16 * 1024 * 1024,
     STATE_MODE = 0600,
 };
-
-static void json_putp(struct json_object **object)
-{
-    json_object_put(*object);
-}
-
-#define _cleanup_json_ _cleanup_(json_putp)
 
 static int wrong(const struct domains *domains, const char *what,
                  struct err *err)
@@ -117,28 +110,15 @@ int domain_known_load(struct domains *domains, struct err *err)
     return load_all(domains, top, err);
 }
 
-/* Takes over @value; false when something could not be had. */
-static bool add(struct json_object *object, const char *key,
-                struct json_object *value)
-{
-    if (!value)
-        return false;
-    if (json_object_object_add(object, key, value) < 0) {
-        json_object_put(value);
-        return false;
-    }
-    return true;
-}
-
 static struct json_object *entry_to_json(const struct domain_info *info)
 {
     _cleanup_json_ struct json_object *object = json_object_new_object();
     bool joined = info->status != DOMAIN_LEFT;
-    if (!object || !add(object, "sd", json_object_new_string(info->sd)) ||
-        !add(object, "name", json_object_new_string(info->name)) ||
-        !add(object, "path", json_object_new_string(info->path)) ||
-        !add(object, "type", json_object_new_int((int32_t)info->type)) ||
-        !add(object, "joined", json_object_new_boolean(joined)))
+    if (!object || !json_add(object, "sd", json_object_new_string(info->sd)) ||
+        !json_add(object, "name", json_object_new_string(info->name)) ||
+        !json_add(object, "path", json_object_new_string(info->path)) ||
+        !json_add(object, "type", json_object_new_int((int32_t)info->type)) ||
+        !json_add(object, "joined", json_object_new_boolean(joined)))
         return NULL;
     return TAKE(object);
 }
@@ -167,7 +147,7 @@ int domain_known_save(struct domains *domains, struct err *err)
         return rc;
     _cleanup_json_ struct json_object *top = json_object_new_object();
     const char *text = NULL;
-    if (top && add(top, "domains", list_to_json(infos, n)))
+    if (top && json_add(top, "domains", list_to_json(infos, n)))
         text = json_object_to_json_string_ext(top, JSON_C_TO_STRING_PRETTY);
     if (!text)
         return err_set(err, -ENOMEM, "%s: out of memory", domains->state_path);
