@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Fixtures: one pair of hosts for all tests, since a boot is what costs.
 
-LUNs of the pair: /dev/vda, 24 GiB with 512-byte sectors, and /dev/vdb, 4 GiB
-with 4096. A test leaves them empty, and no daemon of its own running.
+LUNs of the pair: /dev/vda, 24 GiB with 512-byte sectors, /dev/vdb, 4 GiB
+with 4096, and /dev/vdc, 1 GiB with 512. A test leaves them empty, and no daemon
+of its own running.
 """
 import os
 import pathlib
@@ -25,5 +26,6 @@ def build():
 @pytest.fixture(scope='session')
 def pair():
     """[host1, host2] on the same LUNs and network."""
-    with Lab(hosts=2, luns=[Lun(24), Lun(4, 4096)], limit_s=1500) as lab:
+    with Lab(hosts=2, luns=[Lun(24), Lun(4, 4096), Lun(1)],
+             limit_s=1500) as lab:
         yield lab.hosts
