@@ -79,7 +79,8 @@ static int get_number(struct json_object *json, const char *key,
     struct json_object *value = NULL;
     if (!json_object_object_get_ex(json, key, &value) ||
         !json_object_is_type(value, json_type_int) ||
-        json_object_get_int64(value) < 0)
+        json_object_get_int64(value) < 0 ||
+        json_object_get_uint64(value) > INT64_MAX)
         return wrong(key, err);
     *ret_number = json_object_get_uint64(value);
     return 0;

@@ -79,7 +79,7 @@ def test_an_lv_grows_under_its_writer(volumes):
     host = volumes.pair[0]
     volumes.create('disk', active=host)
     writer = host.start(f'''
-        for n in {{0..39}}; do
+        for n in {{0..23}}; do
             size=$(blockdev --getsize64 /dev/{VG}/disk)
             until [ "$size" -ge $(((n + 1) << 20)) ]; do
                 sleep 0.05
@@ -90,15 +90,15 @@ def test_an_lv_grows_under_its_writer(volumes):
                 status=none
         done''', timeout=240)
     lines = []
-    for mib in range(8, 44, 4):
+    for mib in range(8, 28, 4):
         lines += [f'extend disk {mib * MIB}', 'wait']
     assert [int(result.text) for result in volumes.do(host, *lines)] == \
-        [mib * MIB for mib in range(8, 44, 4)]
+        [mib * MIB for mib in range(8, 28, 4)]
     writer.wait()
-    read = host.out(f'for n in {{0..39}}; do dd if=/dev/{VG}/disk bs=512'
+    read = host.out(f'for n in {{0..23}}; do dd if=/dev/{VG}/disk bs=512'
                     ' skip=$((n << 11)) count=1 iflag=direct status=none |'
                     ' tr -d " "; echo; done')
-    assert read.split() == [f'piece{n}' for n in range(40)]
+    assert read.split() == [f'piece{n}' for n in range(24)]
 
 
 def test_changes_of_another_host_are_seen(volumes):
@@ -212,7 +212,7 @@ def test_200_lvs_faster_than_a_command_each(volumes, record_property):
     names = [f'lv{n}' for n in range(200)]
     volumes.create_many(names)
     host.sh(f'lvchange -ay {VG}/lv0 {VG}/lv1')
-    rounds = 12
+    rounds = 8
     script = f'''
         mkfifo /run/lines
         {volumes.build}/tests/lab/lvm-drive \
