@@ -95,6 +95,29 @@ int lvm_refresh(struct lvm *lvm, struct lvm_names lvs, int64_t deadline_ms,
 int lvm_tag(struct lvm *lvm, struct lvm_names lvs, struct lvm_names add,
             struct lvm_names remove, int64_t deadline_ms, struct err *err);
 
+/* A VG that nobody uses yet, by commands of their own: there is no lease. */
+struct lvm_vg_create {
+    const char *vg;
+    const char *const *devices; /* the first gets the metadata */
+    size_t n_devices;
+    const char *const *tags;
+    size_t n_tags;
+    uint64_t extent_bytes;
+    uint64_t mda_bytes; /* of each of the two metadata areas of a PV */
+    bool force;         /* devices that hold something else lose it */
+};
+
+/* Each device gets two metadata areas, only those of the first are in use;
+ * nothing is activated by itself. ERR_DOMAIN_CREATE. PVs of a creation that
+ * broke off are taken again. */
+int lvm_vg_create(const struct lvm_vg_create *what, int64_t deadline_ms,
+                  struct err *err);
+
+/* Removes VG, LVs and PVs; what is gone already is a success. No LV may be
+ * open. Nobody may use the VG. */
+int lvm_vg_remove(const char *vg, const char *const *devices, size_t n_devices,
+                  int64_t deadline_ms, struct err *err);
+
 enum lvm_what { /* of a report; or-ed */
     LVM_LVS = 1,
     LVM_VG = 2,

@@ -6,7 +6,7 @@
  *   extend LV BYTES          reduce LV BYTES         create LV BYTES [TAG...]
  *   remove|activate|deactivate|refresh LV...         tag LV +TAG|-TAG...
  *   lvs | vg | pvs           pid                     wait
- *   sleep MS
+ *   sleep MS                  vgcreate [TAG...]      vgremove
  *
  * Commands run side by side, one thread each; "wait" waits for all before it.
  * Each answers with one line: its number, its verb, milliseconds, then "ok ..."
@@ -31,6 +31,7 @@ enum {
 
 struct task {
     struct lvm *lvm;
+    const struct lvm_options *options;
     unsigned number;
     char *line;
     const char *words[WORDS_MAX];
@@ -106,6 +107,26 @@ static void do_create(struct task *task, int64_t deadline_ms,
     (void)lvm_create(task->lvm, &what, deadline_ms, &result->err);
 }
 
+/* V5's own numbers but for the size of the metadata areas. */
+static void do_vg(struct task *task, int64_t deadline_ms, struct result *result)
+{
+    const struct lvm_options *options = task->options;
+    const struct lvm_vg_create what = {
+        .vg = options->vg,
+        .devices = options->devices,
+        .n_devices = options->n_devices,
+        .tags = &task->words[1],
+        .n_tags = task->n - 1,
+        .extent_bytes = 128ULL * 1024 * 1024,
+        .mda_bytes = 16ULL * 1024 * 1024,
+    };
+    if (str_equal(task->words[0], "vgcreate"))
+        (void)lvm_vg_create(&what, deadline_ms, &result->err);
+    else
+        (void)lvm_vg_remove(options->vg, options->devices, options->n_devices,
+                            deadline_ms, &result->err);
+}
+
 static void put_lvs(struct result *result, const struct lvm_report *report)
 {
     for (size_t i = 0; i < report->n_lvs; i++) {
@@ -176,6 +197,8 @@ static void do_task(struct task *task, struct result *result)
     else if (str_equal(verb, "lvs") || str_equal(verb, "vg") ||
              str_equal(verb, "pvs"))
         do_report(task, deadline_ms, result);
+    else if (str_starts_with(verb, "vg") && !str_equal(verb, "vg"))
+        do_vg(task, deadline_ms, result);
     else if (str_equal(verb, "sleep"))
         (void)usleep((useconds_t)number(task->words[1]) * 1000);
     else if (str_equal(verb, "pid"))
@@ -216,13 +239,15 @@ static size_t split(char *text, const char *separators, const char **words,
     return n;
 }
 
-static struct task *start_task(struct lvm *lvm, const char *line,
-                               unsigned number_of_task)
+static struct task *start_task(struct lvm *lvm,
+                               const struct lvm_options *options,
+                               const char *line, unsigned number_of_task)
 {
     struct task *task = calloc(1, sizeof(*task));
     if (!task)
         abort();
     task->lvm = lvm;
+    task->options = options;
     task->number = number_of_task;
     task->line = strdup(line);
     task->n = split(task->line, " \n", task->words, WORDS_MAX);
@@ -241,7 +266,7 @@ static void join_tasks(struct task **tasks, size_t *n)
     *n = 0;
 }
 
-static void run_lines(struct lvm *lvm)
+static void run_lines(struct lvm *lvm, const struct lvm_options *options)
 {
     static struct task *tasks[THREADS_MAX];
     char line[8192];
@@ -251,7 +276,7 @@ static void run_lines(struct lvm *lvm)
         if (str_equal(line, "wait\n") || n == THREADS_MAX)
             join_tasks(tasks, &n);
         if (!str_equal(line, "wait\n"))
-            tasks[n++] = start_task(lvm, line, ++count);
+            tasks[n++] = start_task(lvm, options, line, ++count);
     }
     join_tasks(tasks, &n);
 }
@@ -285,7 +310,7 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "%s\n", err.message);
         return 1;
     }
-    run_lines(lvm);
+    run_lines(lvm, &options);
     lvm_close(lvm);
     return 0;
 }

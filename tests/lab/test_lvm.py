@@ -206,6 +206,37 @@ def test_a_command_that_hangs_ends_with_its_process(volumes):
     assert time.monotonic() - started < 60
 
 
+def test_a_vg_is_made_and_removed_also_with_4096_byte_sectors(volumes):
+    host, other = volumes.pair
+    drive = (f'{volumes.build}/tests/lab/lvm-drive'
+             f' {volumes.build}/src/lvm/process/dray-lvm /run big /dev/vdb')
+
+    def run(*lines):
+        text = '\nwait\n'.join(lines)
+        return parse(host.out(f"{drive} <<'END'\n{text}\nEND", timeout=120))
+
+    results = run('vgcreate UNREADY MDT_A=b', 'vg', f'create one {MIB}',
+                  'activate one', f'extend one {200 * MIB}', 'lvs')
+    assert all(result.ok for result in results), results
+    name, size, free, extent, *_, first, second = results[1].text.split()
+    assert (name, extent, size) == ('big', str(128 * MIB), free)
+    assert {first, second} == {'UNREADY', 'MDT_A=b'}
+    assert results[-1].text == f'one:{256 * MIB}:wa'
+    assert host.out('pvs --noheadings --nosuffix --units m -o pv_mda_count,'
+                    'pv_mda_used_count,pv_mda_size /dev/vdb').split()[:2] == \
+        ['2', '2']
+    assert 'big' in other.out('vgs --noheadings -o vg_name')
+    # It is there already, and then it is not.
+    again = run('vgcreate', 'deactivate one', 'vgremove', 'vgremove')
+    assert [result.ok for result in again] == [False, True, True, True], again
+    assert host.sh('pvs /dev/vdb', check=False).rc != 0
+    # What something else is on is not taken.
+    host.sh('mkfs.ext4 -q -F -b 4096 /dev/vdb 1G')
+    refused = run('vgcreate')[0]
+    assert not refused.ok and refused.text.startswith('351'), refused
+    host.sh('blkid /dev/vdb | grep -q ext4; blkdiscard -z -l 2M /dev/vdb')
+
+
 def test_200_lvs_faster_than_a_command_each(volumes, record_property):
     """Both by turns, so that what else the machine does hits both."""
     host = volumes.pair[0]
