@@ -4,6 +4,9 @@
  * when it died starts another one and sends it everything that was not
  * answered: requests name wanted states, so doing one twice does no harm.
  *
+ * One that was killed may have left an LV suspended: another one is started
+ * even when nobody waits, since it resumes it.
+ *
  * A request that dray-lvm dies of (or that hangs until its own watch kills it)
  * is given up after ATTEMPTS.
  */
@@ -22,7 +25,8 @@ enum {
     RESTART_MAX_MS = 400,
     LIVED_MS = 2000, /* long enough to be trusted again */
     SEND_BUFFER = 1024 * 1024,
-    LOOK_MS = 200, /* for the process's end, when no line comes */
+    SIGNALLED = 128, /* a status above: killed */
+    LOOK_MS = 200,   /* for the process's end, when no line comes */
 };
 
 /* A process that does not take it dies, and the next one gets it. */
@@ -89,7 +93,7 @@ static bool is_wanted_locked(const struct lvm *lvm)
 static bool wait_for_work(struct lvm *lvm)
 {
     SCOPED_LOCK(&lvm->lock);
-    while (!lvm->stop && !is_wanted_locked(lvm))
+    while (!lvm->stop && !lvm->repair && !is_wanted_locked(lvm))
         (void)pthread_cond_wait(&lvm->changed, &lvm->lock);
     return !lvm->stop;
 }
@@ -172,6 +176,7 @@ static bool run_process(struct lvm *lvm)
     int fd = -1;
     if (start(lvm, &child, &fd, &err) < 0) {
         SCOPED_LOCK(&lvm->lock);
+        lvm->repair = false;
         for (struct waiting *w = lvm->waiting; w; w = w->next)
             w->attempts = ATTEMPTS; /* no program: no sense in trying */
         give_up_locked(lvm, err.message);
@@ -186,6 +191,7 @@ static bool run_process(struct lvm *lvm)
         ;
     SCOPED_LOCK(&lvm->lock);
     give_up_locked(lvm, child.err);
+    lvm->repair = status > SIGNALLED;
     return time_now_ms() - started_ms > LIVED_MS;
 }
 

@@ -28,8 +28,10 @@ struct lvm {
     pthread_cond_t changed;
     struct waiting *waiting;
     uint64_t last_id;
-    int fd;    /* to the process; -1: there is none */
-    pid_t pid; /* 0: there is none */
+    int fd;      /* to the process; -1: there is none */
+    pid_t pid;   /* 0: there is none */
+    bool repair; /* one was killed, perhaps at work: start the next one for
+                  * what it does at its start */
     bool stop;
 
     pthread_t thread;

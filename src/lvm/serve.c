@@ -164,7 +164,7 @@ static void run_command(struct server *server,
         (void)err_set(&answer->err, -ENOMEM, "dray-lvm: out of memory");
         return;
     }
-    answer->size_bytes = request->size_bytes;
+    answer->size_bytes = round_up(request->size_bytes, backend->extent_bytes);
     if (backend->run(backend->ctx, command, &out, &cause) < 0)
         judge(server, request, &cause, answer);
 }

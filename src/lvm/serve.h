@@ -11,6 +11,7 @@
 /* Runs LVM and takes the lease. Called by one thread. */
 struct serve_backend {
     void *ctx;
+    uint64_t extent_bytes; /* of the VG */
     /* One LVM command. *ret_out (the caller's; NULL when nothing) is what it
      * printed; its own words are in @err when it failed. */
     int (*run)(void *ctx, const char *command, char **ret_out, struct err *err);

@@ -42,6 +42,8 @@ def test_each_verb_does_what_it_says_and_twice_is_harmless(volumes):
         'remove two', 'wait', 'remove two', 'wait', 'tag . +MDT_A=b', 'wait',
         'lvs', 'wait', 'vg', 'wait', 'pvs')
     lvs = [result.text for result in results if result.verb == 'lvs']
+    assert {result.text for result in results if result.verb == 'extend'} == \
+        {str(12 * MIB)}
     assert sorted(lvs[0].split()) == [
         f'one:{12 * MIB}:wa:IU_new:MD_1:PU_x', f'two:{4 * MIB}:wa']
     assert lvs[1] == f'one:{12 * MIB}:wa:IU_new:MD_1:PU_x'

@@ -101,7 +101,8 @@ static int write_settings(const struct lvm_setup *setup, struct err *err)
 }
 
 /* Also finds out whether LVM can see the VG at all. */
-static int recover_vg(struct process *process, struct err *err)
+static int recover_vg(struct process *process, uint64_t *ret_extent_bytes,
+                      struct err *err)
 {
     const char *vg = process->setup.vg;
     _cleanup_free_ char *command =
@@ -121,6 +122,7 @@ static int recover_vg(struct process *process, struct err *err)
         (void)dprintf(process->library.told_fd,
                       "resumed %u LVs that a killed LVM had left suspended\n",
                       count);
+    *ret_extent_bytes = report.vg.extent_bytes;
     lvm_report_deinit(&report);
     return rc;
 }
@@ -139,7 +141,7 @@ static int open_leases(struct process *process, struct err *err)
 
 static int work(struct process *process, int fd, struct err *err)
 {
-    const struct serve_backend backend = {
+    struct serve_backend backend = {
         .ctx = process,
         .run = run,
         .acquire = acquire,
@@ -154,7 +156,7 @@ static int work(struct process *process, int fd, struct err *err)
         rc = watch_start(&process->watch, err);
     if (rc < 0)
         return rc;
-    rc = recover_vg(process, err);
+    rc = recover_vg(process, &backend.extent_bytes, err);
     if (rc == 0)
         rc = serve(fd, process->setup.vg, &backend, err);
     watch_stop(&process->watch);

@@ -25,7 +25,7 @@ enum {
     LOCK_MS = 20 * 1000,
     LOCK_STEP_MS = 50,
     BUSY = 1,
-    PREFIX_SIZE = 48, /* "LVM-" and 32 characters */
+    PREFIX_LEN = 36, /* "LVM-" and the VG's 32 characters */
 };
 
 /* LVM removes its lock file when it is done: the one we have open may be gone
@@ -129,7 +129,7 @@ int recover(const char *vg, const char *vg_uuid, unsigned *ret_count,
             struct err *err)
 {
     _cleanup_close_ int lock_fd = -1;
-    char prefix[PREFIX_SIZE] = "LVM-";
+    char prefix[PREFIX_LEN + 1] = "LVM-";
     size_t len = strlen(prefix);
     unsigned count = 0;
 
@@ -137,6 +137,8 @@ int recover(const char *vg, const char *vg_uuid, unsigned *ret_count,
         if (*p != '-')
             prefix[len++] = *p;
     }
+    if (len != PREFIX_LEN) /* or other VGs' devices would match */
+        return err_set(err, -EBADMSG, "VG %s: \"%s\" is no UUID", vg, vg_uuid);
     int rc = lock_vg(vg, &lock_fd, err);
     if (rc < 0)
         return rc;

@@ -126,6 +126,23 @@ static void a_process_that_died_is_replaced(void **state)
     lvm_close(lvm);
 }
 
+/* An LV may hang until the next one looks after it. */
+static void one_that_was_killed_is_replaced_unasked(void **state)
+{
+    (void)state;
+    uint64_t first = 0;
+    const struct timespec step = { 0, 10000000 };
+    int64_t until_ms = in_ms(10000);
+    assert_int_equal(open_vg(program), 0);
+    assert_int_equal(lvm_extend(lvm, "a", MIB, in_ms(20000), &first, NULL), 0);
+    assert_int_equal(kill((pid_t)first, SIGKILL), 0);
+    while ((lvm_pid(lvm) == 0 || lvm_pid(lvm) == (pid_t)first) &&
+           time_now_ms() < until_ms)
+        (void)nanosleep(&step, NULL);
+    assert_true(lvm_pid(lvm) != 0 && lvm_pid(lvm) != (pid_t)first);
+    lvm_close(lvm);
+}
+
 static void *extend_one(void *arg)
 {
     const char *lv = arg;
@@ -196,6 +213,7 @@ int main(void)
         cmocka_unit_test(errors_come_back_whole),
         cmocka_unit_test(words_that_are_none_do_not_get_far),
         cmocka_unit_test(a_process_that_died_is_replaced),
+        cmocka_unit_test(one_that_was_killed_is_replaced_unasked),
         cmocka_unit_test(nothing_is_lost_when_it_dies_with_work),
         cmocka_unit_test(a_caller_comes_back_at_its_deadline),
         cmocka_unit_test(what_it_dies_of_is_given_up),

@@ -93,6 +93,7 @@ static int release(void *ctx, struct err *err)
 }
 
 static const struct serve_backend backend = {
+    .extent_bytes = 4 * MIB,
     .run = run,
     .acquire = acquire,
     .release = release,
@@ -218,11 +219,11 @@ static void one_extension_answers_all_it_covers(void **state)
     open_world();
     uint64_t first = last_id + 1;
     send_request(VERB_EXTEND, "one", 8 * MIB, soon());
-    send_request(VERB_EXTEND, "one", 12 * MIB, soon());
+    send_request(VERB_EXTEND, "one", 12 * MIB - 1, soon());
     send_request(VERB_EXTEND, "one", 4 * MIB, soon());
     serve_all(3);
     assert_string_equal(world.record,
-                        "acquire; lvextend --noudevsync --size 12582912b "
+                        "acquire; lvextend --noudevsync --size 12582911b "
                         "vg/one; release");
     for (uint64_t id = first; id < first + 3; id++)
         assert_int_equal(answer_of(id)->size_bytes, 12 * MIB);
