@@ -12,6 +12,7 @@
 #define DRAY_EXEC_H
 
 #include <dray/base/err.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -32,6 +33,8 @@ struct exec_options {
     int64_t deadline_ms; /* time_now_ms() based; 0: 30 s from now */
     uint64_t max_cpu_s;  /* RLIMIT_CPU, 0: none. Tools on guests' data */
     uint64_t max_mem;    /* RLIMIT_AS in bytes, 0: none */
+    int stdin_fd;        /* becomes its stdin; 0: /dev/null. Stays ours */
+    bool survives;       /* does not die with us: it sees our end itself */
 };
 
 /* Runs argv[0] to its end. 0 even when the program failed: see status.

@@ -103,9 +103,9 @@ __attribute__((noreturn)) static void run_child(const struct launch *launch)
     char *const environment[] = { locale, NULL };
     const char *cwd = launch->options->cwd ? launch->options->cwd : "/";
 
-    if (die_with_parent(launch->parent) == 0 && setpgid(0, 0) == 0 &&
-        reset_signals() == 0 && set_stdio(launch) == 0 && chdir(cwd) == 0 &&
-        set_limits(launch->options) == 0)
+    if ((launch->options->survives || die_with_parent(launch->parent) == 0) &&
+        setpgid(0, 0) == 0 && reset_signals() == 0 && set_stdio(launch) == 0 &&
+        chdir(cwd) == 0 && set_limits(launch->options) == 0)
         (void)execve(launch->argv[0], (char *const *)launch->argv, environment);
     int cause = errno;
     ssize_t n = write(launch->status_fd, &cause, sizeof(cause));
@@ -161,7 +161,11 @@ static int set_nonblocking(int fd)
 
 static int make_stdio(struct launch *launch, struct exec_child *child)
 {
-    launch->in_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (launch->options->stdin_fd > 0)
+        launch->in_fd =
+            fcntl(launch->options->stdin_fd, F_DUPFD_CLOEXEC, FIRST_FREE_FD);
+    else
+        launch->in_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (launch->in_fd < 0)
         return -errno;
     int rc = lift(&launch->in_fd);

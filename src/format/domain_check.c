@@ -4,7 +4,7 @@
  * by nobody any more, but VDSM refuses a domain without them.
  */
 #include "text.h"
-#include <dray/format.h>
+#include <dray/format/block.h>
 #include <limits.h>
 #include <string.h>
 
@@ -149,6 +149,20 @@ static int get_geometry(const struct format_domain *domain,
     return 0;
 }
 
+/* Where a file domain is; a block domain is where its VG is, and knows one
+ * geometry. */
+static int get_place(const struct format_domain *domain,
+                     struct format_domain_facts *facts, struct err *err)
+{
+    if (!format_domain_get(domain, "VGUUID"))
+        return get_text(domain, "REMOTE_PATH", &facts->remote_path, err);
+    facts->remote_path = "";
+    if (facts->block_size != FORMAT_BLOCK_SIZE)
+        return wrong("BLOCK_SIZE", format_domain_get(domain, "BLOCK_SIZE"),
+                     err);
+    return 0;
+}
+
 int format_domain_check(const struct format_domain *domain,
                         struct format_domain_facts *ret_facts, struct err *err)
 {
@@ -159,7 +173,7 @@ int format_domain_check(const struct format_domain *domain,
     if (rc == 0)
         rc = get_geometry(domain, &facts, err);
     if (rc == 0)
-        rc = get_text(domain, "REMOTE_PATH", &facts.remote_path, err);
+        rc = get_place(domain, &facts, err);
     if (rc == 0)
         rc = check_unused(domain, err);
     if (rc < 0)

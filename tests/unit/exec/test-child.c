@@ -6,6 +6,7 @@
 #include <dray/base/util.h>
 #include <dray/exec.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -139,6 +140,45 @@ static void leaves_the_result_alone_when_it_cannot_start(void **state)
     assert_int_equal(untouched.pidfd, 78);
 }
 
+static void gets_the_stdin_it_is_given(void **state)
+{
+    (void)state;
+    const char *argv[] = { "/bin/cat", NULL };
+    int ends[2];
+    char line[32];
+    int status = -1;
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    const struct exec_options options = { .stdin_fd = ends[0] };
+    assert_int_equal(exec_start(argv, &options, &child, NULL), 0);
+    assert_int_equal(write(ends[1], "given\n", 6), 6);
+    read_line(line, sizeof(line));
+    assert_string_equal(line, "given\n");
+    assert_int_equal(close(ends[1]), 0);
+    assert_int_equal(exec_child_wait(&child, 10000, &status), 0);
+    assert_int_equal(status, 0);
+    assert_int_equal(close(ends[0]), 0); /* it stayed ours */
+}
+
+static void *start_survivor(void *arg)
+{
+    static const char *const argv[] = { "/bin/sleep", "600", NULL };
+    static const struct exec_options options = { .survives = true };
+    (void)arg;
+    assert_int_equal(exec_start(argv, &options, &child, NULL), 0);
+    return NULL;
+}
+
+static void lives_on_when_it_may(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    int status = -1;
+    assert_int_equal(pthread_create(&thread, NULL, start_survivor, NULL), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(exec_child_wait(&child, 300, &status), 1);
+    exec_child_kill(&child);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -148,6 +188,8 @@ int main(void)
         cmocka_unit_test(dies_when_killed_with_its_group),
         cmocka_unit_test(dies_with_the_thread_that_started_it),
         cmocka_unit_test(leaves_the_result_alone_when_it_cannot_start),
+        cmocka_unit_test(gets_the_stdin_it_is_given),
+        cmocka_unit_test(lives_on_when_it_may),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

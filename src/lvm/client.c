@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * drayd's side of dray-lvm: callers put their request into a list, write it to
+ * the socket and wait. What becomes of the process: runner.c.
+ */
+#include "client.h"
+#include "runner.h"
+
+#include <assert.h>
+#include <dray/base/lock.h>
+#include <dray/base/util.h>
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/socket.h>
+
+enum {
+    COMMAND_MS = 30 * 1000,
+    WAIT_MS = 2000, /* of one look at the clock */
+};
+
+static void append_locked(struct lvm *lvm, struct waiting *waiting)
+{
+    struct waiting **end = &lvm->waiting;
+    while (*end)
+        end = &(*end)->next;
+    *end = waiting;
+}
+
+static void remove_locked(struct lvm *lvm, const struct waiting *waiting)
+{
+    struct waiting **link = &lvm->waiting;
+    while (*link != waiting)
+        link = &(*link)->next;
+    *link = waiting->next;
+}
+
+static void wait_locked(struct lvm *lvm, const struct waiting *waiting,
+                        int64_t deadline_ms)
+{
+    int64_t left_ms = deadline_ms - time_now_ms();
+    while (!waiting->done && left_ms > 0) {
+        const struct timespec until =
+            time_after_ms(left_ms < WAIT_MS ? (int)left_ms : WAIT_MS);
+        (void)pthread_cond_timedwait(&lvm->changed, &lvm->lock, &until);
+        left_ms = deadline_ms - time_now_ms();
+    }
+}
+
+static int take_answer(const struct lvm *lvm, struct waiting *waiting,
+                       const struct lvm_request *request,
+                       struct lvm_answer *ret_answer, struct err *err)
+{
+    const struct err *cause = &waiting->answer.err;
+    if (!waiting->done)
+        return err_set_code(err, ERR_TIMEOUT, "VG %s: %s was not done in time",
+                            lvm->vg, verb_name(request->verb));
+    if (cause->rc < 0) {
+        answer_deinit(&waiting->answer);
+        (void)err_set_code(err, cause->code, "%s", cause->message);
+        return cause->next[0] ? err_next(err, "%s", cause->next) : cause->rc;
+    }
+    *ret_answer = waiting->answer;
+    return 0;
+}
+
+int client_call(struct lvm *lvm, struct lvm_request *request,
+                struct lvm_answer *ret_answer, struct err *err)
+{
+    SCOPED_LOCK(&lvm->lock);
+    request->id = ++lvm->last_id;
+    _cleanup_free_ char *text = request_text(request);
+    if (!text)
+        return err_set(err, -ENOMEM, "VG %s: out of memory", lvm->vg);
+    struct waiting waiting = { .id = request->id, .text = text };
+    append_locked(lvm, &waiting);
+    runner_send_locked(lvm, &waiting);
+    (void)pthread_cond_broadcast(&lvm->changed);
+    wait_locked(lvm, &waiting, request->deadline_ms);
+    remove_locked(lvm, &waiting);
+    return take_answer(lvm, &waiting, request, ret_answer, err);
+}
+
+static char *make_setup(const struct lvm_options *options)
+{
+    _cleanup_free_ char *dir =
+        str_printf("%s/%s", options->run_dir, options->vg);
+    if (!dir)
+        return NULL;
+    struct lvm_setup setup = {
+        .vg = options->vg,
+        .dir = dir,
+        .command_ms =
+            options->command_ms > 0 ? options->command_ms : COMMAND_MS,
+        .has_lease = options->lease != NULL,
+        .devices = {.names = options->devices, .n = options->n_devices},
+    };
+    if (options->lease)
+        setup.lease = *options->lease;
+    return setup_text(&setup);
+}
+
+static void lvm_free(struct lvm *lvm)
+{
+    if (!lvm)
+        return;
+    (void)pthread_cond_destroy(&lvm->changed);
+    (void)pthread_mutex_destroy(&lvm->lock);
+    free(lvm->program);
+    free(lvm->setup);
+    free(lvm->vg);
+    free(lvm);
+}
+
+static int check_options(const struct lvm_options *options, struct err *err)
+{
+    if (!name_is_valid(options->vg))
+        return err_set_code(err, ERR_VALUE, "\"%.64s\" is no name for a VG",
+                            options->vg);
+    if (options->n_devices == 0)
+        return err_set_code(err, ERR_VALUE, "VG %s: no devices", options->vg);
+    for (size_t i = 0; i < options->n_devices; i++) {
+        if (!device_is_valid(options->devices[i]))
+            return err_set_code(err, ERR_VALUE, "VG %s: \"%.64s\" is no device",
+                                options->vg, options->devices[i]);
+    }
+    return 0;
+}
+
+static struct lvm *lvm_new(const struct lvm_options *options)
+{
+    pthread_condattr_t attr;
+    struct lvm *lvm = calloc(1, sizeof(*lvm));
+    if (!lvm)
+        return NULL;
+    lvm->fd = -1;
+    (void)pthread_mutex_init(&lvm->lock, NULL); /* cannot fail on Linux */
+    (void)pthread_condattr_init(&attr);
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&lvm->changed, &attr);
+    (void)pthread_condattr_destroy(&attr);
+    lvm->program = strdup(options->program);
+    lvm->vg = strdup(options->vg);
+    lvm->setup = make_setup(options);
+    if (lvm->program && lvm->vg && lvm->setup)
+        return lvm;
+    lvm_free(lvm);
+    return NULL;
+}
+
+int lvm_open(const struct lvm_options *options, struct lvm **ret_lvm,
+             struct err *err)
+{
+    int rc = check_options(options, err);
+    if (rc < 0)
+        return rc;
+    struct lvm *lvm = lvm_new(options);
+    if (!lvm)
+        return err_set(err, -ENOMEM, "VG %s: out of memory", options->vg);
+    rc = pthread_create(&lvm->thread, NULL, runner_run, lvm);
+    if (rc != 0) {
+        lvm_free(lvm);
+        errno = rc;
+        return err_set(err, -rc, "VG %s: cannot start a thread: %m",
+                       options->vg);
+    }
+    *ret_lvm = lvm;
+    return 0;
+}
+
+static void tell_to_stop(struct lvm *lvm)
+{
+    SCOPED_LOCK(&lvm->lock);
+    lvm->stop = true;
+    if (lvm->fd >= 0) /* it reads the end, and ends itself */
+        (void)shutdown(lvm->fd, SHUT_WR);
+    (void)pthread_cond_broadcast(&lvm->changed);
+}
+
+void lvm_close(struct lvm *lvm)
+{
+    if (!lvm)
+        return;
+    tell_to_stop(lvm);
+    (void)pthread_join(lvm->thread, NULL);
+    assert(!lvm->waiting);
+    lvm_free(lvm);
+}
+
+pid_t lvm_pid(struct lvm *lvm)
+{
+    SCOPED_LOCK(&lvm->lock);
+    return lvm->pid;
+}
