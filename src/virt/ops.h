@@ -54,7 +54,8 @@ int virt_disk_io(void *ctx, const char *vm, const char *target,
 int virt_disk_layers(void *ctx, const char *vm, const char *target,
                      struct vm_layers *ret_layers, struct err *err);
 int virt_disk_truth(void *ctx, const char *vm, const char *target,
-                    struct vm_disk_truth *ret_truth, struct err *err);
+                    bool persistent, struct vm_disk_truth *ret_truth,
+                    struct err *err);
 int virt_disk_set_persistent(void *ctx, const char *vm, const char *target,
                              const char *path, const char *format,
                              struct err *err);

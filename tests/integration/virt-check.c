@@ -218,7 +218,7 @@ static int failure(struct check *c)
 static int truth(struct check *c)
 {
     struct vm_disk_truth found;
-    int rc = c->port.ops->disk_truth(c->port.ctx, c->args[1], c->args[2],
+    int rc = c->port.ops->disk_truth(c->port.ctx, c->args[1], c->args[2], true,
                                      &found, &c->err);
     if (rc < 0)
         return rc;
