@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <libvirt/virterror.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* A VM that is off has no nodes; one that libvirt forgot has. */
 static int no_such_node(const struct call *call, const char *node)
@@ -23,6 +24,17 @@ static int no_such_node(const struct call *call, const char *node)
     return rc;
 }
 
+/* "vda[3]": a layer and nothing else. libvirt takes the bare target too, and
+ * then tells of the leaf twice; an empty name ends libvirtd 9.0. */
+static bool is_layer(const char *node)
+{
+    const char *index = strchr(node, '[');
+    if (!index || index == node)
+        return false;
+    size_t n = strspn(index + 1, "0123456789");
+    return n > 0 && str_equal(index + 1 + n, "]");
+}
+
 int virt_threshold_set(void *ctx, const char *vm, const char *node,
                        uint64_t bytes, struct err *err)
 {
@@ -30,6 +42,8 @@ int virt_threshold_set(void *ctx, const char *vm, const char *node,
     int rc = call_begin_vm(&call, ctx, vm, err);
     if (rc < 0)
         return rc;
+    if (!is_layer(node))
+        return no_such_node(&call, node);
     if (virDomainSetBlockThreshold(call.vm, node, bytes, 0) == 0)
         return 0;
     int number = call_error_number();

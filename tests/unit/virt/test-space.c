@@ -323,6 +323,20 @@ static void a_threshold_is_set_by_the_layers_number(void **state)
     assert_int_equal(library.bytes, 0);
 }
 
+static void only_a_layer_has_a_threshold(void **state)
+{
+    static const char *const nodes[] = { "",       "vda",   "vda[",
+                                         "vda[]",  "[3]",   "vda[3",
+                                         "vda[x]", "vda3]", "vda[3]x" };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(nodes); i++) {
+        struct err err = ERR_INIT;
+        assert_true(arm(nodes[i], 1, &err) < 0);
+        assert_int_equal(err.code, ERR_NO_DISK);
+    }
+    assert_string_equal(library.node, ""); /* never asked for */
+}
+
 static void a_layer_that_is_gone_has_no_threshold(void **state)
 {
     static const struct {
@@ -576,6 +590,7 @@ int main(void)
         TEST(a_chain_that_changes_is_looked_at_again),
         TEST(a_stopped_vm_has_no_layers),
         TEST(a_threshold_is_set_by_the_layers_number),
+        TEST(only_a_layer_has_a_threshold),
         TEST(a_layer_that_is_gone_has_no_threshold),
         TEST(a_pause_for_space_is_none_for_another_reason),
         TEST(disk_errors_that_cannot_be_read_are_no_answer),
