@@ -148,9 +148,10 @@ struct vm_layer {
     char path[PATH_MAX];
     char format[16];     /* raw, qcow2 */
     uint64_t capacity;   /* virtual size */
-    uint64_t allocation; /* highest offset written since qemu opened it; 0:
-                            nothing was */
-    uint64_t physical;   /* size of the file or device, as qemu sees it */
+    uint64_t allocation; /* highest offset written since qemu opened it, or
+                            tried to; 0: nothing was */
+    uint64_t physical;   /* size of the device, as qemu sees it; what a file
+                            takes on its file system */
     uint64_t threshold;  /* as armed; 0: not, or it fired */
 };
 
@@ -253,7 +254,9 @@ struct hypervisor_ops {
                  struct err *err);
 
     /* Layers of all disks of a running VM, replicas included. The caller frees
-     * *ret_layers. A VM that is off has none. */
+     * *ret_layers. A VM that is off has none. What is not known is 0: of the
+     * layers below a replica's leaf all but the path, qemu opens them at the
+     * pivot. ERR_NOT_RESPONDING when another call to its qemu hangs. */
     int (*layer_stats)(void *ctx, const char *vm, struct vm_layer **ret_layers,
                        size_t *ret_n, struct err *err);
     /* One alarm when a write ends beyond @bytes; 0 disarms. A later call
