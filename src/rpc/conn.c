@@ -41,8 +41,8 @@ static bool is_choked(const struct rpc_conn *conn)
 /* No further request is started now. */
 static bool is_held(const struct rpc_conn *conn)
 {
-    return conn->dead || conn->closing || conn->n_calls >= RPC_CALLS_MAX ||
-           is_choked(conn);
+    return conn->dead || conn->closing || conn->suspect ||
+           conn->n_calls >= RPC_CALLS_MAX || is_choked(conn);
 }
 
 /* Not a defer source of the loop: those come before every other event again and

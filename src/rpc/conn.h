@@ -54,6 +54,7 @@ struct rpc_conn {
     bool closing; /* reads no more; ends when all is sent */
     bool dead;    /* ends at its next turn */
     bool denied;  /* and that is in the log */
+    bool suspect; /* the door looks at it again; nothing starts till then */
 };
 
 /* server.c */

@@ -23,6 +23,8 @@
 enum {
     LINES_MAX = 50, /* in one period */
     PERIOD_MS = 10 * 1000,
+    REVIEWS_MAX = 8,       /* at once, of those who are in */
+    REVIEW_PAUSE_US = 500, /* for everybody else */
 };
 
 struct half {
@@ -233,10 +235,42 @@ void tls_door_free(struct tls_door *door)
         tls_free(half_end(container_of(item, struct half, link)));
     }
     (void)sd_event_source_disable_unref(door->deadline);
+    (void)sd_event_source_disable_unref(door->review);
     acceptor_deinit(&door->acceptor);
     tls_identity_unref(door->identity);
     free(door->roles);
     free(door);
+}
+
+static void review_one(struct tls_door *door, struct rpc_conn *conn)
+{
+    struct tls *tls = container_of(conn->transport, struct tls, transport);
+    conn->suspect = false;
+    if (conn->dead)
+        return;
+    if (judge(tls, door) < 0)
+        conn_cut_off(conn, &tls->refusal);
+    conn->role = tls->role;
+    conn_wake(conn);
+}
+
+static int on_review(sd_event_source *source, uint64_t usec, void *arg)
+{
+    struct tls_door *door = arg;
+    unsigned n = 0;
+    (void)usec;
+    list_for_each (item, &door->server->conns) {
+        struct rpc_conn *conn = container_of(item, struct rpc_conn, link);
+        if (!conn->suspect)
+            continue;
+        if (n++ == REVIEWS_MAX) {
+            (void)sd_event_source_set_time_relative(source, REVIEW_PAUSE_US);
+            (void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+            break;
+        }
+        review_one(door, conn);
+    }
+    return 0;
 }
 
 static struct tls_door *door_new(struct rpc_server *server, const char *roles)
@@ -262,13 +296,22 @@ static struct tls_door *door_new(struct rpc_server *server, const char *roles)
     return NULL;
 }
 
+/* Not running yet. */
+static int add_timer(sd_event *loop, sd_event_source **ret_source,
+                     uint64_t accuracy_us, sd_event_time_handler_t handler,
+                     struct tls_door *door)
+{
+    int r = sd_event_add_time(loop, ret_source, CLOCK_MONOTONIC, UINT64_MAX,
+                              accuracy_us, handler, door);
+    return r < 0 ? r : sd_event_source_set_enabled(*ret_source, SD_EVENT_OFF);
+}
+
 static int door_open(struct tls_door *door, int fd, struct err *err)
 {
     sd_event *loop = door->server->loop;
-    int r = sd_event_add_time(loop, &door->deadline, CLOCK_MONOTONIC,
-                              UINT64_MAX, 0, on_deadline, door);
+    int r = add_timer(loop, &door->deadline, 0, on_deadline, door);
     if (r >= 0)
-        r = sd_event_source_set_enabled(door->deadline, SD_EVENT_OFF);
+        r = add_timer(loop, &door->review, 1, on_review, door);
     if (r >= 0)
         r = acceptor_init(&door->acceptor, loop, fd);
     return r < 0 ? err_set(err, r, "cannot serve TLS: %s", strerrordesc_np(-r))
@@ -292,18 +335,16 @@ int rpc_tls_open(struct rpc_server *server, int fd,
     return 0;
 }
 
-/* Those who are in, by the new rules. */
-static void judge_again(struct rpc_server *server, struct tls_door *door)
+/* Those who are in, by the new rules: soon, but not all at once, for each takes
+ * its fraction of a millisecond of everybody's time. */
+static void suspect_all(struct tls_door *door)
 {
-    list_for_each (item, &server->conns) {
+    list_for_each (item, &door->server->conns) {
         struct rpc_conn *conn = container_of(item, struct rpc_conn, link);
-        if (conn->door != &door->acceptor || conn->dead)
-            continue;
-        struct tls *tls = container_of(conn->transport, struct tls, transport);
-        if (judge(tls, door) < 0)
-            conn_cut_off(conn, &tls->refusal);
-        conn->role = tls->role;
+        conn->suspect = conn->door == &door->acceptor;
     }
+    (void)sd_event_source_set_time(door->review, 0);
+    (void)sd_event_source_set_enabled(door->review, SD_EVENT_ONESHOT);
 }
 
 int rpc_tls_reload(struct rpc_server *server,
@@ -323,7 +364,7 @@ int rpc_tls_reload(struct rpc_server *server,
     free(door->roles);
     door->identity = identity;
     door->roles = roles;
-    judge_again(server, door);
+    suspect_all(door);
     return 0;
 }
 

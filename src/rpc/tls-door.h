@@ -26,6 +26,7 @@ struct tls_door {
     size_t n_half;
     uint64_t handshake_ms;
     sd_event_source *deadline; /* the oldest one's */
+    sd_event_source *review;   /* of suspects */
     struct quiet refused;
     struct quiet unfinished;
 };

@@ -312,6 +312,14 @@ static int give_up(struct tls *tls, int r, struct err *err)
                                 : tls->refusal.rc;
 }
 
+/* A client that waits for the acknowledgement of its last record before it
+ * sends a request would wait for the 40 ms that TCP may delay it. */
+static void acknowledge(int fd)
+{
+    const int on = 1;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
+}
+
 int tls_handshake(struct tls *tls, struct err *err)
 {
     int r = GNUTLS_E_AGAIN;
@@ -324,5 +332,6 @@ int tls_handshake(struct tls *tls, struct err *err)
         return err_set(err, -EMSGSIZE, "its handshake has no end");
     if (r < 0)
         return gnutls_error_is_fatal(r) ? give_up(tls, r, err) : -EAGAIN;
+    acknowledge(tls->transport.fd);
     return 0;
 }

@@ -200,6 +200,7 @@ static void a_reload_changes_roles(void **state)
     expect(world, &client, OK("1"), 0);
     options.roles = "full read\n";
     assert_int_equal(rpc_tls_reload(world->h->server, &options, &err), 0);
+    harness_run_for(world->h, 1);
     assert_int_equal(rpc_conn_role(world->h->last_conn), RPC_ROLE_READ);
     assert_true(str_starts_with(world->h->last_conn->transport->peer,
                                 "full (TLS peer)"));
@@ -207,6 +208,44 @@ static void a_reload_changes_roles(void **state)
     assert_int_equal(rpc_tls_reload(world->h->server, &options, &err), 0);
     expect(world, &client, "", 1);
     tls_client_deinit(&client);
+    options = tls_world_options(world);
+    assert_int_equal(rpc_tls_reload(world->h->server, &options, &err), 0);
+    expect_alive(world);
+}
+
+/* More than are looked at in one go; what they asked meanwhile is answered, or
+ * not, by the new rules. */
+static void a_reload_judges_before_the_next_call(void **state)
+{
+    enum {
+        N = 20
+    };
+    struct tls_world *world = *state;
+    struct rpc_tls_options options = tls_world_options(world);
+    struct err err = ERR_INIT;
+    struct tls_client clients[N];
+    for (size_t i = 0; i < N; i++) {
+        tls_client_init(&clients[i], world, &world->certs,
+                        i % 2 ? "read" : "full", TLS13);
+        assert_int_equal(tls_client_handshake(&clients[i], world), 0);
+    }
+    harness_run(world->h);
+    unsigned calls = world->h->calls;
+    for (size_t i = 0; i < N; i++)
+        assert_int_equal(gnutls_record_send(clients[i].session,
+                                            CALL("1", "echo"),
+                                            strlen(CALL("1", "echo"))),
+                         strlen(CALL("1", "echo")));
+    options.roles = "full full\n";
+    assert_int_equal(rpc_tls_reload(world->h->server, &options, &err), 0);
+    while (world->h->calls < calls + N / 2 ||
+           world->door->acceptor.n_clients > N / 2)
+        harness_run_for(world->h, 1);
+    for (size_t i = 0; i < N; i++) {
+        expect(world, &clients[i], i % 2 ? "" : OK("1"), i % 2);
+        tls_client_deinit(&clients[i]);
+    }
+    assert_int_equal(world->h->calls, calls + N / 2);
     options = tls_world_options(world);
     assert_int_equal(rpc_tls_reload(world->h->server, &options, &err), 0);
     expect_alive(world);
@@ -339,6 +378,7 @@ int main(void)
         cmocka_unit_test(refuses_old_versions),
         cmocka_unit_test(a_reload_revokes_who_is_in),
         cmocka_unit_test(a_reload_changes_roles),
+        cmocka_unit_test(a_reload_judges_before_the_next_call),
         cmocka_unit_test(a_reload_that_fails_changes_nothing),
         cmocka_unit_test(refuses_all_when_the_list_is_old),
         cmocka_unit_test(refuses_renegotiation),
