@@ -2,6 +2,7 @@
  *
  * Start and end of this room, and the table by which others call it.
  */
+#include "block/handle.h"
 #include "known.h"
 #include "ops.h"
 #include <dray/base/file.h>
@@ -51,10 +52,16 @@ static int set_options(struct domains *domains,
                     "%s/outside.json", options->state_dir) ||
         !str_format(domains->run_dir, sizeof(domains->run_dir), "%s/storage",
                     options->run_dir) ||
+        !str_format(domains->lvm_dir, sizeof(domains->lvm_dir), "%s/lvm",
+                    options->run_dir) ||
         !str_copy(domains->qemu_img, sizeof(domains->qemu_img),
-                  options->qemu_img))
+                  options->qemu_img) ||
+        !str_copy(domains->dray_lvm, sizeof(domains->dray_lvm),
+                  options->dray_lvm ? options->dray_lvm : ""))
         return err_set_code(err, ERR_VALUE,
-                            "state_dir, run_dir or qemu_img is too long");
+                            "state_dir, run_dir, qemu_img or dray_lvm is too "
+                            "long");
+    domains->lvm_command_ms = options->lvm_command_ms;
     domains->owner = (struct domain_owner){ .uid = options->owner_uid,
                                             .gid = options->owner_gid };
     domains->host_id = options->host_id;
@@ -86,6 +93,7 @@ void domains_free(struct domains *domains)
 {
     if (!domains)
         return;
+    block_handle_free_all(domains);
     (void)pthread_mutex_destroy(&domains->lock);
     (void)pthread_mutex_destroy(&domains->save_lock);
     free(domains->known);
