@@ -206,6 +206,86 @@ static void without_the_program_callers_hear_why(void **state)
     lvm_close(lvm);
 }
 
+static int extend(const char *lv)
+{
+    return lvm_extend(lvm, lv, MIB, in_ms(20000), NULL, NULL);
+}
+
+static void *extend_held(void *arg)
+{
+    return extend("held") == -EPERM ? arg : NULL;
+}
+
+static void a_hold_is_one_threads(void **state)
+{
+    (void)state;
+    pthread_t other;
+    void *result = NULL;
+    assert_int_equal(open_vg(program), 0);
+    assert_int_equal(extend("held"), -EPERM);
+    assert_int_equal(lvm_hold(lvm, in_ms(20000), NULL), 0);
+    assert_int_equal(extend("held"), 0);
+    assert_int_equal(pthread_create(&other, NULL, extend_held, lvm), 0);
+    assert_int_equal(pthread_join(other, &result), 0);
+    assert_ptr_equal(result, lvm);
+    lvm_let_go(lvm);
+    assert_int_equal(extend("held"), -EPERM);
+    lvm_close(lvm);
+}
+
+/* What was begun is not begun again in another hold. */
+static void a_hold_dies_with_the_process(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    assert_int_equal(open_vg(program), 0);
+    assert_int_equal(lvm_hold(lvm, in_ms(20000), NULL), 0);
+    assert_int_equal(lvm_extend(lvm, "die-held", MIB, in_ms(20000), NULL, &err),
+                     -ESTALE);
+    assert_non_null(strstr(err.message, "vg"));
+    assert_int_equal(extend("a"), -ESTALE);
+    lvm_let_go(lvm);
+    assert_int_equal(extend("a"), 0);
+    assert_int_equal(lvm_hold(lvm, in_ms(20000), NULL), 0);
+    assert_int_equal(extend("held"), 0);
+    lvm_let_go(lvm);
+    lvm_close(lvm);
+}
+
+static void *hold_in_vain(void *arg)
+{
+    struct err err = ERR_INIT;
+    int rc = lvm_hold(lvm, in_ms(100), &err);
+    return rc < 0 && err.code == ERR_TIMEOUT ? arg : NULL;
+}
+
+static void *hold_once(void *arg)
+{
+    if (lvm_hold(lvm, in_ms(50000), NULL) < 0)
+        return NULL;
+    int rc = extend("held");
+    lvm_let_go(lvm);
+    return rc == 0 ? arg : NULL;
+}
+
+static void holds_wait_for_each_other(void **state)
+{
+    (void)state;
+    pthread_t others[2];
+    void *result = NULL;
+    assert_int_equal(open_vg(program), 0);
+    assert_int_equal(lvm_hold(lvm, in_ms(20000), NULL), 0);
+    assert_int_equal(pthread_create(&others[0], NULL, hold_in_vain, lvm), 0);
+    assert_int_equal(pthread_create(&others[1], NULL, hold_once, lvm), 0);
+    assert_int_equal(pthread_join(others[0], &result), 0);
+    assert_ptr_equal(result, lvm);
+    assert_int_equal(extend("held"), 0);
+    lvm_let_go(lvm);
+    assert_int_equal(pthread_join(others[1], &result), 0);
+    assert_ptr_equal(result, lvm);
+    lvm_close(lvm);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +298,9 @@ int main(void)
         cmocka_unit_test(a_caller_comes_back_at_its_deadline),
         cmocka_unit_test(what_it_dies_of_is_given_up),
         cmocka_unit_test(without_the_program_callers_hear_why),
+        cmocka_unit_test(a_hold_is_one_threads),
+        cmocka_unit_test(a_hold_dies_with_the_process),
+        cmocka_unit_test(holds_wait_for_each_other),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
