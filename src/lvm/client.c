@@ -191,19 +191,27 @@ static void lvm_free(struct lvm *lvm)
     free(lvm);
 }
 
+static int check_devices(const char *vg, struct lvm_names devices,
+                         struct err *err)
+{
+    if (devices.n == 0)
+        return err_set_code(err, ERR_VALUE, "VG %s: no devices", vg);
+    for (size_t i = 0; i < devices.n; i++) {
+        if (!device_is_valid(devices.names[i]))
+            return err_set_code(err, ERR_VALUE, "VG %s: \"%.64s\" is no device",
+                                vg, devices.names[i]);
+    }
+    return 0;
+}
+
 static int check_options(const struct lvm_options *options, struct err *err)
 {
+    const struct lvm_names devices = { .names = options->devices,
+                                       .n = options->n_devices };
     if (!name_is_valid(options->vg))
         return err_set_code(err, ERR_VALUE, "\"%.64s\" is no name for a VG",
                             options->vg);
-    if (options->n_devices == 0)
-        return err_set_code(err, ERR_VALUE, "VG %s: no devices", options->vg);
-    for (size_t i = 0; i < options->n_devices; i++) {
-        if (!device_is_valid(options->devices[i]))
-            return err_set_code(err, ERR_VALUE, "VG %s: \"%.64s\" is no device",
-                                options->vg, options->devices[i]);
-    }
-    return 0;
+    return check_devices(options->vg, devices, err);
 }
 
 static struct lvm *lvm_new(const struct lvm_options *options)
@@ -247,12 +255,56 @@ int lvm_open(const struct lvm_options *options, struct lvm **ret_lvm,
     return 0;
 }
 
+/* It reads the end of its socket, and ends itself. */
+static void end_process_locked(const struct lvm *lvm)
+{
+    if (lvm->fd >= 0)
+        (void)shutdown(lvm->fd, SHUT_WR);
+}
+
+/* The setup with other devices; NULL: out of memory. */
+static char *change_setup(const char *text, struct lvm_names devices)
+{
+    struct lvm_setup setup = { 0 };
+    char *changed = NULL;
+    if (setup_parse(text, strlen(text), &setup, NULL) == 0) {
+        struct lvm_setup other = setup;
+        other.devices = devices;
+        changed = setup_text(&other);
+        setup_deinit(&setup);
+    }
+    return changed;
+}
+
+int lvm_set_devices(struct lvm *lvm, const char *const *devices,
+                    size_t n_devices, struct err *err)
+{
+    const struct lvm_names names = { .names = devices, .n = n_devices };
+    int rc = check_devices(lvm->vg, names, err);
+    if (rc < 0)
+        return rc;
+    SCOPED_LOCK(&lvm->lock);
+    char *setup = change_setup(lvm->setup, names);
+    if (!setup)
+        return err_set(err, -ENOMEM, "VG %s: out of memory", lvm->vg);
+    if (!str_equal(setup, lvm->setup))
+        end_process_locked(lvm);
+    free(lvm->setup);
+    lvm->setup = setup;
+    return 0;
+}
+
+void lvm_rest(struct lvm *lvm)
+{
+    SCOPED_LOCK(&lvm->lock);
+    end_process_locked(lvm);
+}
+
 static void tell_to_stop(struct lvm *lvm)
 {
     SCOPED_LOCK(&lvm->lock);
     lvm->stop = true;
-    if (lvm->fd >= 0) /* it reads the end, and ends itself */
-        (void)shutdown(lvm->fd, SHUT_WR);
+    end_process_locked(lvm);
     (void)pthread_cond_broadcast(&lvm->changed);
 }
 

@@ -28,6 +28,7 @@ enum lvm_verb {
     VERB_CREATE,
     VERB_REDUCE,
     VERB_REMOVE,
+    VERB_GROW, /* the VG by a PV */
     VERB_DEACTIVATE,
     VERB_REPORT,
     VERB_LET_GO, /* does not wait and is not answered */

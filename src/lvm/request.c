@@ -10,8 +10,8 @@
 #include <string.h>
 
 static const char *const names[VERB_COUNT] = {
-    "extend", "refresh", "activate",   "tag",    "hold",   "create",
-    "reduce", "remove",  "deactivate", "report", "let-go",
+    "extend", "refresh", "activate", "tag",        "hold",   "create",
+    "reduce", "remove",  "grow",     "deactivate", "report", "let-go",
 };
 
 const char *verb_name(enum lvm_verb verb)
@@ -28,6 +28,7 @@ bool verb_needs_lease(enum lvm_verb verb)
     case VERB_CREATE:
     case VERB_REDUCE:
     case VERB_REMOVE:
+    case VERB_GROW:
         return true;
     default:
         return false;
@@ -188,6 +189,8 @@ static int check_shape(const struct lvm_request *request, struct err *err)
     case VERB_HOLD:
     case VERB_LET_GO:
         return 0;
+    case VERB_GROW:
+        return request->device ? 0 : wrong("device", err);
     case VERB_REPORT:
         return request->what ? 0 : wrong("what", err);
     default:

@@ -31,10 +31,10 @@ struct hold {
 
 struct lvm {
     char *program;
-    char *setup; /* the first line for each process */
     char *vg;
 
     pthread_mutex_t lock; /* of all below */
+    char *setup;          /* the first line for each process */
     pthread_cond_t changed;
     struct waiting *waiting;
     uint64_t last_id;

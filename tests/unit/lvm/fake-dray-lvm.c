@@ -6,6 +6,7 @@
  *   hang...    answers nothing
  *   full...    an error
  *   held...    done for the holder, an error for all others
+ *   devices   the answer's size is how many devices it was told of
  *   all others are done; the answer's size is the process's number
  */
 #include "../../../src/lvm/input.h"
@@ -25,8 +26,9 @@ static bool is_first_time(const char *dir, const char *lv)
 }
 
 static void answer(const struct input *input, const struct lvm_request *request,
-                   const char *dir)
+                   const struct lvm_setup *setup)
 {
+    const char *dir = setup->dir;
     const char *lv = request->lvs.n > 0 ? request->lvs.names[0] : "";
     struct lvm_answer done = { .id = request->id,
                                .err = ERR_INIT,
@@ -42,6 +44,8 @@ static void answer(const struct input *input, const struct lvm_request *request,
         (void)err_set_code(&done.err, ERR_NO_SPACE, "it is full");
     if (str_starts_with(lv, "held") && !request->held)
         (void)err_set(&done.err, -EPERM, "not by the holder");
+    if (str_equal(lv, "devices"))
+        done.size_bytes = setup->devices.n;
     _cleanup_free_ char *text = answer_text(&done);
     (void)input_write_line(input, text);
 }
@@ -61,7 +65,7 @@ int main(void)
             if (request_parse(line, size, &request, NULL) < 0)
                 continue; /* the setup */
             if (request.verb != VERB_LET_GO)
-                answer(&input, &request, setup.dir);
+                answer(&input, &request, &setup);
             request_deinit(&request);
         }
     }

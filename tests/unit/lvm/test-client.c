@@ -85,6 +85,40 @@ static void one_process_answers_all(void **state)
     assert_int_equal(kill((pid_t)first, 0), -1); /* it ended with us */
 }
 
+static void other_devices_need_another_process(void **state)
+{
+    (void)state;
+    static const char *const devices[] = { "/dev/vda", "/dev/vdb" };
+    static const char *const wrong[] = { "/dev/vda", "vdb" };
+    uint64_t first = 0, second = 0, n = 0;
+    assert_int_equal(open_vg(program), 0);
+    assert_int_equal(lvm_extend(lvm, "a", MIB, in_ms(20000), &first, NULL), 0);
+    assert_true(lvm_set_devices(lvm, wrong, 2, NULL) < 0);
+    assert_int_equal(lvm_set_devices(lvm, devices, 1, NULL), 0);
+    assert_int_equal(lvm_extend(lvm, "a", MIB, in_ms(20000), &second, NULL), 0);
+    assert_int_equal(first, second); /* they are the same */
+    assert_int_equal(lvm_set_devices(lvm, devices, 2, NULL), 0);
+    assert_int_equal(lvm_extend(lvm, "a", MIB, in_ms(20000), &second, NULL), 0);
+    assert_int_not_equal(first, second);
+    assert_int_equal(lvm_extend(lvm, "devices", MIB, in_ms(20000), &n, NULL),
+                     0);
+    assert_int_equal(n, 2);
+    lvm_close(lvm);
+}
+
+static void one_that_rests_comes_back(void **state)
+{
+    (void)state;
+    uint64_t first = 0, second = 0;
+    assert_int_equal(open_vg(program), 0);
+    lvm_rest(lvm);
+    assert_int_equal(lvm_extend(lvm, "a", MIB, in_ms(20000), &first, NULL), 0);
+    lvm_rest(lvm);
+    assert_int_equal(lvm_extend(lvm, "a", MIB, in_ms(20000), &second, NULL), 0);
+    assert_int_not_equal(first, second);
+    lvm_close(lvm);
+}
+
 static void errors_come_back_whole(void **state)
 {
     (void)state;
@@ -290,6 +324,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_process_answers_all),
+        cmocka_unit_test(other_devices_need_another_process),
+        cmocka_unit_test(one_that_rests_comes_back),
         cmocka_unit_test(errors_come_back_whole),
         cmocka_unit_test(words_that_are_none_do_not_get_far),
         cmocka_unit_test(a_process_that_died_is_replaced),

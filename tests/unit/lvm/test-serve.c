@@ -30,7 +30,7 @@ enum {
 #define VGS                                                                    \
     "vgs --reportformat json --units b --nosuffix -o "                         \
     "vg_name,vg_uuid,vg_size,vg_free,vg_extent_size,vg_mda_size,vg_mda_free,"  \
-    "vg_seqno,vg_tags vg"
+    "vg_seqno,vg_missing_pv_count,vg_tags vg"
 
 /* "one" has 12 MiB, the VG 4 left. */
 #define REPORT                                                                 \
@@ -41,7 +41,7 @@ enum {
     "\"vg\":[{\"vg_name\":\"vg\",\"vg_uuid\":\"V\",\"vg_size\":\"9\","         \
     "\"vg_free\":\"4194304\",\"vg_extent_size\":\"4194304\","                  \
     "\"vg_mda_size\":\"5\",\"vg_mda_free\":\"4\",\"vg_seqno\":\"12\","         \
-    "\"vg_tags\":\"\"}]}]}"
+    "\"vg_missing_pv_count\":\"0\",\"vg_tags\":\"\"}]}]}"
 
 struct world {
     char record[4096];
