@@ -135,6 +135,7 @@ static int read_pv(struct json_object *row, void *item, struct err *err)
         { "pv_mda_size",       &pv.mda_bytes },
     };
     const char *missing = get(row, "pv_missing");
+    const char *in_use = get(row, "pv_in_use");
     const char *vg = get(row, "vg_name");
     int rc = get_text(row, "pv_name", pv.name, sizeof(pv.name), err);
     if (rc == 0)
@@ -144,6 +145,7 @@ static int read_pv(struct json_object *row, void *item, struct err *err)
     if (rc == 0 && !str_copy(pv.vg, sizeof(pv.vg), vg ? vg : ""))
         rc = wrong("vg_name", vg, err);
     pv.missing = missing && missing[0];
+    pv.in_use = in_use && in_use[0];
     if (rc == 0)
         rc = get_tags(row, "vg_tags", &pv.n_vg_tags, &pv.vg_tags, err);
     if (rc == 0)

@@ -16,7 +16,7 @@ struct json_object;
     "vg_seqno,vg_missing_pv_count,vg_tags"
 #define REPORT_PV_FIELDS                                                       \
     "pv_name,pv_uuid,pv_size,pv_free,pv_pe_count,pv_mda_count,"                \
-    "pv_mda_used_count,pv_mda_size,pv_missing,vg_name,vg_tags"
+    "pv_mda_used_count,pv_mda_size,pv_missing,pv_in_use,vg_name,vg_tags"
 
 /* Adds what one report says to @report (zero-initialised at first): rows of
  * "lv", "vg" and "pv". -EBADMSG; what was added before stays. */

@@ -15,6 +15,10 @@ enum {
     FORMAT_SDM_AREA = 1,
     FORMAT_TAG_SIZE = 1025,       /* LVM's limit and a NUL */
     FORMAT_BLOCK_NAME_CHARS = 50, /* of a domain's DESCRIPTION */
+    FORMAT_EXTENT_SIZE = 128 * 1024 * 1024,
+    FORMAT_PV_MDAS = 2, /* metadata areas: at both ends of each PV */
+    FORMAT_PV_MDA_SIZE = 128 * 1024 * 1024,
+    FORMAT_PV_MDA_MIN = 64 * 1024 * 1024, /* smaller: an unhealthy VG */
     FORMAT_PV_NAME_SIZE = 128,
     FORMAT_PV_UUID_SIZE = 39,
 };

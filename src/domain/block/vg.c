@@ -37,46 +37,42 @@ static int check_devices(const struct domain_info *info, struct err *err)
     return 0;
 }
 
-static bool has_tag(const struct lvm_vg *vg, const char *tag)
+static bool has_tag(const char *const *tags, size_t n, const char *tag)
 {
-    for (size_t i = 0; i < vg->n_tags; i++) {
-        if (str_equal(vg->tags[i], tag))
+    for (size_t i = 0; i < n; i++) {
+        if (str_equal(tags[i], tag))
             return true;
     }
     return false;
 }
 
-static int check_ready(const struct lvm_vg *vg, struct err *err)
+static int check_ready(const char *const *tags, size_t n, const char *sd,
+                       struct err *err)
 {
-    if (has_tag(vg, FORMAT_VG_TAG))
+    if (has_tag(tags, n, FORMAT_VG_TAG))
         return 0;
-    if (has_tag(vg, FORMAT_VG_TAG_UNREADY)) {
+    if (has_tag(tags, n, FORMAT_VG_TAG_UNREADY)) {
         (void)err_set_code(err, ERR_NO_DOMAIN,
                            "VG %s: its making broke off before it was a domain",
-                           vg->name);
-        return err_next(err, "make the domain again on its devices");
+                           sd);
+        return err_next(err, "make the domain again on its devices, with "
+                             "force");
     }
-    return err_set_code(err, ERR_NO_DOMAIN, "VG %s is no storage domain",
-                        vg->name);
+    return err_set_code(err, ERR_NO_DOMAIN, "VG %s is no storage domain", sd);
 }
 
-int block_vg_take(const struct lvm_report *report, struct domain_info *info,
-                  struct err *err)
+int block_tags_take(const char *const *tags, size_t n, struct domain_info *info,
+                    struct err *err)
 {
-    const struct lvm_vg *vg = &report->vg;
     struct format_domain domain = { 0 };
-    int rc = check_ready(vg, err);
+    int rc = check_ready(tags, n, info->sd, err);
     if (rc < 0)
         return rc;
-    rc = format_domain_from_tags((const char *const *)vg->tags, vg->n_tags,
-                                 &domain, err);
+    rc = format_domain_from_tags(tags, n, &domain, err);
     if (rc == 0)
         rc = domain_metadata_take(&domain, info->sd, info, err);
     format_domain_deinit(&domain);
-    if (rc < 0)
-        return err_wrap(err, "tags of VG %s", vg->name);
-    info->extent_bytes = vg->extent_bytes;
-    return 0;
+    return rc < 0 ? err_wrap(err, "tags of VG %s", info->sd) : 0;
 }
 
 unsigned block_vg_last_slot(const struct block_vg *vg)
@@ -102,7 +98,11 @@ static int look(struct block_vg *vg, struct err *err)
         (void)err_default_code(err, ERR_STORAGE);
         return err_wrap(err, "domain %s", vg->info.sd);
     }
-    return block_vg_take(&vg->report, &vg->info, err);
+    const struct lvm_vg *found = &vg->report.vg;
+    vg->info.extent_bytes = found->extent_bytes;
+    (void)str_copy(vg->info.vg_uuid, sizeof(vg->info.vg_uuid), found->uuid);
+    return block_tags_take((const char *const *)found->tags, found->n_tags,
+                           &vg->info, err);
 }
 
 int block_vg_open(struct domains *domains, const char *sd,

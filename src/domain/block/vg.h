@@ -35,10 +35,10 @@ void block_vg_close(struct block_vg *vg);
 /* Slots of its volumes go up to this one. */
 unsigned block_vg_last_slot(const struct block_vg *vg);
 
-/* What the tags of the domain info->sd say -> info. ERR_NO_DOMAIN when it is
- * not made to the end. */
-int block_vg_take(const struct lvm_report *report, struct domain_info *info,
-                  struct err *err);
+/* What the tags of VG info->sd say -> info. ERR_NO_DOMAIN when it is no domain,
+ * or not made to the end. */
+int block_tags_take(const char *const *tags, size_t n, struct domain_info *info,
+                    struct err *err);
 
 /* The domain's dray-lvm without a look at the VG, for what has to be quick
  * (extensions). Only of a joined domain. */

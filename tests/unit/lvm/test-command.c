@@ -224,7 +224,7 @@ static const char pvs_report[] =
     "{\"report\":[{\"pv\":[{\"pv_name\":\"/dev/sda\",\"pv_uuid\":\"P-1\","
     "\"pv_size\":\"1000\",\"pv_free\":\"8\",\"pv_pe_count\":\"7\","
     "\"pv_mda_count\":\"2\",\"pv_mda_used_count\":\"1\",\"pv_mda_size\":\"5\","
-    "\"pv_missing\":\"\",\"vg_name\":\"vg\",\"vg_tags\":\"a,b\"},"
+    "\"pv_missing\":\"\",\"pv_in_use\":\"used\",\"vg_name\":\"vg\",\"vg_tags\":\"a,b\"},"
     "{\"pv_name\":\"/dev/sdb\",\"pv_uuid\":\"P-2\",\"pv_size\":\"0\","
     "\"pv_free\":\"0\",\"pv_pe_count\":\"0\",\"pv_mda_count\":\"1\","
     "\"pv_mda_used_count\":\"0\",\"pv_mda_size\":\"4\",\"pv_missing\":"
@@ -273,13 +273,13 @@ static void pvs_know_their_vg(void **state)
     assert_int_equal(pv->mdas, 2);
     assert_int_equal(pv->mdas_used, 1);
     assert_int_equal(pv->mda_bytes, 5);
-    assert_false(pv->missing);
+    assert_true(!pv->missing && pv->in_use);
     assert_int_equal(pv->n_vg_tags, 2);
     assert_string_equal(pv->vg_tags[1], "b");
     pv = &report.pvs[1];
     assert_string_equal(pv->vg, "");
     assert_int_equal(pv->n_vg_tags, 0);
-    assert_true(pv->missing);
+    assert_true(pv->missing && !pv->in_use);
     lvm_report_deinit(&report);
 }
 
