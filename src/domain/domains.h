@@ -22,13 +22,16 @@ struct domains {
     unsigned host_id;
     struct lease_port leases;
 
-    /* Protects known, known_n and lvms (block/vg.c); never held while something outside is
-     * touched, so that a dead storage does not hold those who ask for another
-     * domain. */
+    /* Protects known, known_n and lvms (block/vg.c); never held while something
+     * outside is touched, so that a dead storage does not hold those who ask
+     * for another domain. */
     pthread_mutex_t lock;
     struct domain_info *known;
     size_t known_n;
     struct block_lvm *lvms;
+
+    /* One block domain is made at a time. */
+    pthread_mutex_t making_lock;
 
     /* Writers of state_path and ledger_path one after the other, so that the
      * last state is the one that stays; taken before lock. Local disk only. */

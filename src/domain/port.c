@@ -77,6 +77,7 @@ int domains_new(const struct domains_options *options,
         return err_set(err, -ENOMEM, "domains: out of memory");
     (void)pthread_mutex_init(&domains->lock, NULL);
     (void)pthread_mutex_init(&domains->save_lock, NULL);
+    (void)pthread_mutex_init(&domains->making_lock, NULL);
     domains->leases = *leases;
     int rc = set_options(domains, options, err);
     if (rc == 0)
@@ -96,6 +97,7 @@ void domains_free(struct domains *domains)
     block_handle_free_all(domains);
     (void)pthread_mutex_destroy(&domains->lock);
     (void)pthread_mutex_destroy(&domains->save_lock);
+    (void)pthread_mutex_destroy(&domains->making_lock);
     free(domains->known);
     free(domains);
 }

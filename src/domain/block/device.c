@@ -73,20 +73,13 @@ static int measure(int fd, struct block_device *device, struct err *err)
     return 0;
 }
 
-static int open_device(const char *path, struct block_device *device,
-                       struct err *err)
+static int look_at(const char *name, struct block_device *device,
+                   struct err *err)
 {
-    int rc = block_device_name(path, device->name, err);
-    if (rc < 0)
-        return rc;
-    _cleanup_close_ int fd = open(device->name, O_RDWR | O_EXCL | O_CLOEXEC);
-    if (fd >= 0)
-        return measure(fd, device, err);
-    if (errno != EBUSY)
-        return err_set_code(err, ERR_STORAGE, "%s: %m", device->name);
-    (void)err_set_code(err, ERR_DOMAIN_CREATE, "%s is in use on this host",
-                       device->name);
-    return err_next(err, "lsblk %s shows by what", device->name);
+    _cleanup_close_ int fd = open(name, O_RDONLY | O_CLOEXEC);
+    (void)str_copy(device->name, sizeof(device->name), name);
+    return fd >= 0 ? measure(fd, device, err)
+                   : err_set_code(err, ERR_STORAGE, "%s: %m", name);
 }
 
 static bool is_among(const char *name, const struct block_devices *devices)
@@ -117,7 +110,7 @@ static int add_device(const char *path, const struct domain_info *known,
         return rc;
     if (is_among(name, devices))
         return err_set_code(err, ERR_VALUE, "%s is given twice", name);
-    rc = open_device(path, device, err);
+    rc = look_at(name, device, err);
     if (rc < 0)
         return rc;
     devices->n++;
@@ -131,7 +124,7 @@ static int add_device(const char *path, const struct domain_info *known,
     return 0;
 }
 
-int block_devices_open(const char *const *paths, size_t n,
+int block_devices_look(const char *const *paths, size_t n,
                        const struct domain_info *known,
                        struct block_devices *ret_devices, struct err *err)
 {
@@ -251,8 +244,8 @@ static const struct lvm_pv *find_pv(const struct lvm_report *report,
     return NULL;
 }
 
-int block_devices_check_empty(const struct block_devices *devices,
-                              const char *sd, struct err *err)
+static int check_empty(const struct block_devices *devices, const char *sd,
+                       struct err *err)
 {
     const char *names[DOMAIN_DEVICES_MAX];
     struct lvm_report report = { .n_pvs = 0 };
@@ -263,5 +256,26 @@ int block_devices_check_empty(const struct block_devices *devices,
         rc = pv ? check_pv(pv, sd, err) : probe(names[i], err);
     }
     lvm_report_deinit(&report);
+    return rc;
+}
+
+static int check_unused(const char *name, struct err *err)
+{
+    _cleanup_close_ int fd = open(name, O_RDWR | O_EXCL | O_CLOEXEC);
+    if (fd >= 0)
+        return 0;
+    if (errno != EBUSY)
+        return err_set_code(err, ERR_DOMAIN_CREATE, "%s: %m", name);
+    (void)err_set_code(err, ERR_DOMAIN_CREATE, "%s is in use on this host",
+                       name);
+    return err_next(err, "lsblk %s shows by what", name);
+}
+
+int block_devices_check_free(const struct block_devices *devices,
+                             const char *sd, bool force, struct err *err)
+{
+    int rc = force ? 0 : check_empty(devices, sd, err);
+    for (size_t i = 0; rc == 0 && i < devices->n; i++)
+        rc = check_unused(devices->devices[i].name, err);
     return rc;
 }

@@ -19,14 +19,14 @@ struct block_device {
 int block_device_name(const char *path, char ret_name[DOMAIN_DEVICE_SIZE],
                       struct err *err);
 
-/* The devices of a domain to be, without those of @known (names; may be NULL):
- * all different, of one sector size, and used by nobody on this host.
- * ERR_VALUE, ERR_DOMAIN_CREATE. */
 struct block_devices {
     size_t n;
     struct block_device devices[DOMAIN_DEVICES_MAX];
 };
-int block_devices_open(const char *const *paths, size_t n,
+
+/* The devices for a domain, without those that @known (may be NULL) has: all
+ * different, of one sector size. ERR_VALUE. */
+int block_devices_look(const char *const *paths, size_t n,
                        const struct domain_info *known,
                        struct block_devices *ret_devices, struct err *err);
 
@@ -34,9 +34,9 @@ int block_devices_open(const char *const *paths, size_t n,
 void block_devices_names(const struct block_devices *devices,
                          const char *ret_names[DOMAIN_DEVICES_MAX]);
 
-/* ERR_DOMAIN_CREATE when one holds something: what it is, and of the VG @sd
- * nothing but what a creation that broke off left. */
-int block_devices_check_empty(const struct block_devices *devices,
-                              const char *sd, struct err *err);
+/* ERR_DOMAIN_CREATE when one is used by this host or, unless @force, holds
+ * something else than what the making of VG @sd left when it broke off. */
+int block_devices_check_free(const struct block_devices *devices,
+                             const char *sd, bool force, struct err *err);
 
 #endif

@@ -85,6 +85,17 @@ static int look(const char *const *devices, size_t n_devices,
     return rc;
 }
 
+int block_find_among(const char *const *devices, size_t n_devices,
+                     const char *sd, struct domain_info *info, struct err *err)
+{
+    struct domain_info found = *info;
+    (void)str_copy(found.sd, sizeof(found.sd), sd);
+    int rc = look(devices, n_devices, &found, err);
+    if (rc == 0)
+        *info = found;
+    return rc;
+}
+
 static int not_found(const char *what, struct err *err)
 {
     (void)err_set_code(err, ERR_NO_DOMAIN,

@@ -13,6 +13,10 @@
  * ERR_NO_DOMAIN; also when one of its devices is missing. */
 int block_find(const char *sd, struct domain_info *info, struct err *err);
 
+/* DOMAIN_NONE when these devices have no VG @sd. */
+int block_find_among(const char *const *devices, size_t n_devices,
+                     const char *sd, struct domain_info *info, struct err *err);
+
 /* The same for the one that is on @device (a path); the one that people call
  * @name, ERR_VALUE when there are two. */
 int block_find_on(const char *device, struct domain_info *info,
