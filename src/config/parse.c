@@ -33,6 +33,8 @@ enum {
     MAX_WORKERS = 256,
     MAX_HOST_ID = 2000,
     MAX_IO_TIMEOUT_S = 120,
+    MIN_LVM_TIMEOUT_S = 5,
+    MAX_LVM_TIMEOUT_S = 600,
     MIN_BUFFER_KIB = 64, /* one granule of a mirror */
     MAX_BUFFER_KIB = 256 * 1024,
     MAX_CONVERGE_S = 7 * 24 * 3600,
@@ -64,6 +66,8 @@ static const struct key keys[] = {
       FIELD(owner_uid), { 0, 0 } },
     { "storage", "group", value_set_group,
       FIELD(owner_gid), { 0, 0 } },
+    { "storage", "lvm_timeout", value_set_unsigned,
+      FIELD(lvm_timeout_s), { MIN_LVM_TIMEOUT_S, MAX_LVM_TIMEOUT_S } },
     { "lease", "io_timeout", value_set_unsigned,
       FIELD(io_timeout_s), { 1, MAX_IO_TIMEOUT_S } },
     { "lease", "require_watchdog", value_set_bool,
@@ -78,6 +82,8 @@ static const struct key keys[] = {
       FIELD(qemu_img), { 0, FIELD_MAX(qemu_img) } },
     { "tools", "sanlock", value_set_path,
       FIELD(sanlock), { 0, FIELD_MAX(sanlock) } },
+    { "tools", "dray_lvm", value_set_path,
+      FIELD(dray_lvm), { 0, FIELD_MAX(dray_lvm) } },
 };
 /* clang-format on */
 

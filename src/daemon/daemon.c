@@ -52,6 +52,8 @@ static int open_storage(struct daemon *daemon, struct err *err)
         .state_dir = config->state_dir,
         .run_dir = config->run_dir,
         .qemu_img = config->qemu_img,
+        .dray_lvm = config->dray_lvm,
+        .lvm_command_ms = (int)config->lvm_timeout_s * 1000,
         .owner_uid = config->owner_uid,
         .owner_gid = config->owner_gid,
         .host_id = config->host_id,

@@ -30,10 +30,12 @@ static void sets_every_key(void **state)
                        "[access]\nfull_group = 0\nread_group = 4294967294\n"
                        "[host]\nid = 2000\nname = Host-1.example_x\n"
                        "[storage]\nowner = 107\ngroup = 108\n"
+                       "lvm_timeout = 600\n"
                        "[lease]\nio_timeout = 1\nrequire_watchdog = no\n"
                        "[libvirt]\nuri = test:///default\n"
                        "[migrate]\nbuffer_kib = 64\nconverge_limit = 604800\n"
-                       "[tools]\nqemu_img = /q\nsanlock = /s\n";
+                       "[tools]\nqemu_img = /q\nsanlock = /s\n"
+                       "dray_lvm = /l\n";
     assert_int_equal(parse(text), 0);
     assert_string_equal(config.socket_path, "/a/sock");
     assert_string_equal(config.state_dir, "/b");
@@ -53,6 +55,8 @@ static void sets_every_key(void **state)
     assert_int_equal(config.converge_limit_s, 604800);
     assert_string_equal(config.qemu_img, "/q");
     assert_string_equal(config.sanlock, "/s");
+    assert_string_equal(config.dray_lvm, "/l");
+    assert_int_equal(config.lvm_timeout_s, 600);
 }
 
 static void keeps_defaults_of_what_is_not_said(void **state)
