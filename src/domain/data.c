@@ -89,8 +89,8 @@ static const char *qcow2_options(int fd)
     return is_device ? "compat=1.1" : "compat=1.1,extent_size_hint=0";
 }
 
-static int run_qemu_img(const struct domains *domains, int fd,
-                        const struct domain_data *data, struct err *err)
+int domain_data_format(const struct domains *domains, int fd,
+                       const struct domain_data *data, struct err *err)
 {
     const struct domain_fd_path file = domain_fd_path(fd);
     const char *qcow2 = qcow2_options(fd);
@@ -126,9 +126,10 @@ static int run_qemu_img(const struct domains *domains, int fd,
     struct exec_result result = { 0 };
     int rc = exec_check(data->parent ? child : alone, &options, &result, err);
     exec_result_deinit(&result);
-    if (rc < 0)
-        return err_wrap(err, "%s/%s", data->image->path, data->vol);
-    return 0;
+    if (rc == 0)
+        return 0;
+    (void)err_default_code(err, ERR_VOLUME_CREATE);
+    return err_wrap(err, "%s/%s", data->image->path, data->vol);
 }
 
 static int preallocate_cow(int fd, const struct domain_data *data)
@@ -147,9 +148,9 @@ int domain_data_fill(const struct domains *domains, int fd,
 {
     int rc = 0;
     if (data->kind == FORMAT_COW) {
-        rc = run_qemu_img(domains, fd, data, err);
+        rc = domain_data_format(domains, fd, data, err);
         if (rc < 0)
-            return err_default_code(err, ERR_VOLUME_CREATE);
+            return rc;
         rc = preallocate_cow(fd, data);
     } else {
         rc = fill_raw(fd, data);
@@ -186,24 +187,29 @@ int domain_data_reset(const struct domains *domains,
     return domain_data_fill(domains, fd, data, err);
 }
 
-int domain_data_read_header(const struct domain_dir *image, const char *vol,
-                            struct format_qcow2 *ret_header, struct err *err)
+static ssize_t read_head(int fd, char *head)
 {
-    _cleanup_free_ char *head = malloc(FORMAT_QCOW2_HEAD_SIZE);
-    struct domain_buffer buffer = { .data = head,
-                                    .size = FORMAT_QCOW2_HEAD_SIZE };
-    struct format_qcow2 header;
-    if (!head)
-        return err_set(err, -ENOMEM, "%s/%s: out of memory", image->path, vol);
-    int rc = domain_file_read(image, vol, 0, &buffer, err);
-    if (rc == DOMAIN_NONE)
-        return err_set_code(err, ERR_VOLUME_ACCESS, "%s/%s is missing",
-                            image->path, vol);
-    if (rc < 0)
-        return rc;
-    rc = format_qcow2_parse(head, buffer.size, &header, err);
-    if (rc < 0)
-        return err_wrap(err, "%s/%s", image->path, vol);
-    *ret_header = header;
-    return 0;
+    ssize_t done = 0;
+    ssize_t n = 1;
+    while (n > 0 && done < FORMAT_QCOW2_HEAD_SIZE) {
+        n = pread(fd, head + done, FORMAT_QCOW2_HEAD_SIZE - (size_t)done, done);
+        if (n < 0 && errno != EINTR)
+            return -1;
+        done += n > 0 ? n : 0;
+        n = n < 0 ? 1 : n;
+    }
+    return done;
+}
+
+int domain_data_read_header(int fd, struct format_qcow2 *ret_header,
+                            struct err *err)
+{
+    void *head = NULL;
+    if (posix_memalign(&head, BLOCK, FORMAT_QCOW2_HEAD_SIZE) != 0)
+        return err_set(err, -ENOMEM, "out of memory");
+    ssize_t n = read_head(fd, head);
+    int rc = n < 0 ? err_set_code(err, ERR_METADATA_READ, "read: %m")
+                   : format_qcow2_parse(head, (size_t)n, ret_header, err);
+    free(head);
+    return rc;
 }
