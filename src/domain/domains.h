@@ -22,13 +22,16 @@ struct domains {
     unsigned host_id;
     struct lease_port leases;
 
-    /* Protects known, known_n and lvms (block/vg.c); never held while something
+    /* Protects known, known_n, lvms and probes; never held while something
      * outside is touched, so that a dead storage does not hold those who ask
      * for another domain. */
     pthread_mutex_t lock;
     struct domain_info *known;
     size_t known_n;
     struct block_lvm *lvms;
+    struct probe *probes; /* that hang: probe.c */
+
+    struct block_uses *uses; /* has a lock of its own: block/use.c */
 
     /* One block domain is made at a time. */
     pthread_mutex_t making_lock;

@@ -3,8 +3,10 @@
  * Start and end of this room, and the table by which others call it.
  */
 #include "block/handle.h"
+#include "block/use.h"
 #include "known.h"
 #include "ops.h"
+#include "probe.h"
 #include <dray/base/file.h>
 #include <errno.h>
 
@@ -31,6 +33,10 @@ static const struct storage_ops ops = {
     .volume_reset = domain_volume_reset,
     .volume_preallocate = domain_volume_preallocate,
     .volume_extend = domain_volume_extend,
+    .volume_grow = domain_volume_grow,
+    .volume_shrink = domain_volume_shrink,
+    .volume_probe = domain_volume_probe,
+    .volume_sever = domain_volume_sever,
     .volume_measure = domain_volume_measure,
     .volume_qemu_info = domain_volume_qemu_info,
     .volume_commit = domain_volume_commit,
@@ -80,7 +86,9 @@ int domains_new(const struct domains_options *options,
     (void)pthread_mutex_init(&domains->save_lock, NULL);
     (void)pthread_mutex_init(&domains->making_lock, NULL);
     domains->leases = *leases;
-    int rc = set_options(domains, options, err);
+    domains->uses = block_uses_new();
+    int rc = domains->uses ? set_options(domains, options, err)
+                           : err_set(err, -ENOMEM, "domains: out of memory");
     if (rc == 0)
         rc = domain_known_load(domains, err);
     if (rc < 0) {
@@ -96,6 +104,8 @@ void domains_free(struct domains *domains)
     if (!domains)
         return;
     block_handle_free_all(domains);
+    block_uses_free(domains->uses);
+    domain_probes_free(domains);
     (void)pthread_mutex_destroy(&domains->lock);
     (void)pthread_mutex_destroy(&domains->save_lock);
     (void)pthread_mutex_destroy(&domains->making_lock);

@@ -86,7 +86,7 @@ static int mend_parent(const struct domain_view *view,
     if (cut.role != FORMAT_LEAF)
         return 0;
     rc = domain_image_reload(view, image, err);
-    return rc < 0 ? rc : domain_image_fix_role(view, image, cut.parent, err);
+    return rc < 0 ? rc : domain_image_fix_role(image, cut.parent, err);
 }
 
 int domain_scan_mend_volume(const struct domain_view *view,
@@ -159,26 +159,25 @@ static const char *find_lost_leaf(const struct domain_image *image)
     return found;
 }
 
-int domain_scan_fix_leaf(const struct domain_view *view,
-                         struct domain_image *image, struct err *err)
+int domain_scan_fix_leaf(struct domain_image *image, struct err *err)
 {
     const char *leaf = find_lost_leaf(image);
-    return leaf ? domain_image_fix_role(view, image, leaf, err) : 0;
+    return leaf ? domain_image_fix_role(image, leaf, err) : 0;
 }
 
 static int scan_image(const struct domain_view *view, const char *img,
                       struct err *err)
 {
-    _cleanup_image_ struct domain_image image = DOMAIN_IMAGE_INIT;
+    _cleanup_image_ struct domain_image image;
+    domain_image_init(view, img, &image);
     int rc = domain_dir_open_below(&view->images, img, &image.dir, err);
     if (rc != 0)
         return rc == DOMAIN_NONE ? 0 : rc;
-    (void)str_copy(image.img, sizeof(image.img), img);
     rc = domain_scan_mend_records(view, &image, err);
     if (rc == 0)
         rc = mend_leases(view, &image, err);
     if (rc == 0)
-        rc = domain_scan_fix_leaf(view, &image, err);
+        rc = domain_scan_fix_leaf(&image, err);
     return rc < 0 ? rc : domain_image_remove_empty(view, &image, err);
 }
 

@@ -26,8 +26,7 @@ int domain_scan_mend_records(const struct domain_view *view,
                              struct domain_image *image, struct err *err);
 
 /* In an image without a leaf: the one volume that lost its child becomes it. */
-int domain_scan_fix_leaf(const struct domain_view *view,
-                         struct domain_image *image, struct err *err);
+int domain_scan_fix_leaf(struct domain_image *image, struct err *err);
 
 /* Makes the lease of a volume; what is in VOL.lease is overwritten. */
 int domain_scan_make_lease(const struct domain_view *view,

@@ -5,9 +5,7 @@
 #include "lv.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 enum {
@@ -17,14 +15,15 @@ enum {
 void block_lv_path(const struct domain_info *info, const char *lv,
                    char ret_path[PATH_MAX])
 {
-    (void)str_format(ret_path, PATH_MAX, "/dev/%s/%s", info->sd, lv);
+    (void)str_format(ret_path, PATH_MAX, "%.*s/%s/%s",
+                     PATH_MAX - 2 * UUID_SIZE - 2, info->path, info->sd, lv);
 }
 
 static int fail(const struct domain_info *info, const char *lv,
                 const char *verb, struct err *err)
 {
-    return err_set_code(err, ERR_STORAGE, "%s /dev/%s/%s: %m", verb, info->sd,
-                        lv);
+    return err_set_code(err, ERR_STORAGE, "%s %s/%s/%s: %m", verb, info->path,
+                        info->sd, lv);
 }
 
 static int open_lv(const struct domain_info *info, const char *lv, int flags,
@@ -102,11 +101,11 @@ int block_lv_zero(const struct domain_info *info, const char *lv,
                   uint64_t offset, uint64_t size, struct err *err)
 {
     _cleanup_close_ int fd = -1;
-    uint64_t range[2] = { offset, size };
     int rc = open_lv(info, lv, O_WRONLY, &fd, err);
     if (rc < 0)
         return rc;
-    if (ioctl(fd, BLKZEROOUT, range) < 0 || fdatasync(fd) < 0)
+    if (fallocate(fd, FALLOC_FL_ZERO_RANGE, (off_t)offset, (off_t)size) < 0 ||
+        fdatasync(fd) < 0)
         return fail(info, lv, "zero", err);
     return 0;
 }
