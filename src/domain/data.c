@@ -75,18 +75,27 @@ static const char *qemu_name(enum format_kind kind)
 }
 
 /* The parent is only written down: nothing of it is opened. */
-int domain_data_format(int fd, const struct domain_data *data, struct err *err)
+int domain_data_build(const struct domain_data *data, char **ret_image,
+                      size_t *ret_size, struct err *err)
 {
     const struct format_qcow2_empty empty = {
         .capacity = data->capacity,
         .backing = data->parent,
         .backing_format = qemu_name(data->parent_kind),
     };
-    _cleanup_free_ char *image = NULL;
-    size_t size = 0;
-    int rc = format_qcow2_build(&empty, &image, &size, err);
+    int rc = format_qcow2_build(&empty, ret_image, ret_size, err);
     if (rc < 0)
         return err_wrap(err, "%s/%s", data->image->path, data->vol);
+    return 0;
+}
+
+static int write_qcow2(int fd, const struct domain_data *data, struct err *err)
+{
+    _cleanup_free_ char *image = NULL;
+    size_t size = 0;
+    int rc = domain_data_build(data, &image, &size, err);
+    if (rc < 0)
+        return rc;
     if (lseek(fd, 0, SEEK_SET) < 0)
         rc = -errno;
     if (rc == 0)
@@ -112,7 +121,7 @@ int domain_data_fill(int fd, const struct domain_data *data, struct err *err)
 {
     int rc = 0;
     if (data->kind == FORMAT_COW) {
-        rc = domain_data_format(fd, data, err);
+        rc = write_qcow2(fd, data, err);
         if (rc < 0)
             return err_default_code(err, ERR_VOLUME_CREATE);
         rc = preallocate_cow(fd, data);
