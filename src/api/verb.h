@@ -27,6 +27,7 @@ enum param_type {
     PARAM_DISK,     /* target, image UUID, or source path */
     PARAM_TEXT,     /* one line */
     PARAM_PATH,     /* absolute, without ".." */
+    PARAM_PATHS,    /* array of min to max of them */
     PARAM_SIZE,     /* bytes: decimal digits in a string, or a number */
     PARAM_UINT,
     PARAM_BOOL,
@@ -62,7 +63,7 @@ struct verb {
     const char *name;
     const char *summary;
     enum rpc_role role;      /* least role that may call it; never NONE */
-    bool early;              /* answers before api_set_ready() too */
+    bool early;              /* does not wait for api_set_ready() */
     bool changes_image;      /* excludes, and is excluded by, jobs on imageID */
     const char *result_type; /* JSON's word */
     const char *result;
@@ -79,6 +80,7 @@ struct api_call {
     struct rpc_call *rpc;
     const struct verb *verb;
     struct params *params;
+    bool early; /* came before api_set_ready(), and waits for it */
     /* What the functions leave. */
     void *state; /* for the next one; freed with free() */
     int rc;
@@ -123,6 +125,8 @@ int verb_host_delete_jobs(struct api_call *call, struct err *err);
 /* domain.c */
 int verb_domain_create(struct api_call *call, struct err *err);
 int verb_domain_join(struct api_call *call, struct err *err);
+int verb_domain_extend(struct api_call *call, struct err *err);
+int verb_domain_audit(struct api_call *call, struct err *err);
 int verb_domain_leave_before(struct api_call *call, struct err *err);
 int verb_domain_leave(struct api_call *call, struct err *err);
 int verb_domain_list(struct api_call *call, struct err *err);

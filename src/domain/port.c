@@ -18,6 +18,7 @@ static const struct storage_ops ops = {
     .domain_find = domain_find,
     .domain_info = domain_info,
     .domain_stats = domain_stats,
+    .domain_grow = domain_grow,
     .domain_images = domain_images,
     .domain_volumes = domain_volumes,
     .image_chain = domain_image_chain,

@@ -61,6 +61,17 @@ static int wipe_ends(const struct domain_image *image, const char *vol, int fd,
                                   MARKS_BYTES, err);
 }
 
+static int write_qcow2(const struct domain_image *image,
+                       const struct domain_data *data, struct err *err)
+{
+    _cleanup_free_ char *empty = NULL;
+    size_t size = 0;
+    int rc = domain_data_build(data, &empty, &size, err);
+    return rc < 0 ? rc
+                  : block_lv_write(&image->vg->info, data->vol, 0, empty, size,
+                                   err);
+}
+
 int block_data_make(const struct domain_image *image,
                     const struct domain_data *data, struct err *err)
 {
@@ -69,7 +80,7 @@ int block_data_make(const struct domain_image *image,
     if (rc == 0)
         rc = wipe_ends(image, data->vol, fd, err);
     if (rc == 0 && data->kind == FORMAT_COW)
-        rc = domain_data_format(image->vg->domains, fd, data, err);
+        rc = write_qcow2(image, data, err);
     return rc < 0 ? rc : domain_file_sync(fd, &image->dir, data->vol, err);
 }
 

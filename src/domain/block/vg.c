@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Opening a block domain: ask LVM, believe the tags. What was read before the
- * lease was ours may be old, so a change reads again under it.
+ * lease was ours may be old, so a change reads under it. When another host made
+ * the VG larger, LVM here does not see the new PV: its filter knows the old
+ * ones. Then all devices are looked at once.
  */
 #include "vg.h"
 #include "../known.h"
 #include "../metadata.h"
 #include "../view.h"
+#include "find.h"
 #include "handle.h"
 #include <dray/format/block.h>
 #include <errno.h>
@@ -90,23 +93,30 @@ void block_vg_close(struct block_vg *vg)
     *vg = (struct block_vg){ 0 };
 }
 
+enum {
+    OUTDATED = 1 /* outcome: LVM does not see all PVs */
+};
+
+/* 0 or OUTDATED. */
 static int look(struct block_vg *vg, struct err *err)
 {
+    const struct lvm_vg *found = &vg->report.vg;
     int rc = lvm_report(vg->lvm, LVM_LVS | LVM_VG, time_now_ms() + REPORT_MS,
                         &vg->report, err);
     if (rc < 0) {
         (void)err_default_code(err, ERR_STORAGE);
         return err_wrap(err, "domain %s", vg->info.sd);
     }
-    const struct lvm_vg *found = &vg->report.vg;
+    if (found->missing_pvs > 0)
+        return OUTDATED;
     vg->info.extent_bytes = found->extent_bytes;
     (void)str_copy(vg->info.vg_uuid, sizeof(vg->info.vg_uuid), found->uuid);
     return block_tags_take((const char *const *)found->tags, found->n_tags,
                            &vg->info, err);
 }
 
-int block_vg_open(struct domains *domains, const char *sd,
-                  struct block_vg *ret_vg, struct err *err)
+static int open_once(struct domains *domains, const char *sd,
+                     struct block_vg *ret_vg, struct err *err)
 {
     struct block_vg vg = { .domains = domains };
     int rc = domain_known_get(domains, sd, &vg.info, err);
@@ -118,7 +128,7 @@ int block_vg_open(struct domains *domains, const char *sd,
         rc = block_handle_get(domains, &vg.info, &vg.lvm, err);
     if (rc == 0)
         rc = look(&vg, err);
-    if (rc < 0) {
+    if (rc != 0) {
         block_vg_close(&vg);
         return rc;
     }
@@ -139,8 +149,8 @@ static int get_joined(struct domains *domains, const char *sd,
     return rc < 0 ? rc : block_handle_get(domains, &vg->info, &vg->lvm, err);
 }
 
-int block_vg_begin(struct domains *domains, const char *sd,
-                   struct block_vg *ret_vg, struct err *err)
+static int begin_once(struct domains *domains, const char *sd,
+                      struct block_vg *ret_vg, struct err *err)
 {
     struct block_vg vg = { 0 };
     int rc = get_joined(domains, sd, &vg, err);
@@ -155,12 +165,61 @@ int block_vg_begin(struct domains *domains, const char *sd,
     rc = look(&vg, err);
     if (rc == 0)
         rc = domain_check_not_attached(&vg.info, err);
-    if (rc < 0) {
+    if (rc != 0) {
         block_vg_close(&vg);
         return rc;
     }
     *ret_vg = vg;
     return 0;
+}
+
+int block_vg_find_again(struct domains *domains, const char *sd,
+                        struct err *err)
+{
+    const char *devices[DOMAIN_DEVICES_MAX];
+    struct domain_info info;
+    struct lvm *lvm = NULL;
+    int rc = domain_known_get(domains, sd, &info, err);
+    if (rc == 0)
+        rc = block_find(sd, &info, err);
+    if (rc == 0)
+        rc = block_handle_get(domains, &info, &lvm, err);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < info.n_devices; i++)
+        devices[i] = info.devices[i];
+    rc = lvm_set_devices(lvm, devices, info.n_devices, err);
+    return rc < 0 ? rc : domain_known_put(domains, &info, err);
+}
+
+static int call(int (*once)(struct domains *domains, const char *sd,
+                            struct block_vg *ret_vg, struct err *err),
+                struct domains *domains, const char *sd,
+                struct block_vg *ret_vg, struct err *err)
+{
+    int rc = once(domains, sd, ret_vg, err);
+    if (rc != OUTDATED)
+        return rc;
+    rc = block_vg_find_again(domains, sd, err);
+    if (rc == 0)
+        rc = once(domains, sd, ret_vg, err);
+    return rc != OUTDATED
+               ? rc
+               : err_set_code(err, ERR_STORAGE,
+                              "domain %s: this host does not see all its PVs",
+                              sd);
+}
+
+int block_vg_open(struct domains *domains, const char *sd,
+                  struct block_vg *ret_vg, struct err *err)
+{
+    return call(open_once, domains, sd, ret_vg, err);
+}
+
+int block_vg_begin(struct domains *domains, const char *sd,
+                   struct block_vg *ret_vg, struct err *err)
+{
+    return call(begin_once, domains, sd, ret_vg, err);
 }
 
 int block_vg_lvm(struct domains *domains, const char *sd, struct lvm **ret_lvm,

@@ -32,6 +32,11 @@ int block_vg_begin(struct domains *domains, const char *sd,
                    struct block_vg *ret_vg, struct err *err);
 void block_vg_close(struct block_vg *vg);
 
+/* Its devices as they are now, for LVM and for what this host knows. No hold of
+ * this thread survives it. */
+int block_vg_find_again(struct domains *domains, const char *sd,
+                        struct err *err);
+
 /* Slots of its volumes go up to this one. */
 unsigned block_vg_last_slot(const struct block_vg *vg);
 
