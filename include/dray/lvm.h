@@ -110,8 +110,9 @@ int lvm_grow(struct lvm *lvm, const char *device, int64_t deadline_ms,
 /* For a change of several steps: from now on dray-lvm keeps the lease between
  * this thread's requests, until lvm_let_go(). Other threads' holds wait;
  * extensions of anybody pass, in the same lease. One hold per thread. When
- * dray-lvm dies meanwhile the hold is lost, and what comes next under it fails
- * with -ESTALE, before anything is done: begin anew. */
+ * dray-lvm dies meanwhile the hold is lost, and what needs the lease next under
+ * it fails with -ESTALE, before anything is done: begin anew. What needs none
+ * (activation, reports) goes on. */
 int lvm_hold(struct lvm *lvm, int64_t deadline_ms, struct err *err);
 void lvm_let_go(struct lvm *lvm);
 

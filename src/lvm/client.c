@@ -77,7 +77,8 @@ static int call_locked(struct lvm *lvm, struct lvm_request *request,
 {
     request->id = ++lvm->last_id;
     request->held = is_holder_locked(lvm);
-    if (request->held && lvm->hold.life != lvm->life)
+    bool in_hold = request->held && verb_needs_lease(request->verb);
+    if (in_hold && lvm->hold.life != lvm->life)
         return runner_set_stale(lvm, err);
     _cleanup_free_ char *text = request_text(request);
     if (!text)
@@ -85,7 +86,7 @@ static int call_locked(struct lvm *lvm, struct lvm_request *request,
     struct waiting waiting = {
         .id = request->id,
         .text = text,
-        .held = request->held,
+        .in_hold = in_hold,
     };
     append_locked(lvm, &waiting);
     runner_send_locked(lvm, &waiting);

@@ -138,7 +138,7 @@ static void forget(struct lvm *lvm)
     lvm->pid = 0;
     lvm->life++;
     for (struct waiting *w = lvm->waiting; w; w = w->next) {
-        if (w->done || !w->held)
+        if (w->done || !w->in_hold)
             continue;
         w->answer.err = (struct err)ERR_INIT;
         (void)runner_set_stale(lvm, &w->answer.err);

@@ -15,7 +15,7 @@ struct waiting {
     uint64_t id;
     const char *text;
     unsigned attempts; /* processes that got it */
-    bool held;         /* not for another process */
+    bool in_hold;      /* not for another process */
     bool done;
     unsigned life; /* of the process that answered */
     struct lvm_answer answer;

@@ -14,74 +14,6 @@
 
 #include <cmocka.h>
 
-#define CALL(f, op, ...)                                                       \
-    ((f)->port.ops->op((f)->port.ctx, __VA_ARGS__, FRESH(f)))
-
-#define ASSERT_DONE(f, rc)                                                     \
-    do {                                                                       \
-        if ((rc) < 0)                                                          \
-            fail_msg("%s", (f)->err.message);                                  \
-    } while (0)
-
-static void make(struct fixture *f, const char *vol, const char *parent,
-                 enum volume_format format)
-{
-    const struct volume_create spec = vg_volume(IMG, vol, parent, format);
-    fixture_create(f, &spec);
-}
-
-static void make_chain(struct fixture *f)
-{
-    make(f, BASE, NULL, VOLUME_RAW);
-    make(f, MID, BASE, VOLUME_COW);
-    make(f, LEAF, MID, VOLUME_COW);
-}
-
-static void assert_tags(const struct fixture *f, const char *vol,
-                        const char *tags)
-{
-    char name[PATH_MAX];
-    (void)str_format(name, sizeof(name), "lvs/%s.tags", vol);
-    _cleanup_free_ char *text = vg_read(f, name);
-    assert_string_equal(text, tags);
-}
-
-static void read_lv(const struct fixture *f, const char *lv, uint64_t offset,
-                    void *ret_data, size_t size)
-{
-    char path[PATH_MAX];
-    vg_path(f, path, "lvs/%s", lv);
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-    assert_int_equal(pread(fd, ret_data, size, (off_t)offset), size);
-}
-
-static bool is_zero(const struct fixture *f, const char *lv, uint64_t offset,
-                    size_t size)
-{
-    char *data = calloc(1, size);
-    assert_non_null(data);
-    read_lv(f, lv, offset, data, size);
-    bool zero = data[0] == 0 && memcmp(data, data + 1, size - 1) == 0;
-    free(data);
-    return zero;
-}
-
-static uint64_t lv_bytes(const struct fixture *f, const char *lv)
-{
-    char path[PATH_MAX];
-    struct stat st;
-    vg_path(f, path, "lvs/%s", lv);
-    assert_int_equal(stat(path, &st), 0);
-    return (uint64_t)st.st_size;
-}
-
-static enum volume_role role_of(struct fixture *f, const char *vol)
-{
-    struct volume_info info;
-    fixture_info(f, IMG, vol, &info);
-    return info.role;
-}
-
 /* --- making --- */
 
 static void a_raw_volume_is_a_clean_lv_with_a_slot(void **state)
@@ -91,11 +23,11 @@ static void a_raw_volume_is_a_clean_lv_with_a_slot(void **state)
     struct lease_state lease;
     const struct volume_id id = fixture_id(IMG, BASE);
     char slot[FORMAT_VOLUME_SIZE + 1] = "";
-    make(f, BASE, NULL, VOLUME_RAW);
-    assert_int_equal(lv_bytes(f, BASE), EXTENT);
-    assert_tags(f, BASE, "MD_1\nIU_" IMG "\nPU_" UUID_BLANK "\n");
-    assert_true(is_zero(f, BASE, 0, MIB));
-    assert_true(is_zero(f, BASE, EXTENT - MIB, MIB));
+    vg_make(f, BASE, NULL, VOLUME_RAW);
+    assert_int_equal(vg_lv_bytes(f, BASE), EXTENT);
+    vg_assert_tags(f, BASE, "MD_1\nIU_" IMG "\nPU_" UUID_BLANK "\n");
+    assert_true(vg_is_zero(f, BASE, 0, MIB));
+    assert_true(vg_is_zero(f, BASE, EXTENT - MIB, MIB));
     assert_false(vg_is_active(f, BASE));
     fixture_info(f, IMG, BASE, &info);
     assert_true(info.block);
@@ -103,7 +35,7 @@ static void a_raw_volume_is_a_clean_lv_with_a_slot(void **state)
     assert_int_equal(info.true_bytes, EXTENT);
     assert_int_equal(info.role, VOLUME_LEAF);
     assert_true(str_ends_with(info.path, "/storage/" SD "/" IMG "/" BASE));
-    read_lv(f, "metadata", format_slot_offset(1), slot, FORMAT_VOLUME_SIZE);
+    vg_read_lv(f, "metadata", format_slot_offset(1), slot, FORMAT_VOLUME_SIZE);
     assert_non_null(strstr(slot, "\nIMAGE=" IMG "\n"));
     ASSERT_DONE(f, CALL(f, volume_lease, &id, &lease));
     assert_true(lease.present);
@@ -115,12 +47,12 @@ static void a_snapshot_names_its_parent(void **state)
 {
     struct fixture *f = *state;
     struct storage_chain chain = { 0 };
-    make_chain(f);
-    assert_tags(f, MID, "MD_2\nIU_" IMG "\nPU_" BASE "\n");
-    assert_tags(f, LEAF, "MD_3\nIU_" IMG "\nPU_" MID "\n");
-    assert_int_equal(role_of(f, BASE), VOLUME_INTERNAL);
-    assert_int_equal(role_of(f, MID), VOLUME_INTERNAL);
-    assert_int_equal(role_of(f, LEAF), VOLUME_LEAF);
+    vg_make_chain(f);
+    vg_assert_tags(f, MID, "MD_2\nIU_" IMG "\nPU_" BASE "\n");
+    vg_assert_tags(f, LEAF, "MD_3\nIU_" IMG "\nPU_" MID "\n");
+    assert_int_equal(vg_role(f, BASE), VOLUME_INTERNAL);
+    assert_int_equal(vg_role(f, MID), VOLUME_INTERNAL);
+    assert_int_equal(vg_role(f, LEAF), VOLUME_LEAF);
     ASSERT_DONE(f, CALL(f, image_chain, SD, IMG, NULL, &chain));
     assert_int_equal(chain.n, 3);
     assert_string_equal(chain.volumes[0].id.vol, BASE);
@@ -149,7 +81,7 @@ static void first_sizes_are_what_the_format_says(void **state)
         spec.initial_bytes = cases[i].initial;
         spec.allocation = cases[i].allocation;
         fixture_create(f, &spec);
-        assert_int_equal(lv_bytes(f, BASE), cases[i].expected);
+        assert_int_equal(vg_lv_bytes(f, BASE), cases[i].expected);
         ASSERT_DONE(f, CALL(f, volume_delete, &id));
     }
 }
@@ -168,7 +100,7 @@ static void what_is_there_is_not_made_again(void **state)
 {
     struct fixture *f = *state;
     struct volume_create spec = vg_volume(IMG, BASE, NULL, VOLUME_RAW);
-    make(f, BASE, NULL, VOLUME_RAW);
+    vg_make(f, BASE, NULL, VOLUME_RAW);
     assert_true(CALL(f, volume_create, &spec) < 0);
     assert_int_equal(f->err.code, ERR_VOLUME_EXISTS);
     ASSERT_DONE(f, CALL(f, volumes_create, &spec, 1));
@@ -187,16 +119,16 @@ static void no_slot_is_given_twice(void **state)
 {
     struct fixture *f = *state;
     const struct volume_id id = fixture_id(IMG, BASE);
-    make(f, BASE, NULL, VOLUME_COW);
+    vg_make(f, BASE, NULL, VOLUME_COW);
     vg_write(f, "lvs/" LEAF, "");
     vg_tag(f, LEAF, "OVIRT_VOL_INITIALIZING\nMD_2\n");
-    make(f, MID, BASE, VOLUME_COW);
-    assert_tags(f, MID, "MD_3\nIU_" IMG "\nPU_" BASE "\n");
+    vg_make(f, MID, BASE, VOLUME_COW);
+    vg_assert_tags(f, MID, "MD_3\nIU_" IMG "\nPU_" BASE "\n");
     assert_int_equal(vg_scan(f), 0);
     ASSERT_DONE(f, CALL(f, image_delete, SD, IMG));
-    assert_true(is_zero(f, "metadata", format_slot_offset(1), 64UL * 1024));
-    make(f, id.vol, NULL, VOLUME_RAW);
-    assert_tags(f, BASE, "MD_1\nIU_" IMG "\nPU_" UUID_BLANK "\n");
+    assert_true(vg_is_zero(f, "metadata", format_slot_offset(1), 64UL * 1024));
+    vg_make(f, id.vol, NULL, VOLUME_RAW);
+    vg_assert_tags(f, BASE, "MD_1\nIU_" IMG "\nPU_" UUID_BLANK "\n");
 }
 
 static void a_full_vg_says_so_and_keeps_nothing(void **state)
@@ -216,7 +148,7 @@ static void a_child_is_not_smaller_than_what_a_vm_sees(void **state)
     struct fixture *f = *state;
     struct volume_create spec = vg_volume(IMG, LEAF, BASE, VOLUME_COW);
     spec.capacity = EXTENT - MIB;
-    make(f, BASE, NULL, VOLUME_RAW);
+    vg_make(f, BASE, NULL, VOLUME_RAW);
     assert_true(CALL(f, volume_create, &spec) < 0);
     assert_int_equal(f->err.code, ERR_VALUE);
     /* A copy has the sizes of its original. */
@@ -233,7 +165,7 @@ static void damaged_slots_are_refused(void **state)
     const struct volume_id id = fixture_id(IMG, BASE);
     struct volume_info info;
     char path[PATH_MAX];
-    make(f, BASE, NULL, VOLUME_RAW);
+    vg_make(f, BASE, NULL, VOLUME_RAW);
     vg_tag(f, BASE, "MD_7\nIU_" IMG "\nPU_" UUID_BLANK "\n");
     assert_true(CALL(f, volume_info, &id, &info) < 0); /* an empty slot */
     assert_non_null(strstr(f->err.message, "slot 7"));
@@ -257,7 +189,7 @@ static void qemu_img_looks_at_lvs(void **state)
     struct volume_measure measure = { 0 };
     struct volume_qemu_info info = { 0 };
     struct uuid_list vols = { 0 };
-    make_chain(f);
+    vg_make_chain(f);
     ASSERT_DONE(f, CALL(f, volume_measure, &id, VOLUME_COW, NULL, &measure));
     assert_true(measure.required > 0);
     ASSERT_DONE(f, CALL(f, volume_qemu_info, &id, &info));

@@ -63,6 +63,16 @@ bool vg_is_active(const struct fixture *f, const char *vol)
     return vg_has(f, name);
 }
 
+void vg_deactivate(const struct fixture *f)
+{
+    static const char *const vols[] = { BASE, MID, LEAF };
+    for (size_t i = 0; i < ARRAY_SIZE(vols); i++) {
+        char path[PATH_MAX];
+        vg_path(f, path, "dev/" SD "/%s", vols[i]);
+        assert_true(unlink(path) == 0 || errno == ENOENT);
+    }
+}
+
 void vg_tag(const struct fixture *f, const char *vol, const char *tags)
 {
     char name[PATH_MAX];
@@ -214,4 +224,62 @@ int vg_scan(struct fixture *f)
         rc = block_scan(&vg, &f->err);
     block_vg_close(&vg);
     return rc;
+}
+
+void vg_make(struct fixture *f, const char *vol, const char *parent,
+             enum volume_format format)
+{
+    const struct volume_create spec = vg_volume(IMG, vol, parent, format);
+    fixture_create(f, &spec);
+}
+
+void vg_make_chain(struct fixture *f)
+{
+    vg_make(f, BASE, NULL, VOLUME_RAW);
+    vg_make(f, MID, BASE, VOLUME_COW);
+    vg_make(f, LEAF, MID, VOLUME_COW);
+}
+
+void vg_assert_tags(const struct fixture *f, const char *vol, const char *tags)
+{
+    char name[PATH_MAX];
+    (void)str_format(name, sizeof(name), "lvs/%s.tags", vol);
+    _cleanup_free_ char *text = vg_read(f, name);
+    assert_string_equal(text, tags);
+}
+
+void vg_read_lv(const struct fixture *f, const char *lv, uint64_t offset,
+                void *ret_data, size_t size)
+{
+    char path[PATH_MAX];
+    vg_path(f, path, "lvs/%s", lv);
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(pread(fd, ret_data, size, (off_t)offset), size);
+}
+
+bool vg_is_zero(const struct fixture *f, const char *lv, uint64_t offset,
+                size_t size)
+{
+    char *data = calloc(1, size);
+    assert_non_null(data);
+    vg_read_lv(f, lv, offset, data, size);
+    bool zero = data[0] == 0 && memcmp(data, data + 1, size - 1) == 0;
+    free(data);
+    return zero;
+}
+
+uint64_t vg_lv_bytes(const struct fixture *f, const char *lv)
+{
+    char path[PATH_MAX];
+    struct stat st;
+    vg_path(f, path, "lvs/%s", lv);
+    assert_int_equal(stat(path, &st), 0);
+    return (uint64_t)st.st_size;
+}
+
+enum volume_role vg_role(struct fixture *f, const char *vol)
+{
+    struct volume_info info;
+    fixture_info(f, IMG, vol, &info);
+    return info.role;
 }

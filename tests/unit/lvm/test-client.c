@@ -271,6 +271,8 @@ static void a_hold_is_one_threads(void **state)
 static void a_hold_dies_with_the_process(void **state)
 {
     (void)state;
+    const char *lv = "a";
+    const struct lvm_names names = { .names = &lv, .n = 1 };
     struct err err = ERR_INIT;
     assert_int_equal(open_vg(program), 0);
     assert_int_equal(lvm_hold(lvm, in_ms(20000), NULL), 0);
@@ -278,6 +280,7 @@ static void a_hold_dies_with_the_process(void **state)
                      -ESTALE);
     assert_non_null(strstr(err.message, "vg"));
     assert_int_equal(extend("a"), -ESTALE);
+    assert_int_equal(lvm_activate(lvm, names, in_ms(20000), NULL), 0);
     lvm_let_go(lvm);
     assert_int_equal(extend("a"), 0);
     assert_int_equal(lvm_hold(lvm, in_ms(20000), NULL), 0);
