@@ -60,18 +60,15 @@ static bool is_there(const struct place *place, const char *name)
     return domain_file_stat(&place->image->dir, name, &st, NULL) == 0;
 }
 
-/* Of a volume that has a record. */
-static int check_parts(struct place *place, struct err *err)
+/* Of a volume that has a record. Whether there is data shows when it is looked
+ * at. */
+static int check_lease(struct place *place, struct err *err)
 {
     const struct audit_fix fix = { "its lease is written", fix_lease, place };
-    const char *vol = place->name;
-    int rc = 0;
-    if (!is_there(place, vol))
-        rc = note(place, AUDIT_MISMATCH, vol, NULL, err,
-                  "it has a record, but no data");
-    if (rc == 0 && !domain_scan_has_lease(place->image, vol))
-        rc = note(place, AUDIT_MISMATCH, vol, &fix, err, "it has no lease");
-    return rc;
+    if (domain_scan_has_lease(place->image, place->name))
+        return 0;
+    return note(place, AUDIT_MISMATCH, place->name, &fix, err,
+                "it has no lease");
 }
 
 /* A file of which no record tells. */
@@ -103,7 +100,7 @@ static int check_file(struct place *place, struct err *err)
         return check_stray(place, err);
     const char *file = place->name;
     place->name = vol;
-    int rc = check_parts(place, err);
+    int rc = check_lease(place, err);
     place->name = file;
     return rc;
 }
