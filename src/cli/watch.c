@@ -20,7 +20,7 @@
 
 enum {
     POLL_MS = 250,
-    QUICK_POLL_MS = 20, /* in the first second */
+    QUICK_POLL_MS = 5, /* in the first second */
     RECONNECT_MS = 30000,
     DEFAULT_WIDTH = 80,
 };

@@ -26,10 +26,12 @@ class Disk:
     def xml(self):
         serial = f'<serial>{self.serial}</serial>' if self.serial else ''
         alias = f"<alias name='{self.alias}'/>" if self.alias else ''
-        return (f"<disk type='file' device='disk'>"
+        kind, name = (('block', 'dev') if str(self.path).startswith('/dev/')
+                      else ('file', 'file'))
+        return (f"<disk type='{kind}' device='disk'>"
                 f"<driver name='qemu' type='{self.format}' "
                 f"cache='{self.cache}' discard='unmap'/>"
-                f"<source file='{self.path}'/>"
+                f"<source {name}='{self.path}'/>"
                 f"<target dev='{self.target}' bus='virtio'/>"
                 f"{serial}{alias}</disk>")
 
@@ -214,7 +216,7 @@ class Guest:
 
     def disk_path(self, target='vda', inactive=False):
         source = self.disk_element(target, inactive).find('source')
-        return pathlib.Path(source.get('file'))
+        return pathlib.Path(source.get('file') or source.get('dev'))
 
     def verify_image(self, path, image_format, target='vda'):
         """Every record acknowledged so far is in the image. For a VM that is
