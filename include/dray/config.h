@@ -37,6 +37,12 @@ struct config {
     /* [migrate] */
     uint64_t buffer_bytes;     /* buffer_kib = 1024: mirror's buf-size */
     unsigned converge_limit_s; /* converge_limit = 0: no deadline */
+    /* [monitor] */
+    uint64_t chunk_bytes;         /* chunk_mib = 2560 */
+    unsigned utilization_percent; /* utilization_percent = 20 */
+    unsigned replicate_factor;    /* replicate_factor = 2 */
+    unsigned safety_factor;       /* safety_factor = 4 */
+    unsigned poll_ms;             /* poll_ms = 2000 */
     /* [tools] */
     char qemu_img[PATH_MAX]; /* qemu_img = /usr/bin/qemu-img */
     char sanlock[PATH_MAX];  /* sanlock = /usr/sbin/sanlock */

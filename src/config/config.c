@@ -21,6 +21,9 @@ enum {
     VDSM_ID = 36, /* user vdsm and group kvm on every oVirt host */
 };
 
+/* All of [monitor] as VDSM has it. */
+#define CHUNK_BYTES (UINT64_C(2560) * 1024 * 1024)
+
 static const struct config defaults = {
     .socket_path = "/run/drayd/drayd.sock",
     .state_dir = "/var/lib/drayd",
@@ -38,6 +41,11 @@ static const struct config defaults = {
     .libvirt_uri = "qemu:///system",
     .buffer_bytes = BUFFER_BYTES,
     .converge_limit_s = 0,
+    .chunk_bytes = CHUNK_BYTES,
+    .utilization_percent = 20,
+    .replicate_factor = 2,
+    .safety_factor = 4,
+    .poll_ms = 2000,
     .qemu_img = "/usr/bin/qemu-img",
     .sanlock = "/usr/sbin/sanlock",
     .dray_lvm = DRAY_LVM,

@@ -38,6 +38,11 @@ enum {
     MIN_BUFFER_KIB = 64, /* one granule of a mirror */
     MAX_BUFFER_KIB = 256 * 1024,
     MAX_CONVERGE_S = 7 * 24 * 3600,
+    MAX_CHUNK_MIB = 1024 * 1024,
+    MAX_UTILIZATION_PERCENT = 99,
+    MAX_FACTOR = 100,
+    MIN_POLL_MS = 100,
+    MAX_POLL_MS = 60 * 1000,
 };
 
 /* One row per key: where it stands, what it is, where it goes, its bounds.
@@ -78,6 +83,16 @@ static const struct key keys[] = {
       FIELD(buffer_bytes), { MIN_BUFFER_KIB, MAX_BUFFER_KIB } },
     { "migrate", "converge_limit", value_set_unsigned,
       FIELD(converge_limit_s), { 0, MAX_CONVERGE_S } },
+    { "monitor", "chunk_mib", value_set_mib,
+      FIELD(chunk_bytes), { 1, MAX_CHUNK_MIB } },
+    { "monitor", "utilization_percent", value_set_unsigned,
+      FIELD(utilization_percent), { 1, MAX_UTILIZATION_PERCENT } },
+    { "monitor", "replicate_factor", value_set_unsigned,
+      FIELD(replicate_factor), { 1, MAX_FACTOR } },
+    { "monitor", "safety_factor", value_set_unsigned,
+      FIELD(safety_factor), { 1, MAX_FACTOR } },
+    { "monitor", "poll_ms", value_set_unsigned,
+      FIELD(poll_ms), { MIN_POLL_MS, MAX_POLL_MS } },
     { "tools", "qemu_img", value_set_path,
       FIELD(qemu_img), { 0, FIELD_MAX(qemu_img) } },
     { "tools", "sanlock", value_set_path,
