@@ -108,6 +108,7 @@ struct fake_volume *world_make(struct fake_world *world, enum side side,
     volume->info.legality = VOLUME_LEGAL;
     volume->info.capacity = 1 << 30;
     volume->info.true_bytes = LAYER_MIB << 20;
+    volume->used = LAYER_MIB << 20;
     (void)str_copy(volume->info.parent, UUID_SIZE, parent);
     world_set_backing(world, volume, parent);
     return volume;
