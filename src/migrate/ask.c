@@ -183,9 +183,9 @@ int ask_check_room(const struct migrate_ports *ports, const char *sd,
     if (rc || stats.free_bytes >= required)
         return rc;
     (void)err_set_code(err, ERR_NO_SPACE,
-                       "domain %s has %" PRIu64 " MiB free, %" PRIu64
-                       " MiB are needed",
-                       sd, stats.free_bytes >> 20, (required >> 20) + 1);
+                       "domain %s has %" PRIu64 " bytes free, %" PRIu64
+                       " are needed",
+                       sd, stats.free_bytes, required);
     return err_next(err, "free space there, or name another domain");
 }
 

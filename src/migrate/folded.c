@@ -208,7 +208,7 @@ static int drop_overlay(struct disk *d, const struct fold *fold,
         rc = fold_delete(d, fold->on_destination, err);
     if (rc == 0)
         rc = disk_learn_places(d, err);
-    if (rc == 0)
+    if (rc == 0 && fold->state != VM_SHUTOFF) /* then it is active */
         thin_shrink(d, fold->on_destination, d->of->leaf);
     return rc;
 }

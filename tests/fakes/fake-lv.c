@@ -280,10 +280,11 @@ static int watch_begins(void *ctx, const char *vm, const char *target,
 static void watch_ended(void *ctx, const char *vm, const char *target)
 {
     struct fake_world *world = ctx;
-    struct err ignored = ERR_INIT;
+    struct err ignored = ERR_INIT; /* it cannot fail */
 
     (void)vm;
-    if (world_enter(world, "watch ended", &ignored) == 0)
+    (void)world_enter(world, "watch ended", &ignored);
+    if (!world->dead)
         world_find_disk(world, target)->watched = false;
     (void)world_leave(world, 0, &ignored);
 }
@@ -300,13 +301,15 @@ struct watch_port fake_watch(struct fake_world *world)
 
 /* --- making it --------------------------------------------------------- */
 
-static void put_on_lv(struct fake_world *world, struct fake_volume *volume)
+void world_put_on_lv(struct fake_world *world, struct fake_volume *volume)
 {
     struct err err = ERR_INIT;
     uint64_t bytes = volume->info.format == VOLUME_RAW
                          ? volume->info.capacity
                          : volume->used + FAKE_CHUNK;
 
+    if (volume->info.block)
+        return;
     volume->info.block = true;
     volume->info.apparent_bytes = volume->info.true_bytes = 0;
     if (volume->info.format == VOLUME_RAW)
@@ -328,7 +331,17 @@ void world_set_block(struct fake_world *world, enum side side)
     };
     for (size_t i = 0; i < world->n_volumes; i++) {
         if (world->volumes[i].side == side && world->volumes[i].exists)
-            put_on_lv(world, &world->volumes[i]);
+            world_put_on_lv(world, &world->volumes[i]);
+    }
+}
+
+void world_activate(struct fake_world *world, enum side side)
+{
+    for (size_t i = 0; i < world->n_volumes; i++) {
+        struct fake_volume *volume = &world->volumes[i];
+
+        if (volume->side == side)
+            volume->active = volume->exists && volume->info.block;
     }
 }
 

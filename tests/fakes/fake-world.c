@@ -111,6 +111,8 @@ struct fake_volume *world_make(struct fake_world *world, enum side side,
     volume->used = LAYER_MIB << 20;
     (void)str_copy(volume->info.parent, UUID_SIZE, parent);
     world_set_backing(world, volume, parent);
+    if (world->domains[side].block)
+        world_put_on_lv(world, volume);
     return volume;
 }
 

@@ -196,6 +196,9 @@ void world_add_disk(struct fake_world *world);
 void world_set_outside(struct fake_world *world, enum side side, bool device);
 /* The source, or the destination, is a VG; and there is a watch over it. */
 void world_set_block(struct fake_world *world, enum side side);
+void world_put_on_lv(struct fake_world *world, struct fake_volume *volume);
+/* All that is there. */
+void world_activate(struct fake_world *world, enum side side);
 /* The host starts anew: no VM, no active LV. */
 void world_reboot(struct fake_world *world);
 /* Gives layer @i of the source a format; the fake's paths stay. */

@@ -178,6 +178,12 @@ void event_vm_ends(struct run *run)
     run->may_leave_source = true; /* without a VM nothing proves enough */
 }
 
+void event_host_restarts(struct run *run)
+{
+    world_reboot(&run->world);
+    run->may_leave_source = true;
+}
+
 void event_libvirtd_goes(struct run *run)
 {
     run->world.libvirt_back_us = run->world.now_us + 3000000;

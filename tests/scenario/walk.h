@@ -37,6 +37,8 @@ unsigned walk_states(const struct walk *walk, void (*what)(struct run *run));
 /* --- what happens --- */
 
 void event_vm_ends(struct run *run); /* a copy may be left then */
+/* The VM with it, and the LVs that were active. */
+void event_host_restarts(struct run *run);
 void event_libvirtd_goes(struct run *run);
 void event_other_pauses(struct run *run);
 void event_cancel(struct run *run);
