@@ -264,16 +264,18 @@ static bool end_copies(struct migration *m)
 }
 
 /* Nobody will ask for this job again. A sync has no JOB_REMOVING. */
-static void leave(struct migration *m)
+static void leave(struct migration *m, enum job_state next)
 {
     watch_end(m);
     for_each_disk (d, m) {
         if (m->job.kind == JOB_SYNC)
             sync_forget(d);
-        if (!m->job.vm[0]) {
+        if (!m->job.vm[0])
             disk_let_go(d, false);
+        if (!m->job.vm[0])
             disk_let_go(d, true);
-        }
+        if (m->job.kind == JOB_REPLICATE) /* the other copy is the engine's */
+            disk_let_go(d, next != JOB_DONE);
     }
 }
 
@@ -286,7 +288,7 @@ static void move_on(struct migration *m, enum job_outcome outcome)
     if (!end_copies(m))
         return;
     if (job_is_terminal(next))
-        leave(m);
+        leave(m, next);
     enter(m, next);
 }
 

@@ -29,13 +29,20 @@ static struct volume_id written(const struct disk *d)
                        copies ? chain->volumes[d->layer].id.vol : disk_top(d));
 }
 
+static bool volume_answers(const struct migration *m,
+                           const struct volume_id *id)
+{
+    struct err ignored = ERR_INIT; /* an error is an answer, too */
+
+    return PORT(&m->ports, storage, volume_probe, id, PROBE_PATIENCE_MS,
+                &ignored) != -ETIMEDOUT;
+}
+
 static bool answers(const struct disk *d)
 {
     const struct volume_id id = written(d);
-    struct err ignored = ERR_INIT; /* an error is an answer, too */
 
-    return !d->of->dst_sd[0] || PORT(&d->m->ports, storage, volume_probe, &id,
-                                     PROBE_PATIENCE_MS, &ignored) != -ETIMEDOUT;
+    return !d->of->dst_sd[0] || volume_answers(d->m, &id);
 }
 
 static uint64_t moved(const struct disk *d)
@@ -93,4 +100,29 @@ enum job_outcome hang_free(struct disk *d)
     if (d->severed || answers(d))
         return JOB_OK;
     return sever(d);
+}
+
+static int free_volume(const struct disk *d, const char *vol, struct err *err)
+{
+    const struct volume_id id = disk_target(d, vol);
+    struct err why = ERR_INIT;
+    int rc;
+
+    if (volume_answers(d->m, &id))
+        return 0;
+    rc = PORT(&d->m->ports, storage, volume_sever, &id, &why);
+    return rc ? err_set_code(err, ERR_NOT_RESPONDING, "domain %s is silent",
+                             id.sd)
+              : 0;
+}
+
+int hang_free_all(struct disk *d, struct err *err)
+{
+    int rc = disk_load_chain(d, err);
+
+    for (size_t i = 0; rc == 0 && i < d->chain.n; i++)
+        rc = free_volume(d, d->chain.volumes[i].id.vol, err);
+    if (rc == 0 && d->of->overlay[0])
+        rc = free_volume(d, d->of->overlay, err);
+    return rc;
 }

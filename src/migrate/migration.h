@@ -39,7 +39,8 @@ struct place {
     bool known;
     bool block; /* LVs; false outside of domains */
     uint64_t extent_bytes;
-    bool active; /* this life activated the chain there */
+    bool active;  /* this life activated the chain there */
+    bool touched; /* ... or tried to */
 };
 
 /* One disk of the job, and what this life of the daemon knows of it. */
@@ -64,7 +65,8 @@ struct disk {
     unsigned folds;         /* how often the pivot back failed */
 
     struct place src, dst;
-    bool watched;      /* the watch knows of its block job */
+    bool watched;      /* the watch has seen to its block job */
+    bool told;         /* ... or knows of it, at least */
     bool grown;        /* a job of it had no space once, and has more now */
     int64_t silent_ms; /* since when the destination does not answer; 0: it
                           does */
@@ -254,6 +256,8 @@ enum job_outcome hang_watch(struct disk *d);
 /* Nothing waits for the destination any more: it answers, or was cut off.
  * JOB_AGAIN: neither; ending a block job now would stop the VM. */
 enum job_outcome hang_free(struct disk *d);
+/* All volumes of the destination answer, or were cut off. */
+int hang_free_all(struct disk *d, struct err *err);
 
 /* --- watch.c: the monitor of thin disks --- */
 

@@ -205,12 +205,14 @@ static enum job_outcome start_afresh(struct disk *d)
 {
     struct migration *m = d->m;
     struct err err = ERR_INIT;
-    enum job_outcome outcome = hang_watch(d);
+    enum job_outcome outcome = d->fresh ? JOB_OK : hang_watch(d);
 
-    if (outcome != JOB_OK) /* qemu would wait for it, and the guest for qemu */
-        return outcome;
-    if (make_ready(d, &err))
+    if (outcome == JOB_OK && make_ready(d, &err))
         return migration_storage_failed(m, &err);
+    if (outcome == JOB_OK) /* qemu would wait for it, and the guest for qemu */
+        outcome = hang_watch(d);
+    if (outcome != JOB_OK)
+        return outcome;
     if (start_mirror(d, &err)) {
         (void)err_wrap(&err, "start the mirror");
         return migration_doubt(m, &err, 0);

@@ -52,6 +52,7 @@ int disk_activate(struct disk *d, bool on_destination, const char *vol,
         return rc;
     rc = PORT(&d->m->ports, storage, image_prepare, &id, true, path, err);
     place->active = rc == 0;
+    place->touched = true; /* one that failed may have come half way */
     return rc;
 }
 
@@ -76,7 +77,7 @@ void disk_let_go(struct disk *d, bool on_destination)
     bool used = false;
     int rc = 0;
 
-    if (!place->active && !d->m->adopted)
+    if (!place->touched && !d->m->adopted && d->m->job.kind != JOB_REPLICATE)
         return; /* it is as it was */
     rc = disk_learn_places(d, &err);
     if (rc == 0 && !place->block)
@@ -85,7 +86,7 @@ void disk_let_go(struct disk *d, bool on_destination)
         rc = has_user(d, sd, &used, &err);
     if (rc == 0 && !used)
         rc = PORT(&d->m->ports, storage, image_teardown, sd, d->of->img, &err);
-    place->active = false;
+    place->active = place->touched = false;
     if (rc && err.code != ERR_VOLUME_BUSY && err.code != ERR_NO_IMAGE)
         migration_warn(d->m, "image %s on domain %s is still active: %.120s",
                        d->of->img, sd, err.message);

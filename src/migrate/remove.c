@@ -77,10 +77,12 @@ static enum job_outcome delete_image(struct disk *d)
     const struct job_disk *of = d->of;
     struct migration *m = d->m;
     struct err err = ERR_INIT;
-    int rc =
-        PORT(&m->ports, storage, image_teardown, of->dst_sd, of->img, &err);
+    int rc = hang_free_all(d, &err);
 
     sync_forget(d);
+    if (rc == 0)
+        rc =
+            PORT(&m->ports, storage, image_teardown, of->dst_sd, of->img, &err);
     if (rc == 0 || err.code == ERR_NO_IMAGE) {
         err_clear(&err);
         rc = PORT(&m->ports, storage, image_delete, of->dst_sd, of->img, &err);

@@ -22,6 +22,7 @@ int watch_begin(struct disk *d, const char *base, struct err *err)
 
     if (d->watched || !watch_is_needed(d))
         return 0;
+    d->told = true;
     rc = PORT(&d->m->ports, watch, job_begins, d->m->job.vm, d->of->target,
               base, err);
     d->watched = rc == 0;
@@ -31,8 +32,8 @@ int watch_begin(struct disk *d, const char *base, struct err *err)
 void watch_end(struct migration *m)
 {
     for_each_disk (d, m) {
-        if (d->watched)
+        if (d->told)
             PORT(&m->ports, watch, job_ended, m->job.vm, d->of->target);
-        d->watched = false;
+        d->told = d->watched = false;
     }
 }

@@ -127,7 +127,7 @@ static void check_start(struct fake_world *world, struct fake_disk *disk,
     else if (to->side == DST && must_be_held(world, to) &&
              spec->bytes_per_s != 1)
         world_break(world, "a mirror that fills an LV is not held back");
-    if (world_hangs(world, to))
+    if (world_hung_before(world, to))
         world_break(world, "mirror to %s, which hangs", spec->path);
     world_uses(world, to, "mirror");
 }
@@ -310,7 +310,8 @@ int fake_mirror_abort(void *ctx, const char *vm, const char *target,
                     IN(JOB_FOLDING) | IN(JOB_FOLDED));
     if (disk->job.kind != VM_JOB_NONE && disk->job.pivot_at_us >= 0)
         return err_set_code(err, ERR_DISK_BUSY, "its pivot is under way");
-    if (disk->job.kind != VM_JOB_NONE && world_hangs(world, disk->job.target))
+    if (disk->job.kind != VM_JOB_NONE &&
+        world_hung_before(world, disk->job.target))
         world_break(world, "abort while the destination hangs: the VM stands");
     disk->job.aborting = true;
     return world_leave(world, 0, err);

@@ -20,6 +20,13 @@ bool world_hangs(const struct fake_world *world,
     return world->domains[volume->side].hangs > 0 && !volume->severed;
 }
 
+bool world_hung_before(const struct fake_world *world,
+                       const struct fake_volume *volume)
+{
+    return world_hangs(world, volume) &&
+           world->now_us - world->domains[volume->side].hangs > 2500;
+}
+
 void world_uses(struct fake_world *world, const struct fake_volume *volume,
                 const char *deed)
 {
@@ -187,12 +194,13 @@ int fake_volume_probe(void *ctx, const struct volume_id *id, int patience_ms,
         return err_set_code(err, ERR_NO_VOLUME, "no volume %s", id->vol);
     if (volume->severed)
         return world_leave(world, err_set(err, -EIO, "cut off"), err);
-    if (world_hangs(world, volume)) {
+    if (world_hangs(world, volume) && (volume->active || !volume->info.block)) {
         world_pass(world, patience_ms);
         return world_leave(
             world, err_set(err, -ETIMEDOUT, "%s is silent", id->vol), err);
     }
-    world_uses(world, volume, "probe");
+    if (volume->info.block && !volume->active)
+        return world_leave(world, err_set(err, -ENOENT, "not active"), err);
     return world_leave(world, 0, err);
 }
 

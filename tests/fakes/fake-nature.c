@@ -174,9 +174,10 @@ static void pivot_ends(struct fake_world *world, struct fake_disk *disk)
 {
     struct fake_volume *top = disk->job.target;
 
+    /* Asked to end, a mirror still copies what there is to be copied. */
     if (disk->job.kind == VM_JOB_NONE || disk->job.pivot_at_us < 0 ||
-        world->pivot_hangs || world->now_us < disk->job.pivot_at_us ||
-        world_hangs(world, top))
+        goal(disk) > top->to || world->pivot_hangs ||
+        world->now_us < disk->job.pivot_at_us || world_hangs(world, top))
         return;
     world_end_job(disk);
     if (!world->pivot_fails && !disk->pivot_fails)

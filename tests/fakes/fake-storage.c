@@ -362,7 +362,8 @@ static int image_teardown(void *ctx, const char *sd, const char *img,
     for (size_t i = 0; i < world->n_volumes; i++) {
         struct fake_volume *volume = &world->volumes[i];
 
-        if (is_in(volume, sd, img) && world_hangs(world, volume))
+        if (is_in(volume, sd, img) && volume->active &&
+            world_hangs(world, volume))
             world_break(world, "teardown of %s, which hangs",
                         volume->info.path);
         if (is_in(volume, sd, img))

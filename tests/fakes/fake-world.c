@@ -155,6 +155,8 @@ void world_add_disk(struct fake_world *world)
                      "44444444-4444-4444-8444-44444444444%zu", 4 + i);
     disk->job.pivot_at_us = -1;
     make_chain(world, i);
+    for (size_t k = 0; k < disk->n; k++)
+        disk->chain[k]->active = disk->chain[k]->info.block;
 }
 
 static void make_domain(struct fake_world *world, enum side side,

@@ -271,6 +271,9 @@ bool world_is_thin(const struct fake_volume *volume);
 /* Nothing comes back from it. */
 bool world_hangs(const struct fake_world *world,
                  const struct fake_volume *volume);
+/* ... for so long that a look right before would have shown it. */
+bool world_hung_before(const struct fake_world *world,
+                       const struct fake_volume *volume);
 /* It is used: then it is active. */
 void world_uses(struct fake_world *world, const struct fake_volume *volume,
                 const char *deed);

@@ -179,7 +179,8 @@ static bool may_be_active(const struct run *run,
            world_is_named(&run->world, volume) ||
            (run->wish.vm[0] && !is_alive(run)) || run->may_leave_source ||
            run->may_leave_destination || run->may_leave_overlay ||
-           run->may_leave_active;
+           run->may_leave_active ||
+           strstr(run->job.warning, "is still active") != NULL;
 }
 
 static void judge_lv(const struct run *run, const char *where,
