@@ -157,11 +157,11 @@ static int open_server(struct daemon *daemon, struct err *err)
 }
 
 int daemon_init(struct daemon *daemon, const struct config *config,
-                struct err *err)
+                const char *config_path, struct err *err)
 {
     int rc;
 
-    *daemon = (struct daemon){ .config = *config };
+    *daemon = (struct daemon){ .config = *config, .config_path = config_path };
     rc = make_directories(config, err);
     if (rc == 0)
         rc = open_loop(daemon, err);
@@ -171,6 +171,8 @@ int daemon_init(struct daemon *daemon, const struct config *config,
         rc = open_use_cases(daemon, err);
     if (rc == 0)
         rc = open_server(daemon, err);
+    if (rc == 0)
+        rc = daemon_open_tls(daemon, err);
     if (rc == 0)
         rc = recovery_start(daemon, &daemon->recovery, err);
     return rc;
