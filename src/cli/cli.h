@@ -44,6 +44,7 @@ struct command {
 extern const struct command domain_commands[];
 extern const struct command volume_commands[];
 extern const struct command vm_commands[];
+extern const struct command watermark_commands[];
 extern const struct command disk_commands[];
 extern const struct command job_commands[];
 extern const struct command rpc_commands[];

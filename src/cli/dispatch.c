@@ -15,7 +15,7 @@
 #include <string.h>
 
 static const struct command *const tables[] = {
-    domain_commands, volume_commands, vm_commands,
+    domain_commands, volume_commands, vm_commands,  watermark_commands,
     disk_commands,   job_commands,    rpc_commands,
 };
 

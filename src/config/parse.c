@@ -33,9 +33,16 @@ enum {
     MAX_WORKERS = 256,
     MAX_HOST_ID = 2000,
     MAX_IO_TIMEOUT_S = 120,
+    MIN_LVM_TIMEOUT_S = 5,
+    MAX_LVM_TIMEOUT_S = 600,
     MIN_BUFFER_KIB = 64, /* one granule of a mirror */
     MAX_BUFFER_KIB = 256 * 1024,
     MAX_CONVERGE_S = 7 * 24 * 3600,
+    MAX_CHUNK_MIB = 1024 * 1024,
+    MAX_UTILIZATION_PERCENT = 99,
+    MAX_FACTOR = 100,
+    MIN_POLL_MS = 100,
+    MAX_POLL_MS = 60 * 1000,
 };
 
 /* One row per key: where it stands, what it is, where it goes, its bounds.
@@ -76,6 +83,8 @@ static const struct key keys[] = {
       FIELD(owner_uid), { 0, 0 } },
     { "storage", "group", value_set_group,
       FIELD(owner_gid), { 0, 0 } },
+    { "storage", "lvm_timeout", value_set_unsigned,
+      FIELD(lvm_timeout_s), { MIN_LVM_TIMEOUT_S, MAX_LVM_TIMEOUT_S } },
     { "lease", "io_timeout", value_set_unsigned,
       FIELD(io_timeout_s), { 1, MAX_IO_TIMEOUT_S } },
     { "lease", "require_watchdog", value_set_bool,
@@ -86,10 +95,22 @@ static const struct key keys[] = {
       FIELD(buffer_bytes), { MIN_BUFFER_KIB, MAX_BUFFER_KIB } },
     { "migrate", "converge_limit", value_set_unsigned,
       FIELD(converge_limit_s), { 0, MAX_CONVERGE_S } },
+    { "monitor", "chunk_mib", value_set_mib,
+      FIELD(chunk_bytes), { 1, MAX_CHUNK_MIB } },
+    { "monitor", "utilization_percent", value_set_unsigned,
+      FIELD(utilization_percent), { 1, MAX_UTILIZATION_PERCENT } },
+    { "monitor", "replicate_factor", value_set_unsigned,
+      FIELD(replicate_factor), { 1, MAX_FACTOR } },
+    { "monitor", "safety_factor", value_set_unsigned,
+      FIELD(safety_factor), { 1, MAX_FACTOR } },
+    { "monitor", "poll_ms", value_set_unsigned,
+      FIELD(poll_ms), { MIN_POLL_MS, MAX_POLL_MS } },
     { "tools", "qemu_img", value_set_path,
       FIELD(qemu_img), { 0, FIELD_MAX(qemu_img) } },
     { "tools", "sanlock", value_set_path,
       FIELD(sanlock), { 0, FIELD_MAX(sanlock) } },
+    { "tools", "dray_lvm", value_set_path,
+      FIELD(dray_lvm), { 0, FIELD_MAX(dray_lvm) } },
 };
 /* clang-format on */
 

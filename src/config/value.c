@@ -15,6 +15,7 @@
 
 enum {
     BYTES_PER_KIB = 1024,
+    BYTES_PER_MIB = 1024 * 1024,
     /* An entry with all the members of a large group; with more: an error
      * (ERANGE) that a number instead of the name avoids. */
     ENTRY_SIZE = 64 * 1024,
@@ -133,14 +134,26 @@ int value_set_unsigned(const char *text, const struct value_bounds *bounds,
     return rc;
 }
 
-int value_set_kib(const char *text, const struct value_bounds *bounds,
-                  void *field, struct err *err)
+static int set_bytes(const char *text, const struct value_bounds *bounds,
+                     uint64_t unit, uint64_t *field, struct err *err)
 {
     uint64_t value = 0;
     int rc = parse_number(text, bounds, &value, err);
     if (rc == 0)
-        *(uint64_t *)field = value * BYTES_PER_KIB;
+        *field = value * unit;
     return rc;
+}
+
+int value_set_kib(const char *text, const struct value_bounds *bounds,
+                  void *field, struct err *err)
+{
+    return set_bytes(text, bounds, BYTES_PER_KIB, field, err);
+}
+
+int value_set_mib(const char *text, const struct value_bounds *bounds,
+                  void *field, struct err *err)
+{
+    return set_bytes(text, bounds, BYTES_PER_MIB, field, err);
 }
 
 int value_set_log_level(const char *text, const struct value_bounds *bounds,

@@ -41,6 +41,9 @@ int value_set_log_level(const char *text, const struct value_bounds *bounds,
 /* field: uint64_t, in bytes; the text is in KiB */
 int value_set_kib(const char *text, const struct value_bounds *bounds,
                   void *field, struct err *err);
+/* The same in MiB. */
+int value_set_mib(const char *text, const struct value_bounds *bounds,
+                  void *field, struct err *err);
 /* field: bool */
 int value_set_bool(const char *text, const struct value_bounds *bounds,
                    void *field, struct err *err);

@@ -13,6 +13,7 @@
 #include <dray/journal.h>
 #include <dray/lease.h>
 #include <dray/migrate.h>
+#include <dray/monitor.h>
 #include <dray/rpc/server.h>
 #include <dray/rpc/tls.h>
 #include <dray/virt.h>
@@ -20,6 +21,7 @@
 
 struct sd_event;
 struct recovery;
+struct thin;
 
 struct daemon {
     struct config config;
@@ -31,6 +33,7 @@ struct daemon {
     struct virt *virt;
     struct copier *copier;
     struct journal *journal;
+    struct thin *thin;
     struct migrate_ports ports;
     struct migrate_jobs *jobs;
     struct api *api;
@@ -46,6 +49,14 @@ int daemon_init(struct daemon *daemon, const struct config *config,
 /* Serves until SIGTERM or SIGINT. Running mirrors are left alone. */
 int daemon_run(struct daemon *daemon, struct err *err);
 void daemon_deinit(struct daemon *daemon);
+
+/* The watch over thin disks; what it tells is logged and goes to the API, on
+ * the owner loop. thin_quiet() is the end of that, before work_free(). */
+int thin_start(struct daemon *daemon, struct thin **ret_thin,
+                struct err *err);
+struct monitor *thin_monitor(struct thin *thin);
+void thin_quiet(struct thin *thin);
+void thin_free(struct thin *thin);
 
 /* The TLS listener, when there is to be one, and SIGHUP. When the certificates
  * do not load, or the address is taken, that is logged and SIGHUP tries again:

@@ -336,6 +336,11 @@ enum rpc_role rpc_conn_role(const struct rpc_conn *conn)
     return conn->role;
 }
 
+size_t rpc_conn_count(const struct rpc_conn *conn)
+{
+    return conn ? conn->server->n_conns : 0;
+}
+
 void rpc_conn_denied(struct rpc_conn *conn, const char *what)
 {
     if (!conn->denied)

@@ -77,6 +77,8 @@ int rpc_listen(const char *path, gid_t gid, int *ret_fd, struct err *err);
 
 struct rpc_conn *rpc_call_conn(const struct rpc_call *call);
 enum rpc_role rpc_conn_role(const struct rpc_conn *conn);
+/* All that its server has; NULL: 0. */
+size_t rpc_conn_count(const struct rpc_conn *conn);
 /* Its role is too small for @what: logs that, once per connection. */
 void rpc_conn_denied(struct rpc_conn *conn, const char *what);
 

@@ -33,10 +33,15 @@ static void sets_every_key(void **state)
                        "[tls-roles]\nHost-b.x = full\nviewer = read\n"
                        "[host]\nid = 2000\nname = Host-1.example_x\n"
                        "[storage]\nowner = 107\ngroup = 108\n"
+                       "lvm_timeout = 600\n"
                        "[lease]\nio_timeout = 1\nrequire_watchdog = no\n"
                        "[libvirt]\nuri = test:///default\n"
                        "[migrate]\nbuffer_kib = 64\nconverge_limit = 604800\n"
-                       "[tools]\nqemu_img = /q\nsanlock = /s\n";
+                       "[monitor]\nchunk_mib = 512\n"
+                       "utilization_percent = 50\nreplicate_factor = 3\n"
+                       "safety_factor = 5\npoll_ms = 500\n"
+                       "[tools]\nqemu_img = /q\nsanlock = /s\n"
+                       "dray_lvm = /l\n";
     assert_int_equal(parse(text), 0);
     assert_string_equal(config.socket_path, "/a/sock");
     assert_string_equal(config.state_dir, "/b");
@@ -61,8 +66,15 @@ static void sets_every_key(void **state)
     assert_string_equal(config.libvirt_uri, "test:///default");
     assert_int_equal(config.buffer_bytes, 65536);
     assert_int_equal(config.converge_limit_s, 604800);
+    assert_int_equal(config.chunk_bytes, UINT64_C(512) << 20);
+    assert_int_equal(config.utilization_percent, 50);
+    assert_int_equal(config.replicate_factor, 3);
+    assert_int_equal(config.safety_factor, 5);
+    assert_int_equal(config.poll_ms, 500);
     assert_string_equal(config.qemu_img, "/q");
     assert_string_equal(config.sanlock, "/s");
+    assert_string_equal(config.dray_lvm, "/l");
+    assert_int_equal(config.lvm_timeout_s, 600);
 }
 
 static void keeps_defaults_of_what_is_not_said(void **state)
@@ -83,6 +95,11 @@ static void keeps_defaults_of_what_is_not_said(void **state)
     assert_string_equal(config.libvirt_uri, "qemu:///system");
     assert_int_equal(config.buffer_bytes, 1048576);
     assert_int_equal(config.converge_limit_s, 0);
+    assert_int_equal(config.chunk_bytes, UINT64_C(2560) << 20);
+    assert_int_equal(config.utilization_percent, 20);
+    assert_int_equal(config.replicate_factor, 2);
+    assert_int_equal(config.safety_factor, 4);
+    assert_int_equal(config.poll_ms, 2000);
     assert_string_equal(config.tls_listen, "");
     assert_int_equal(config.tls_port, 16515);
     assert_string_equal(config.tls_ca, "/etc/drayd/pki/ca.pem");
@@ -181,6 +198,11 @@ static const char *const broken[][2] = {
     { "[libvirt]\nuri =\n", "has no value" },
     { "[migrate]\nbuffer_kib = 63\n", "from 64 to 262144" },
     { "[migrate]\nconverge_limit = 604801\n", "from 0 to 604800" },
+    { "[monitor]\nchunk_mib = 0\n", "from 1 to 1048576" },
+    { "[monitor]\nutilization_percent = 100\n", "from 1 to 99" },
+    { "[monitor]\nreplicate_factor = 0\n", "from 1 to 100" },
+    { "[monitor]\nsafety_factor = 101\n", "from 1 to 100" },
+    { "[monitor]\npoll_ms = 99\n", "from 100 to 60000" },
     { "[storage]\nowner = no-such-user\n", "there is no user 'no-such-user'" },
     { "[storage]\nowner =\n", "[storage] owner: has no value" },
     { "[storage]\nowner = 4294967295\n", "there is no user '4294967295'" },
