@@ -6,10 +6,12 @@ import pathlib
 
 import pytest
 
-from drayd import Drayd
-from guest import Guest
-from host import Host
-from storage import empty, make_domain, no_job_leases
+pytest.register_assert_rewrite('moves')
+
+from drayd import Drayd  # noqa: E402
+from guest import Guest  # noqa: E402
+from host import Host  # noqa: E402
+from storage import empty, make_domain, no_job_leases  # noqa: E402
 
 
 def pytest_addoption(parser):
