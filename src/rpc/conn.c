@@ -338,7 +338,14 @@ enum rpc_role rpc_conn_role(const struct rpc_conn *conn)
 
 size_t rpc_conn_count(const struct rpc_conn *conn)
 {
-    return conn ? conn->server->n_conns : 0;
+    size_t n = 0;
+    if (!conn)
+        return 0;
+    const struct list *conns = &conn->server->conns;
+    for (const struct list *item = conns->next; item != conns;
+         item = item->next)
+        n++;
+    return n;
 }
 
 void rpc_conn_denied(struct rpc_conn *conn, const char *what)
