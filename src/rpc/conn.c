@@ -342,9 +342,10 @@ size_t rpc_conn_count(const struct rpc_conn *conn)
     size_t n = 0;
     if (!conn)
         return 0;
-    list_for_each (item, &conn->server->conns) {
+    const struct list *conns = &conn->server->conns;
+    for (const struct list *item = conns->next; item != conns;
+         item = item->next)
         n++;
-    }
     return n;
 }
 

@@ -94,9 +94,8 @@ static int code_as(struct harness *h, enum rpc_role role, const char *method)
     assert_int_equal(
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds),
         0);
-    struct transport *transport = transport_socket(fds[0], "the test");
-    assert_non_null(transport);
-    assert_int_equal(conn_new(h->server, &h->server->acceptor, transport, role),
+    assert_int_equal(conn_new(h->server, &h->server->acceptor,
+                              transport_socket(fds[0], "test"), role),
                      0);
     harness_send(h, fds[1], request);
     struct json_object *answer = harness_next(h, fds[1], 5000);
