@@ -33,7 +33,7 @@ void api_free(struct api *api);
 struct rpc_handler api_handler(struct api *api);
 
 /* Until this is called with the job table every verb but Host.ping and
- * rpc.discover answers ERR_RECOVERING. */
+ * rpc.discover waits. */
 void api_set_ready(struct api *api, struct migrate_jobs *jobs);
 
 /* A job changed: wakes Job.wait, notifies subscribers. A migrate_job_fn. */

@@ -62,7 +62,7 @@ struct verb {
     const char *name;
     const char *summary;
     enum rpc_role role;      /* least role that may call it; never NONE */
-    bool early;              /* answers before api_set_ready() too */
+    bool early;              /* does not wait for api_set_ready() */
     bool changes_image;      /* excludes, and is excluded by, jobs on imageID */
     const char *result_type; /* JSON's word */
     const char *result;
@@ -79,6 +79,7 @@ struct api_call {
     struct rpc_call *rpc;
     const struct verb *verb;
     struct params *params;
+    bool early; /* came before api_set_ready(), and waits for it */
     /* What the functions leave. */
     void *state; /* for the next one; freed with free() */
     int rc;

@@ -20,8 +20,7 @@ struct domain_data {
 };
 
 /* Writes what such a file holds into @fd, which is empty; durable. */
-int domain_data_fill(const struct domains *domains, int fd,
-                     const struct domain_data *data, struct err *err);
+int domain_data_fill(int fd, const struct domain_data *data, struct err *err);
 
 /* Makes the data file, which must not be there yet; durable but for its name.
  * After a failure a part of it may be there. */

@@ -50,22 +50,14 @@ static bool has_destination(const struct disk *d)
     return d->m->job.kind != JOB_MERGE && d->of->dst_path[0];
 }
 
-static int look_at_layers(const struct disk *d, struct fold *fold,
-                          struct err *err)
+static void look_at_layers(const struct disk *d, const struct vm_layers *layers,
+                           struct fold *fold)
 {
-    struct vm_layers layers = { 0 };
-    int rc = PORT(&d->m->ports, hypervisor, disk_layers, d->m->job.vm,
-                  d->of->target, &layers, err);
-
-    if (rc)
-        return rc;
-    fold->position = position_in(d, &layers, false);
+    fold->position = position_in(d, layers, false);
     if (fold->position == NOWHERE && has_destination(d)) {
-        fold->position = position_in(d, &layers, true);
+        fold->position = position_in(d, layers, true);
         fold->on_destination = fold->position != NOWHERE;
     }
-    vm_layers_deinit(&layers);
-    return 0;
 }
 
 /* Off: its definition says which layer it used last, once a pivot back was
@@ -76,7 +68,7 @@ static int look_at_definition(const struct disk *d, struct fold *fold,
                               struct err *err)
 {
     struct sight sight;
-    int rc = disk_look(d, &sight, err);
+    int rc = disk_look_well(d, &sight, err);
 
     if (rc)
         return rc;
@@ -95,18 +87,21 @@ static int look_at_definition(const struct disk *d, struct fold *fold,
 
 int fold_look(const struct disk *d, struct fold *ret_fold, struct err *err)
 {
-    struct err find = ERR_INIT;
-    struct vm_info vm = { .state = VM_SHUTOFF };
-    int rc = PORT(&d->m->ports, hypervisor, vm_find, d->m->job.vm, &vm, &find);
+    struct vm_layers layers = { .state = VM_SHUTOFF };
+    struct err why = ERR_INIT;
+    int rc = PORT(&d->m->ports, hypervisor, disk_layers, d->m->job.vm,
+                  d->of->target, &layers, &why);
 
-    *ret_fold = (struct fold){ .state = vm.state };
-    if (rc && find.code != ERR_NO_VM) {
-        *err = find;
+    if (rc && why.code != ERR_NO_VM) {
+        *err = why;
         return rc;
     }
-    if (rc == 0 && vm.state != VM_SHUTOFF)
-        return look_at_layers(d, ret_fold, err);
-    return look_at_definition(d, ret_fold, err);
+    *ret_fold = (struct fold){ .state = layers.state };
+    if (rc || layers.state == VM_SHUTOFF)
+        return look_at_definition(d, ret_fold, err);
+    look_at_layers(d, &layers, ret_fold);
+    vm_layers_deinit(&layers);
+    return 0;
 }
 
 struct volume_id fold_volume(const struct disk *d, bool on_destination,

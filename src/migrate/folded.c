@@ -157,7 +157,7 @@ static int mend_definition(const struct disk *d, const struct fold *fold,
     struct volume_info info;
     struct sight sight;
     char path[PATH_MAX];
-    int rc = disk_look(d, &sight, err);
+    int rc = disk_look_well(d, &sight, err);
 
     if (rc || !disk_is_layer(d, sight.persistent, wrong, fold->on_destination))
         return rc;

@@ -172,11 +172,16 @@ struct sight {
     enum where where; /* what qemu has open for writing */
     enum vm_state state;
     bool xml_on_destination;
-    char persistent[PATH_MAX]; /* the persistent definition's path, or empty */
+    /* The persistent definition's path; empty: none, or the VM runs and it was
+     * not asked for. */
+    char persistent[PATH_MAX];
 };
 
 /* What qemu says, not what was intended. */
 int disk_look(const struct disk *d, struct sight *ret_sight, struct err *err);
+/* The same and sight.persistent, for two more questions to libvirt. */
+int disk_look_well(const struct disk *d, struct sight *ret_sight,
+                   struct err *err);
 bool disk_on_destination(const struct disk *d, const char *path);
 /* Whether @path is layer @vol, on the side (source or destination) given. */
 bool disk_is_layer(const struct disk *d, const char *path, const char *vol,

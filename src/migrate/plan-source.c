@@ -46,7 +46,7 @@ static void check_truth(struct question *q)
     struct vm_disk_truth truth;
 
     if (PORT(q->ports, hypervisor, disk_truth, q->vm->uuid, q->disk.target,
-             &truth, &err)) {
+             true, &truth, &err)) {
         plan_obstacle_from(q->plan, &err);
         return;
     }

@@ -70,7 +70,7 @@ static enum job_outcome mend_definitions(struct disk *d)
     struct err err = ERR_INIT;
     struct sight sight;
 
-    if (disk_look(d, &sight, &err))
+    if (disk_look_well(d, &sight, &err))
         return retry_or_warn(m, &err, "the VM's definition was not checked");
     if (sight.where == ON_DESTINATION && !sight.xml_on_destination)
         migration_warn(m,

@@ -134,7 +134,7 @@ static enum job_outcome remove_one(struct disk *d)
 
     if (is_foreign(m))
         return leave(d, "it was made by somebody else");
-    if (m->job.vm[0] && disk_look(d, &sight, &err))
+    if (m->job.vm[0] && disk_look_well(d, &sight, &err))
         return retry_or_leave(d, &err);
     if (sight.where == ON_DESTINATION)
         return m->job.n_disks == 1 ? JOB_LANDED : stay_there(d);

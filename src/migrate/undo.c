@@ -172,7 +172,7 @@ static enum job_outcome mend_replicas_definition(struct disk *d)
     struct err err = ERR_INIT;
     struct sight sight;
 
-    if (disk_look(d, &sight, &err) == 0) {
+    if (disk_look_well(d, &sight, &err) == 0) {
         if (sight.where == ON_DESTINATION)
             return JOB_LANDED;
         if (disk_mend_definition(d, &sight, &err) == 0)

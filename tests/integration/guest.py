@@ -26,10 +26,12 @@ class Disk:
     def xml(self):
         serial = f'<serial>{self.serial}</serial>' if self.serial else ''
         alias = f"<alias name='{self.alias}'/>" if self.alias else ''
-        return (f"<disk type='file' device='disk'>"
+        kind, name = (('block', 'dev') if str(self.path).startswith('/dev/')
+                      else ('file', 'file'))
+        return (f"<disk type='{kind}' device='disk'>"
                 f"<driver name='qemu' type='{self.format}' "
                 f"cache='{self.cache}' discard='unmap'/>"
-                f"<source file='{self.path}'/>"
+                f"<source {name}='{self.path}'/>"
                 f"<target dev='{self.target}' bus='virtio'/>"
                 f"{serial}{alias}</disk>")
 
@@ -192,10 +194,16 @@ class Guest:
                  lambda: self.state() in ('shut off', 'gone'), timeout)
 
     def destroy(self):
-        """Pulls the plug; also removes the definition."""
-        self.host.virsh('destroy', self.name, check=False)
-        self.host.virsh('undefine', self.name, '--snapshots-metadata',
-                        check=False)
+        """Pulls the plug; also removes the definition. libvirtd may be on
+        its way back, or still busy with the VM."""
+        def is_gone():
+            self.host.virsh('destroy', self.name, check=False)
+            self.host.virsh('undefine', self.name, '--snapshots-metadata',
+                            check=False)
+            names = self.host.virsh('list', '--all', '--name', check=False)
+            return (names.returncode == 0 and
+                    self.name not in names.stdout.split())
+        wait_for(f'{self.name} is gone', is_gone, 60, 0.2)
 
     def slowest_ms(self, disk='vda'):
         """The longest that a batch took, in milliseconds."""
@@ -214,7 +222,7 @@ class Guest:
 
     def disk_path(self, target='vda', inactive=False):
         source = self.disk_element(target, inactive).find('source')
-        return pathlib.Path(source.get('file'))
+        return pathlib.Path(source.get('file') or source.get('dev'))
 
     def verify_image(self, path, image_format, target='vda'):
         """Every record acknowledged so far is in the image. For a VM that is

@@ -32,7 +32,6 @@
     X(ERR_JOB_NOT_ACTIVE, 84, "JobNotActive", EINVAL)                          \
     X(ERR_NO_REPLICATION, 88, "ReplicationNotInProgress", ENOENT)              \
     X(ERR_PARAMETER, 91, "InvalidParameter", EINVAL)                           \
-    X(ERR_RECOVERING, 99, "recovery", EAGAIN)                                  \
     X(ERR_GENERAL, 100, "GeneralException", EIO)                               \
     X(ERR_ACCESS, 101, "AccessDenied", EACCES)                                 \
     X(ERR_OBSTACLES, 102, "Obstacles", EINVAL)                                 \
