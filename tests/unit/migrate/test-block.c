@@ -190,6 +190,7 @@ static void an_lv_is_called_as_its_records_do(void **state)
     leaf = world_volume(&world, SRC, 0, 1);
     (void)str_format(world.disk.path, PATH_MAX, "/run%s", leaf->info.path);
     world.other_spelling = true;
+    world.defined = false;
     made = plan(JOB_MIRROR);
     if (made.n_obstacles)
         fail_msg("%s", made.obstacles[0].message);
