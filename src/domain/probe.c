@@ -216,7 +216,7 @@ int domain_volume_probe(void *ctx, const struct volume_id *id, int patience_ms,
     struct probe *probe = NULL;
     struct err answer = ERR_INIT;
     int rc = get(ctx, id, &probe, err);
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     if (!wait_for(probe, patience_ms, &answer)) {
         keep_hanging(ctx, probe);

@@ -9,6 +9,7 @@
  *   prepare IMG VOL     teardown IMG         locate PATH     measure IMG VOL
  *   grow|shrink|extend IMG VOL BYTES         sync IMG VOL...
  *   reset|sever|lease|commit|legal|illegal IMG VOL           probe IMG VOL MS
+ *   sh COMMAND...
  *
  * Each answers with one line: its verb, milliseconds, "ok ..." or
  * "error CODE TEXT".
@@ -17,6 +18,7 @@
  */
 #include <dray/base/util.h>
 #include <dray/domain.h>
+#include <dray/exec.h>
 #include <dray/lease.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -227,6 +229,17 @@ static void do_image(struct drive *drive)
         (void)CALL(image_delete, drive->sd, word(drive, 1));
 }
 
+static void do_sh(struct drive *drive)
+{
+    const char *argv[] = { "/bin/sh", "-c", NULL, NULL };
+    struct exec_result result = { 0 };
+    for (size_t i = 1; i < drive->n; i++)
+        PUT("%s ", drive->words[i]);
+    argv[2] = drive->text;
+    (void)exec_check(argv, &(struct exec_options){ 0 }, &result, &drive->err);
+    exec_result_deinit(&result);
+}
+
 static void do_leave(struct drive *drive)
 {
     (void)CALL(domain_leave, word(drive, 1));
@@ -241,6 +254,7 @@ static void run_line(struct drive *drive)
         {"domain",    do_domain },
         { "join",     do_join   },
         { "leave",    do_leave  },
+        { "sh",       do_sh     },
         { "create",   do_create },
         { "info",     do_info   },
         { "chain",    do_chain  },

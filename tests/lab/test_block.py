@@ -3,7 +3,6 @@
 import random
 import re
 import shlex
-import time
 import uuid
 
 import pytest
@@ -29,30 +28,49 @@ class Answer:
 
 
 class Domain:
-    """The storage port on both hosts (block-drive.c)."""
+    """The storage port on both hosts: a block-drive on each, which takes lines
+    from a pipe."""
 
     def __init__(self, pair, build):
         self.pair, self.build = pair, build
 
-    def start(self, host, lines, timeout=300, check=True):
+    def open(self, host):
+        """A daemon that has just been started, and joins."""
         argv = [f'{self.build}/tests/lab/block-drive',
                 f'{self.build}/src/lvm/process/dray-lvm', DIR,
                 str(host.number), SD]
-        # Each is a daemon that has just been started.
-        script = (f'mkdir -p {DIR}; ' + shlex.join(argv) +
-                  " <<'END'\n" + '\n'.join([f'join {SD} {LUN}', *lines]) +
-                  '\nEND')
-        return host.start(script, timeout=timeout, check=check)
+        host.sh(f'''
+            mkdir -p {DIR}; rm -f {DIR}/in; mkfifo {DIR}/in; : >{DIR}/out
+            setsid {shlex.join(argv)} <>{DIR}/in >{DIR}/out 2>&1 &''')
 
-    def run(self, host, *lines, **options):
-        out = self.start(host, lines, **options).wait().out
-        return [Answer(line) for line in out.splitlines()[1:]]
+    def close(self, host):
+        host.sh('pkill -x block-drive || true;'
+                ' wait_for 60 sh -c "! pgrep -x \'block-drive|dray-lvm\'"',
+                timeout=90)
 
-    def do(self, host, *lines, **options):
+    def start(self, host, lines):
+        """The command gives their answers, as far as there are any."""
+        return host.start(f'''
+            n=$(wc -l <{DIR}/out)
+            cat >{DIR}/in <<'END'
+{chr(10).join(lines)}
+END
+            until [ "$(wc -l <{DIR}/out)" -ge $((n + {len(lines)})) ]; do
+                pgrep -x block-drive >/dev/null || break
+                sleep 0.02
+            done
+            tail -n +$((n + 1)) {DIR}/out''', timeout=300)
+
+    def run(self, host, *lines):
+        out = self.start(host, lines).wait().out
+        return [Answer(line) for line in out.splitlines()]
+
+    def do(self, host, *lines):
         """run(), and all of it must succeed; the last one's words."""
-        answers = self.run(host, *lines, **options)
+        answers = self.run(host, *lines)
         assert len(answers) == len(lines), answers
-        assert all(answer.ok for answer in answers), answers
+        for answer in answers:
+            assert answer.ok, answer
         return answers[-1].text.split()
 
     def refuse(self, host, code, line):
@@ -80,14 +98,15 @@ def domain(pair, build):
     it = Domain(pair, build)
     for start in [host.start('start_sanlock') for host in pair]:
         start.wait()
-    it.do(pair[0], f'domain {SD} {LUN}')
-    it.do(pair[0], f'join {SD}')
-    it.do(pair[1], f'join {SD}')
+    for host in pair:
+        it.open(host)
+    it.do(pair[0], f'domain {SD} {LUN}', f'join {SD}')
+    it.do(pair[1], f'join {SD} {LUN}')
     yield it
     for host in pair:
-        it.run(host, f'leave {SD}', check=False)
-        host.sh(f'sanlock client shutdown -f 1; vgchange -q -an {SD};'
-                f' rm -rf {DIR}', check=False)
+        it.run(host, f'leave {SD}')
+        it.close(host)
+        host.sh(f'sanlock client shutdown -f 1; rm -rf {DIR}', check=False)
     pair[0].sh(f'vgremove -q -f {SD}; pvremove -q -f {LUN};'
                f' blkdiscard -z -l 1G {LUN}', timeout=120)
 
@@ -226,10 +245,10 @@ def test_a_device_that_hangs_is_found_and_cut_off(domain, image):
     path, = domain.do(one, f'prepare {img} {leaf}')
     name = f'{SD}-{leaf}'.replace('-', '--').replace('--' + leaf[:8],
                                                      '-' + leaf[:8], 1)
+    # A dray-lvm that starts would resume it.
     one.sh(f'dmsetup suspend --noflush --nolockfs {name}')
     waits = one.start(f'dd if=/dev/zero of={path} bs=4k count=1 oflag=direct',
                       check=False)
-    began = time.monotonic()
     answer, = domain.run(one, f'probe {img} {leaf} 500')
     assert not answer.ok and 'does not answer' in answer.text, answer
     assert answer.ms < 5000, answer
@@ -237,7 +256,6 @@ def test_a_device_that_hangs_is_found_and_cut_off(domain, image):
     assert not waits.done()
     domain.do(one, f'sever {img} {leaf}')
     assert waits.wait().rc != 0
-    assert time.monotonic() - began < 120
     answer, = domain.run(one, f'probe {img} {leaf} 20000')
     assert not answer.ok and 'Input/output error' in answer.text, answer
     domain.do(one, f'teardown {img}', f'prepare {img} {leaf}',
@@ -269,19 +287,19 @@ def test_a_template_is_shared(domain, image):
 
 
 def test_two_hosts_make_volumes_at_once(domain):
-    images = [[str(uuid.uuid4()) for _ in range(8)] for _ in domain.pair]
+    images = [[str(uuid.uuid4()) for _ in range(5)] for _ in domain.pair]
     starts = [domain.start(host, [
         f'create {img} {uuid.uuid4()} cow {EXTENT}' for img in imgs])
         for host, imgs in zip(domain.pair, images)]
     answers = [Answer(line) for start in starts
                for line in start.wait().out.splitlines()]
-    assert len(answers) == 18 and all(a.ok for a in answers), answers
     lvs = domain.lvs()
+    for imgs, host in zip(images, reversed(domain.pair)):
+        domain.run(host, *(f'remove {img}' for img in imgs))
+    assert len(answers) == 10 and all(a.ok for a in answers), answers
     slots = [tag for _, tags in lvs.values() for tag in tags
              if tag.startswith('MD_')]
-    assert len(slots) == 16 == len(set(slots)), lvs
-    for imgs, host in zip(images, reversed(domain.pair)):
-        domain.do(host, *(f'remove {img}' for img in imgs))
+    assert len(slots) == 10 == len(set(slots)), lvs
     assert not domain.lvs()
 
 
@@ -289,18 +307,19 @@ def test_whoever_dies_leaves_whole_volumes(domain):
     """kill -9 of the daemon or of dray-lvm at any moment; then a join."""
     one = domain.pair[0]
     img = str(uuid.uuid4())
-    for attempt in range(12):
+    for attempt in range(10):
         vols = [str(uuid.uuid4()) for _ in range(3)]
         victim = random.choice(['block-drive', 'dray-lvm'])
         command = domain.start(one, [
             f'create {img} {vols[0]} cow {EXTENT}',
             f'create {img} {vols[1]} cow {EXTENT} parent={vols[0]}',
             f'create {img} {vols[2]} cow {EXTENT} parent={vols[1]}',
-            f'delete {img} {vols[2]}', f'remove {img}'], check=False)
-        one.sh(f'sleep {random.uniform(0, 6):.2f}; pkill -9 -x {victim}'
+            f'delete {img} {vols[2]}', f'remove {img}'])
+        one.sh(f'sleep {random.uniform(0, 4):.2f}; pkill -9 -x {victim}'
                ' || true')
         command.wait()
-        one.sh('wait_for 60 sh -c "! pgrep -x dray-lvm"')
+        domain.close(one)
+        domain.open(one)
         domain.do(one, f'join {SD}')
         lvs = domain.lvs()
         assert not any('OVIRT_VOL_INITIALIZING' in tags or

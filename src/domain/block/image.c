@@ -228,7 +228,7 @@ static int read_own(struct domain_image *image, struct err *err)
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < report->n_lvs; i++) {
         const struct lvm_lv *lv = &report->lvs[i];
-        struct format_volume_tags tags;
+        struct format_volume_tags tags = { .slot = 0 };
         if (!block_lv_is_volume(lv, &tags))
             rc = check_tags(image, lv, err);
         else if (str_equal(tags.image, image->img))
@@ -240,7 +240,7 @@ static int read_own(struct domain_image *image, struct err *err)
 /* A parent in another image is a template, or nothing that we follow. */
 static int read_template(struct domain_image *image, struct err *err)
 {
-    struct format_volume_tags tags;
+    struct format_volume_tags tags = { .slot = 0 };
     size_t n = image->n;
     for (size_t i = 0; i < n; i++) {
         const char *parent = image->layers[i].record.parent;
