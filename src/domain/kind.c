@@ -139,7 +139,7 @@ int domain_volume_grow(void *ctx, const struct volume_id *id, uint64_t bytes,
 {
     const struct storage_ops *ops = NULL;
     int rc = kind_of(ctx, id->sd, &ops, err);
-    return rc < 0
+    return rc != 0
                ? rc
                : ops->volume_grow(ctx, id, bytes, deadline_ms, ret_bytes, err);
 }

@@ -10,6 +10,7 @@
 #include "lv.h"
 #include "slot.h"
 #include "use.h"
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -261,10 +262,11 @@ static int read_template(struct domain_image *image, struct err *err)
 int block_image_open(struct block_vg *vg, const char *img,
                      struct domain_image *ret_image, struct err *err)
 {
-    struct domain_image image;
+    struct domain_image image = DOMAIN_IMAGE_INIT;
     int rc = block_image_init(vg, img, &image, err);
-    if (rc < 0)
+    if (rc != 0)
         return rc;
+    assert(image.vg); /* or an error */
     rc = read_own(&image, err);
     if (rc == 0)
         rc = image.n == 0 ? DOMAIN_NONE : read_template(&image, err);

@@ -178,17 +178,17 @@ int block_image_delete(void *ctx, const char *sd, const char *img,
                        struct err *err)
 {
     _cleanup_vg_ struct block_vg vg = { 0 };
-    _cleanup_free_ const char **vols = NULL;
     struct removal kept = { .img = img };
     struct removal marked = { .img = img };
     int rc = block_vg_begin(ctx, sd, &vg, err);
     if (rc < 0)
         return rc;
     /* Each has room for all of the VG. */
-    vols = calloc(2 * vg.report.n_lvs + 1, sizeof(*vols));
-    if (!vols)
+    kept.vols = calloc(2 * vg.report.n_lvs + 1, sizeof(*kept.vols));
+    if (!kept.vols)
         return err_set(err, -ENOMEM, "image %s: out of memory", img);
-    kept.vols = vols;
-    marked.vols = vols + vg.report.n_lvs;
-    return delete_lvs(&vg, &kept, &marked, err);
+    marked.vols = kept.vols + vg.report.n_lvs;
+    rc = delete_lvs(&vg, &kept, &marked, err);
+    free(kept.vols);
+    return rc;
 }
