@@ -244,8 +244,7 @@ static int take_part(struct domains *domains, const struct domain_info *info,
     int rc = add_lockspace(domains, info, err);
     if (rc < 0)
         return rc;
-    if (!info->block)
-        rc = scan(view, err);
+    rc = info->block ? block_mend(domains, info, err) : scan(view, err);
     if (rc < 0 && !was_joined)
         (void)remove_lockspace(domains, info, NULL);
     return rc;

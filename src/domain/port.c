@@ -19,6 +19,7 @@ static const struct storage_ops ops = {
     .domain_info = domain_info,
     .domain_stats = domain_stats,
     .domain_grow = domain_grow,
+    .domain_audit = domain_audit,
     .domain_images = domain_images,
     .domain_volumes = domain_volumes,
     .image_chain = domain_image_chain,

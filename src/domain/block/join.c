@@ -10,7 +10,9 @@
 #include "device.h"
 #include "find.h"
 #include "handle.h"
+#include "idle.h"
 #include "lv.h"
+#include "scan.h"
 #include "vg.h"
 #include <dray/format/block.h>
 #include <errno.h>
@@ -112,6 +114,22 @@ int block_verify(struct domains *domains, struct domain_info *info,
     if (rc == 0)
         rc = activate(lvm, info, err);
     return rc < 0 ? rc : check_contents(info, err);
+}
+
+/* One damaged volume must not keep the others from their VMs: the audit tells
+ * of it. */
+int block_mend(struct domains *domains, const struct domain_info *info,
+               struct err *err)
+{
+    _cleanup_vg_ struct block_vg vg = { 0 };
+    if (info->read_only)
+        return 0; /* a pool's: that is its hosts' business */
+    int rc = block_vg_begin(domains, info->sd, &vg, err);
+    if (rc < 0)
+        return rc;
+    (void)block_scan(&vg, NULL);
+    (void)block_idle_end_all(&vg, NULL);
+    return 0;
 }
 
 /* --- leaving --- */

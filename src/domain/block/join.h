@@ -13,6 +13,11 @@
 int block_verify(struct domains *domains, struct domain_info *info,
                  struct err *err);
 
+/* What a crash left: half-made and half-removed volumes, LVs that nobody uses.
+ * Of a domain that is being joined. */
+int block_mend(struct domains *domains, const struct domain_info *info,
+               struct err *err);
+
 /* ERR_RELEASE_HOST_ID when a volume's LV is open on this host. */
 int block_check_closed(struct domains *domains, const struct domain_info *info,
                        struct err *err);

@@ -246,6 +246,13 @@ void block_use_end(const struct block_vg *vg, struct lvm_names lvs)
     forget(vg->domains->uses, names_of(&last));
 }
 
+bool block_use_has(const struct block_vg *vg, const char *lv)
+{
+    struct block_uses *uses = vg->domains->uses;
+    SCOPED_LOCK(&uses->lock);
+    return find_locked(uses, lv) != NULL;
+}
+
 int block_use_take(const struct block_vg *vg, struct lvm_names lvs,
                    struct err *err)
 {

@@ -31,6 +31,9 @@ int block_use_begin(const struct block_vg *vg, struct lvm_names lvs,
                     struct err *err);
 void block_use_end(const struct block_vg *vg, struct lvm_names lvs);
 
+/* Whether somebody in this process uses it now. */
+bool block_use_has(const struct block_vg *vg, const char *lv);
+
 /* Nobody else in this process uses them until _drop(). */
 int block_use_take(const struct block_vg *vg, struct lvm_names lvs,
                    struct err *err);

@@ -144,7 +144,7 @@ static int get_joined(struct domains *domains, const char *sd,
     int rc = domain_known_get(domains, sd, &vg->info, err);
     if (rc == 0)
         rc = check_block(&vg->info, err);
-    if (rc == 0)
+    if (rc == 0 && vg->info.status != DOMAIN_JOINING)
         rc = domain_check_joined(&vg->info, err);
     return rc < 0 ? rc : block_handle_get(domains, &vg->info, &vg->lvm, err);
 }

@@ -27,7 +27,8 @@ struct block_vg {
 /* A known domain; it need not be joined. */
 int block_vg_open(struct domains *domains, const char *sd,
                   struct block_vg *ret_vg, struct err *err);
-/* A joined domain that no pool owns. Waits for the lease (30 s). */
+/* A domain that this host has joined, or is just joining, and that no pool
+ * owns. Waits for the lease (30 s). */
 int block_vg_begin(struct domains *domains, const char *sd,
                    struct block_vg *ret_vg, struct err *err);
 void block_vg_close(struct block_vg *vg);

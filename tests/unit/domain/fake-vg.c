@@ -346,17 +346,33 @@ static void put_vg(FILE *out)
     (void)fputs("}]", out);
 }
 
-static char *make_report(bool of_lvs)
+/* One PV, with the VG's tags as LVM reports them. */
+static void put_pv(FILE *out)
+{
+    (void)fprintf(out,
+                  "\"pv\":[{\"pv_name\":\"/dev/null\",\"pv_uuid\":\"P\","
+                  "\"pv_size\":\"1\",\"pv_free\":\"1\",\"pv_pe_count\":"
+                  "\"9\",\"pv_mda_count\":\"2\",\"pv_mda_used_count\":\"2\","
+                  "\"pv_mda_size\":\"1\",\"pv_missing\":\"\",\"pv_in_use\":"
+                  "\"used\",\"vg_name\":\"%s\",\"vg_tags\":",
+                  vg);
+    put_tags(out, path_of("%s", "vg.tags"));
+    (void)fputs("}]", out);
+}
+
+static char *make_report(const char *verb)
 {
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
     MUST(out);
     (void)fputs("{\"report\":[{", out);
-    if (of_lvs)
+    if (str_equal(verb, "lvs"))
         put_lvs(out);
-    else
+    else if (str_equal(verb, "vgs"))
         put_vg(out);
+    else
+        put_pv(out);
     (void)fputs("}]}", out);
     MUST(fclose(out) == 0);
     return text;
@@ -410,7 +426,7 @@ static int run(void *ctx, const char *line, char **ret_out, struct err *err)
          word = strtok_r(NULL, " ", &rest))
         command.words[command.n++] = word;
     if (has(&command, "--reportformat")) {
-        *ret_out = make_report(str_equal(command.words[0], "lvs"));
+        *ret_out = make_report(command.words[0]);
         return 0;
     }
     note(line);

@@ -139,6 +139,11 @@ static void make_tags(const struct fixture *f)
     char text[8192] = FORMAT_VG_TAG "\n";
     assert_int_equal(domain_metadata_fill(&domain, &info, NULL), 0);
     assert_int_equal(format_domain_set(&domain, "VGUUID", "V", NULL), 0);
+    assert_int_equal(
+        format_domain_set(&domain, "PV0",
+                          "pv:null,uuid:P,pestart:0,pecount:9,mapoffset:0",
+                          NULL),
+        0);
     assert_int_equal(format_domain_tags(&domain, &tags, NULL), 0);
     for (size_t i = 0; i < tags.n; i++)
         (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s\n",
@@ -192,7 +197,11 @@ int vg_fixture_new(void **state)
     make_dir(f, "dev");
     make_dir(f, "dev/" SD);
     make_lv(f, "metadata", EXTENT);
+    make_lv(f, "ids", EXTENT);
+    make_lv(f, "inbox", EXTENT);
+    make_lv(f, "outbox", EXTENT);
     make_lv(f, "leases", 2048ULL * MIB);
+    make_lv(f, "xleases", 1024ULL * MIB);
     make_tags(f);
     vg_write(f, "space", "68719476736");
     know(f);
