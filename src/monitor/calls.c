@@ -81,8 +81,10 @@ static int run_marks(struct monitor *monitor, struct call *call)
                       call->err);
 }
 
+/* Both results are written on the loop. */
 int monitor_marks(struct monitor *monitor, const char *vm,
-                  struct monitor_mark **ret_marks, size_t *ret_n,
+                  struct monitor_mark **ret_marks,
+                  size_t *ret_n, /* NOLINT(readability-non-const-parameter) */
                   struct err *err)
 {
     struct call call = { .run = run_marks,

@@ -59,9 +59,9 @@ void vm_forget(struct watched_vm *vm)
     vm->paused = false;
 }
 
+/* After vm_forget(). */
 static void vm_free(struct watched_vm *vm)
 {
-    vm_forget(vm);
     list_for_each_safe (item, next, &vm->jobs)
         job_free(container_of(item, struct watch_job, link));
     list_for_each_safe (item, next, &vm->begins) {
@@ -74,17 +74,19 @@ static void vm_free(struct watched_vm *vm)
 
 void core_deinit(struct core *core)
 {
-    list_for_each_safe (item, next, &core->vms)
-        vm_free(container_of(item, struct watched_vm, link));
+    list_for_each_safe (item, next, &core->acts)
+        act_free(container_of(item, struct act, link));
+    list_for_each_safe (item, next, &core->vms) {
+        struct watched_vm *vm = container_of(item, struct watched_vm, link);
+        vm_forget(vm);
+        vm_free(vm);
+    }
     list_for_each_safe (item, next, &core->places)
         place_free(container_of(item, struct place, link));
     list_for_each_safe (item, next, &core->lanes) {
         list_remove(item);
         free(container_of(item, struct lane, link));
     }
-    struct act *act = NULL;
-    while ((act = core_next_act(core)) != NULL)
-        act_free(act);
 }
 
 struct act *act_new(struct core *core, enum act_kind kind, const char *vm)

@@ -219,7 +219,7 @@ struct sight {
     char paused_target[DISK_TARGET_SIZE];
 };
 
-void core_seen(struct core *core, const char *vm, const struct sight *sight,
+void core_seen(struct core *core, const char *uuid, const struct sight *sight,
                int64_t now_ms);
 /* --- grow.c --- */
 
@@ -238,25 +238,25 @@ void core_grown(struct core *core, const struct growth *growth, int64_t now_ms);
 /* --- pause.c --- */
 
 /* @did: it was resumed; else it was not paused any more, or failed. */
-void core_resumed(struct core *core, const char *vm, bool did,
+void core_resumed(struct core *core, const char *uuid, bool did,
                   const struct err *err, int64_t now_ms);
 
 /* --- arm.c --- */
 
-void core_armed(struct core *core, const char *vm, uint64_t layer,
+void core_armed(struct core *core, const char *uuid, uint64_t id,
                 const struct err *err, int64_t now_ms);
 
 /* --- jobs.c --- */
 
 /* Answered by ACT_ANSWER with @tag, or -ENOMEM. */
-int core_begin(struct core *core, const char *vm, const char *target,
+int core_begin(struct core *core, const char *uuid, const char *target,
                const char *base, void *tag, int64_t now_ms);
-void core_end(struct core *core, const char *vm, const char *target,
+void core_end(struct core *core, const char *uuid, const char *target,
               int64_t now_ms);
 /* The VM is resumed no more until as many releases; answered, as core_begin(),
  * when nothing is under way. */
-int core_hold(struct core *core, const char *vm, void *tag);
-void core_release(struct core *core, const char *vm, int64_t now_ms);
+int core_hold(struct core *core, const char *uuid, void *tag);
+void core_release(struct core *core, const char *uuid, int64_t now_ms);
 
 /* --- tally.c --- */
 

@@ -15,7 +15,9 @@ struct watch_ops {
     /* A block job of the disk was started and is held back (1 byte/s): returns
      * when all that it and the guest write to has room and a threshold, from
      * then on twice as far from the end as usual. @base: the layer that a
-     * commit writes to, as qemu names it; NULL: none. May be repeated.
+     * commit writes to, as qemu names it; NULL: none. A commit is better told
+     * of before it is started: its first 16 MiB go whatever its limit (seen).
+     * May be repeated.
      * ERR_NO_SPACE: better abort it than let it run. */
     int (*job_begins)(void *ctx, const char *vm, const char *target,
                       const char *base, struct err *err);

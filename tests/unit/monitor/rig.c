@@ -141,12 +141,13 @@ static void locate(struct rig *rig, const char *path)
 
 static void note_order(struct rig *rig, const struct rig_layer *layer)
 {
-    char word[32];
+    size_t used = strlen(rig->order);
     const char *role = layer->depth > 0 ? "base" : "source";
-    (void)str_format(word, sizeof(word), "%s:%s ", layer->target,
-                     layer->replica ? "replica" : role);
-    assert(strlen(rig->order) + strlen(word) < sizeof(rig->order));
-    (void)strcat(rig->order, word);
+    bool fits =
+        str_format(rig->order + used, sizeof(rig->order) - used, "%s:%s ",
+                   layer->target, layer->replica ? "replica" : role);
+    assert(fits);
+    (void)fits;
 }
 
 static void grow(struct rig *rig, const struct act *act)
