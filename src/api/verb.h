@@ -27,6 +27,7 @@ enum param_type {
     PARAM_DISK,     /* target, image UUID, or source path */
     PARAM_TEXT,     /* one line */
     PARAM_PATH,     /* absolute, without ".." */
+    PARAM_PATHS,    /* array of min to max of them */
     PARAM_SIZE,     /* bytes: decimal digits in a string, or a number */
     PARAM_UINT,
     PARAM_BOOL,
@@ -124,6 +125,8 @@ int verb_host_delete_jobs(struct api_call *call, struct err *err);
 /* domain.c */
 int verb_domain_create(struct api_call *call, struct err *err);
 int verb_domain_join(struct api_call *call, struct err *err);
+int verb_domain_extend(struct api_call *call, struct err *err);
+int verb_domain_audit(struct api_call *call, struct err *err);
 int verb_domain_leave_before(struct api_call *call, struct err *err);
 int verb_domain_leave(struct api_call *call, struct err *err);
 int verb_domain_list(struct api_call *call, struct err *err);

@@ -52,6 +52,8 @@ static int open_storage(struct daemon *daemon, struct err *err)
         .state_dir = config->state_dir,
         .run_dir = config->run_dir,
         .qemu_img = config->qemu_img,
+        .dray_lvm = config->dray_lvm,
+        .lvm_command_ms = (int)config->lvm_timeout_s * 1000,
         .owner_uid = config->owner_uid,
         .owner_gid = config->owner_gid,
         .host_id = config->host_id,
@@ -155,11 +157,11 @@ static int open_server(struct daemon *daemon, struct err *err)
 }
 
 int daemon_init(struct daemon *daemon, const struct config *config,
-                struct err *err)
+                const char *config_path, struct err *err)
 {
     int rc;
 
-    *daemon = (struct daemon){ .config = *config };
+    *daemon = (struct daemon){ .config = *config, .config_path = config_path };
     rc = make_directories(config, err);
     if (rc == 0)
         rc = open_loop(daemon, err);
@@ -169,6 +171,8 @@ int daemon_init(struct daemon *daemon, const struct config *config,
         rc = open_use_cases(daemon, err);
     if (rc == 0)
         rc = open_server(daemon, err);
+    if (rc == 0)
+        rc = daemon_open_tls(daemon, err);
     if (rc == 0)
         rc = recovery_start(daemon, &daemon->recovery, err);
     return rc;

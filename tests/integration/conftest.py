@@ -6,6 +6,7 @@ import pathlib
 
 import pytest
 
+import pki as pki_module
 from drayd import Drayd
 from guest import Guest
 from host import Host
@@ -57,6 +58,11 @@ def host():
     the_host.start_sanlock()
     the_host.start_libvirtd()
     return the_host  # private-host takes everything away
+
+
+@pytest.fixture(scope='session')
+def pki(host):
+    return pki_module.make_all(host.work)
 
 
 @pytest.fixture
