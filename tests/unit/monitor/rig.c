@@ -129,6 +129,11 @@ static void locate(struct rig *rig, const char *path)
     struct place found = { .state = PLACE_UNKNOWN };
     const struct rig_layer *layer = by_path(rig, path);
     rig->locates++;
+    if (rig->hold_locates) {
+        assert(rig->n_held < 8);
+        (void)str_copy(rig->held[rig->n_held++], 64, path);
+        return;
+    }
     if (!rig->no_locate)
         found.state = !layer || layer->foreign ? PLACE_FOREIGN : PLACE_OURS;
     if (found.state == PLACE_OURS) {
@@ -245,6 +250,14 @@ static void do_acts(struct rig *rig)
         do_act(rig, act);
         assert(++n < 5000); /* it must come to rest */
     }
+}
+
+void rig_locate_held(struct rig *rig)
+{
+    rig->hold_locates = false;
+    while (rig->n_held > 0)
+        locate(rig, rig->held[--rig->n_held]);
+    do_acts(rig);
 }
 
 /* --- time --- */
