@@ -3,6 +3,9 @@
  * Tells the watch over thin disks of the block jobs that we begin and end. A
  * job that fills an LV begins at a byte per second, and is let go when the
  * watch says that there is room for what comes.
+ *
+ * While a guest has to stand still it may stand already, for want of space in
+ * any of its disks: the watch must not let it run then.
  */
 #include "migration.h"
 
@@ -36,4 +39,23 @@ void watch_end(struct migration *m)
             PORT(&m->ports, watch, job_ended, m->job.vm, d->of->target);
         d->told = d->watched = false;
     }
+}
+
+int watch_hold(struct migration *m, struct err *err)
+{
+    const struct watch_ops *ops = m->ports.watch.ops;
+    int rc = 0;
+
+    if (m->watch_held || !ops || !ops->vm_hold)
+        return 0;
+    rc = PORT(&m->ports, watch, vm_hold, m->job.vm, err);
+    m->watch_held = rc == 0;
+    return rc;
+}
+
+void watch_let_go(struct migration *m)
+{
+    if (m->watch_held)
+        PORT(&m->ports, watch, vm_release, m->job.vm);
+    m->watch_held = false;
 }
