@@ -6,11 +6,13 @@ import pathlib
 
 import pytest
 
-import pki as pki_module
-from drayd import Drayd
-from guest import Guest
-from host import Host
-from storage import empty, make_domain, no_job_leases
+pytest.register_assert_rewrite('moves')
+
+import pki as pki_module  # noqa: E402
+from drayd import Drayd  # noqa: E402
+from guest import Guest  # noqa: E402
+from host import Host  # noqa: E402
+from storage import empty, make_domain, no_job_leases  # noqa: E402
 
 
 def pytest_addoption(parser):
