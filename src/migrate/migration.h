@@ -93,7 +93,7 @@ struct migration {
     struct vm_disk_io io; /* of all disks, when we began to watch */
 
     bool still;      /* the guest cannot write: we may pivot */
-    bool watch_held; /* and the watch leaves it so */
+    bool watch_told; /* to leave it so */
     int64_t held_us; /* since when it is still; -1: it is not */
 };
 

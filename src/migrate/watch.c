@@ -39,23 +39,20 @@ void watch_end(struct migration *m)
             PORT(&m->ports, watch, job_ended, m->job.vm, d->of->target);
         d->told = d->watched = false;
     }
+    watch_let_go(m);
 }
 
 int watch_hold(struct migration *m, struct err *err)
 {
-    const struct watch_ops *ops = m->ports.watch.ops;
-    int rc = 0;
-
-    if (m->watch_held || !ops || !ops->vm_hold)
+    if (!m->ports.watch.ops)
         return 0;
-    rc = PORT(&m->ports, watch, vm_hold, m->job.vm, err);
-    m->watch_held = rc == 0;
-    return rc;
+    m->watch_told = true; /* also when the answer gets lost */
+    return PORT(&m->ports, watch, vm_hold, m->job.vm, m->job.id, err);
 }
 
 void watch_let_go(struct migration *m)
 {
-    if (m->watch_held)
-        PORT(&m->ports, watch, vm_release, m->job.vm);
-    m->watch_held = false;
+    if (m->watch_told)
+        PORT(&m->ports, watch, vm_release, m->job.vm, m->job.id);
+    m->watch_told = false;
 }

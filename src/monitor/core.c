@@ -68,6 +68,8 @@ static void vm_free(struct watched_vm *vm)
         free(container_of(item, struct begin, link)->answer);
         free(container_of(item, struct begin, link));
     }
+    list_for_each_safe (item, next, &vm->holds)
+        free(container_of(item, struct hold, link));
     list_remove(&vm->link);
     free(vm);
 }
@@ -134,6 +136,7 @@ struct watched_vm *vm_get(struct core *core, const char *uuid)
     list_init(&vm->layers);
     list_init(&vm->jobs);
     list_init(&vm->begins);
+    list_init(&vm->holds);
     vm->skipped = QUIET_POLLS; /* it is looked at with the first poll */
     list_append(&core->vms, &vm->link);
     return vm;
@@ -242,7 +245,8 @@ void core_pump(struct core *core, int64_t now_ms)
 static bool is_quiet(const struct watched_vm *vm)
 {
     list_for_each (item, &vm->layers) {
-        if (container_of(item, struct layer, link)->watched)
+        const struct layer *layer = container_of(item, struct layer, link);
+        if (layer->watched || layer->unknown)
             return false;
     }
     return list_is_empty(&vm->jobs) && !vm->paused;
@@ -266,7 +270,7 @@ static void drop_vm(struct watched_vm *vm)
     if (!list_is_empty(&vm->begins))
         return;
     vm->dirty = vm->urgent = false;
-    if (list_is_empty(&vm->jobs) && vm->holds == 0)
+    if (list_is_empty(&vm->jobs) && list_is_empty(&vm->holds))
         vm_free(vm);
 }
 

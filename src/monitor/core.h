@@ -136,6 +136,11 @@ struct watch_job {
     bool replica_seen;
 };
 
+struct hold {
+    struct list link;
+    char who[UUID_SIZE];
+};
+
 /* Somebody waits for room and thresholds. */
 struct begin {
     struct list link;
@@ -150,13 +155,13 @@ struct watched_vm {
     struct list link;
     char uuid[UUID_SIZE];
     struct list layers, jobs, begins;
-    bool active; /* in the last list */
-    bool dirty;  /* to be looked at */
-    bool urgent; /* before others */
+    struct list holds; /* it is not to be resumed */
+    bool active;       /* in the last list */
+    bool dirty;        /* to be looked at */
+    bool urgent;       /* before others */
     bool looking;
     int64_t look_ms; /* when it began */
     unsigned skipped;
-    unsigned holds; /* not to be resumed */
 
     bool space_alarmed;
     int64_t space_alarm_ms;
@@ -253,10 +258,11 @@ int core_begin(struct core *core, const char *uuid, const char *target,
                const char *base, void *tag, int64_t now_ms);
 void core_end(struct core *core, const char *uuid, const char *target,
               int64_t now_ms);
-/* The VM is resumed no more until as many releases; answered, as core_begin(),
+/* The VM is resumed no more until @who lets it go; answered, as core_begin(),
  * when nothing is under way. */
-int core_hold(struct core *core, const char *uuid, void *tag);
-void core_release(struct core *core, const char *uuid, int64_t now_ms);
+int core_hold(struct core *core, const char *uuid, const char *who, void *tag);
+void core_release(struct core *core, const char *uuid, const char *who,
+                  int64_t now_ms);
 
 /* --- tally.c --- */
 

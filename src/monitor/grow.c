@@ -148,8 +148,7 @@ static bool is_held(const struct watched_vm *vm, const struct layer *layer,
         return false;
     list_for_each (item, &vm->layers) {
         const struct layer *other = container_of(item, struct layer, link);
-        if (str_equal(other->target, layer->target) &&
-            goes_first(other, layer))
+        if (str_equal(other->target, layer->target) && goes_first(other, layer))
             return true;
     }
     return false;

@@ -127,13 +127,19 @@ static void a_vm_that_is_held_is_not_resumed(void **state)
     struct rig_layer *layer = rig_add(&rig, 1, "vda", 1, 2560 * MIB);
     rig_run(&rig, 10);
     rig_vm(1, vm);
-    assert_int_equal(core_hold(&rig.core, vm, &rig), 0);
+    assert_int_equal(core_hold(&rig.core, vm, "one", &rig), 0);
+    assert_int_equal(core_hold(&rig.core, vm, "one", &rig), 0); /* repeated */
+    assert_int_equal(core_hold(&rig.core, vm, "two", &rig), 0);
     rig_write(&rig, layer, 2561 * MIB);
     rig_run(&rig, 5000);
-    assert_int_equal(rig.answers, 1);
+    assert_int_equal(rig.answers, 3);
     assert_true(rig.paused[1]);
     assert_int_equal(layer->size, 5120 * MIB);
-    core_release(&rig.core, vm, rig.now_ms);
+    core_release(&rig.core, vm, "one", rig.now_ms);
+    core_release(&rig.core, vm, "one", rig.now_ms);
+    rig_run(&rig, 5000);
+    assert_true(rig.paused[1]);
+    core_release(&rig.core, vm, "two", rig.now_ms);
     rig_run(&rig, 100);
     assert_false(rig.paused[1]);
     assert_int_equal(layer->size, 5120 * MIB); /* no more than once */
