@@ -181,8 +181,10 @@ static void grow(struct rig *rig, const struct act *act)
 
 static void arm(struct rig *rig, const struct act *act)
 {
-    const struct err fine = ERR_INIT;
-    for (size_t i = 0; i < rig->n_layers; i++) {
+    struct err err = ERR_INIT;
+    if (rig->arm_rc < 0)
+        (void)err_set(&err, rig->arm_rc, "qemu does not want to");
+    for (size_t i = 0; i < rig->n_layers && rig->arm_rc == 0; i++) {
         struct rig_layer *layer = &rig->layers[i];
         char node[DISK_TARGET_SIZE];
         node_of(rig, layer, node);
@@ -191,7 +193,7 @@ static void arm(struct rig *rig, const struct act *act)
         layer->threshold = act->bytes;
         layer->sets++;
     }
-    core_armed(&rig->core, act->vm, act->layer, &fine, rig->now_ms);
+    core_armed(&rig->core, act->vm, act->layer, &err, rig->now_ms);
 }
 
 static void resume(struct rig *rig, const char *uuid)

@@ -65,7 +65,7 @@ struct rig {
     bool paused[16]; /* VMs; of want of space if: */
     char full_target[16][8];
     unsigned resumed[16];
-    int resume_rc;
+    int resume_rc, arm_rc;
 
     /* what happened */
     unsigned looks, lists, locates;
