@@ -59,17 +59,19 @@ static const char *domain_in(const struct params *params)
     return sd;
 }
 
-/* Requests that may wait for the same thing: a hung domain, or libvirtd, must
- * not take every worker. Of several domains the first has to do. */
+/* Requests that may wait for the same thing: a hung domain, VM, or libvirtd,
+ * must not take every worker. Of several domains the first has to do. */
 static const char *work_key(const struct api_call *call)
 {
-    const char *sd = domain_in(call->params);
-    for (size_t i = 0; i < call->verb->n_params && !sd; i++) {
+    const char *key = domain_in(call->params);
+    for (size_t i = 0; i < call->verb->n_params && !key; i++) {
         const struct param_spec *spec = &call->verb->params[i];
         if (spec->members && params_count(call->params, spec->name) > 0)
-            sd = domain_in(params_item(call->params, spec->name, 0));
+            key = domain_in(params_item(call->params, spec->name, 0));
     }
-    return sd ? sd : "hypervisor";
+    if (!key)
+        key = params_text_if_any(call->params, "vmID");
+    return key ? key : "hypervisor";
 }
 
 /* True: others will finish it. */
