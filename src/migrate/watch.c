@@ -44,7 +44,7 @@ int watch_hold(struct migration *m, struct err *err)
 
     if (m->watch_holds || !m->ports.watch.ops)
         return 0;
-    rc = PORT(&m->ports, watch, vm_hold, m->job.vm, err);
+    rc = PORT(&m->ports, watch, vm_hold, m->job.vm, m->job.id, err);
     m->watch_holds = true;
     if (rc) /* it may have begun to */
         watch_release(m);
@@ -54,6 +54,6 @@ int watch_hold(struct migration *m, struct err *err)
 void watch_release(struct migration *m)
 {
     if (m->watch_holds)
-        PORT(&m->ports, watch, vm_release, m->job.vm);
+        PORT(&m->ports, watch, vm_release, m->job.vm, m->job.id);
     m->watch_holds = false;
 }
