@@ -75,18 +75,27 @@ static const char *qemu_name(enum format_kind kind)
 }
 
 /* The parent is only written down: nothing of it is opened. */
-static int write_qcow2(int fd, const struct domain_data *data, struct err *err)
+int domain_data_build(const struct domain_data *data, char **ret_image,
+                      size_t *ret_size, struct err *err)
 {
     const struct format_qcow2_empty empty = {
         .capacity = data->capacity,
         .backing = data->parent,
         .backing_format = qemu_name(data->parent_kind),
     };
-    _cleanup_free_ char *image = NULL;
-    size_t size = 0;
-    int rc = format_qcow2_build(&empty, &image, &size, err);
+    int rc = format_qcow2_build(&empty, ret_image, ret_size, err);
     if (rc < 0)
         return err_wrap(err, "%s/%s", data->image->path, data->vol);
+    return 0;
+}
+
+static int write_qcow2(int fd, const struct domain_data *data, struct err *err)
+{
+    _cleanup_free_ char *image = NULL;
+    size_t size = 0;
+    int rc = domain_data_build(data, &image, &size, err);
+    if (rc < 0)
+        return rc;
     if (lseek(fd, 0, SEEK_SET) < 0)
         rc = -errno;
     if (rc == 0)
@@ -151,24 +160,29 @@ int domain_data_reset(const struct domains *domains,
     return domain_data_fill(fd, data, err);
 }
 
-int domain_data_read_header(const struct domain_dir *image, const char *vol,
-                            struct format_qcow2 *ret_header, struct err *err)
+static ssize_t read_head(int fd, char *head)
 {
-    _cleanup_free_ char *head = malloc(FORMAT_QCOW2_HEAD_SIZE);
-    struct domain_buffer buffer = { .data = head,
-                                    .size = FORMAT_QCOW2_HEAD_SIZE };
-    struct format_qcow2 header;
-    if (!head)
-        return err_set(err, -ENOMEM, "%s/%s: out of memory", image->path, vol);
-    int rc = domain_file_read(image, vol, 0, &buffer, err);
-    if (rc == DOMAIN_NONE)
-        return err_set_code(err, ERR_VOLUME_ACCESS, "%s/%s is missing",
-                            image->path, vol);
-    if (rc < 0)
-        return rc;
-    rc = format_qcow2_parse(head, buffer.size, &header, err);
-    if (rc < 0)
-        return err_wrap(err, "%s/%s", image->path, vol);
-    *ret_header = header;
-    return 0;
+    ssize_t done = 0;
+    ssize_t n = 1;
+    while (n > 0 && done < FORMAT_QCOW2_HEAD_SIZE) {
+        n = pread(fd, head + done, FORMAT_QCOW2_HEAD_SIZE - (size_t)done, done);
+        if (n < 0 && errno != EINTR)
+            return -1;
+        done += n > 0 ? n : 0;
+        n = n < 0 ? 1 : n;
+    }
+    return done;
+}
+
+int domain_data_read_header(int fd, struct format_qcow2 *ret_header,
+                            struct err *err)
+{
+    void *head = NULL;
+    if (posix_memalign(&head, BLOCK, FORMAT_QCOW2_HEAD_SIZE) != 0)
+        return err_set(err, -ENOMEM, "out of memory");
+    ssize_t n = read_head(fd, head);
+    int rc = n < 0 ? err_set_code(err, ERR_METADATA_READ, "read: %m")
+                   : format_qcow2_parse(head, (size_t)n, ret_header, err);
+    free(head);
+    return rc;
 }

@@ -63,7 +63,7 @@ static int check_fresh(const struct making *m, struct err *err)
         return refuse_existing(place, err);
     uint64_t capacity = (uint64_t)found.size;
     if (m->format == VOLUME_COW) {
-        rc = domain_data_read_header(&place->dir, place->name, &header, NULL);
+        rc = domain_data_read_header(fd, &header, NULL);
         capacity = rc == 0 ? header.virtual_size : 0;
     }
     return capacity == m->capacity ? 0 : refuse_existing(place, err);

@@ -139,6 +139,15 @@ static int hv_suspend(void *ctx, const char *vm, struct err *err)
                 IN(JOB_PIVOTING) | IN(JOB_RETURNING) | IN(JOB_FOLDING));
     if (!world->record.suspended)
         world_break(world, "suspend without a record of it");
+    if (world->ports.watch.ops && world->watch_held == 0)
+        world_break(world, "suspend while the watch may resume");
+    for (size_t i = 0; i < world->n_disks; i++) {
+        const struct fake_job *job = &world->disks[i].job;
+
+        if (job->kind == VM_JOB_COPY && world_hangs(world, job->target) &&
+            world->now_us - world->domains[job->target->side].hangs > 50000)
+            world_break(world, "suspend for a destination that hangs");
+    }
     /* Two suspends are one: nobody can tell them apart any more. */
     world->paused_by_other = false;
     world->paused = true;
@@ -217,8 +226,14 @@ static bool is_below(const char *path, const char *directory)
            (path[n] == '\0' || path[n] == '/');
 }
 
-static bool is_used(const struct fake_world *world, const char *path)
+static bool is_used(struct fake_world *world, const char *path)
 {
+    const struct fake_volume *lv =
+        strncmp(path, "/dev/", 5) == 0 ? world_find_path(world, path) : NULL;
+
+    if (lv)
+        return (fake_runs(world) && world_has_open(world, lv)) ||
+               world_is_named(world, lv);
     for (size_t i = 0; i < world->n_volumes; i++) {
         const struct fake_volume *volume = &world->volumes[i];
         bool open = fake_runs(world) && world_has_open(world, volume);
@@ -240,7 +255,8 @@ static int hv_path_user(void *ctx, const char *path, struct vm_info *ret_vm,
 
     if (rc)
         return rc;
-    if (strncmp(path, "/out", 4) != 0 && strchr(path + 5, '/'))
+    if (strncmp(path, "/out", 4) != 0 && strncmp(path, "/dev/", 5) != 0 &&
+        strchr(path + 5, '/'))
         world_break(world, "path_user(%s) is not an image's directory", path);
     memset(ret_vm, 0, sizeof(*ret_vm));
     if (used) {

@@ -71,6 +71,7 @@
     X(ERR_DOMAIN_CLASS, 386, "StorageDomainClassError", EINVAL)                \
     X(ERR_NO_SPACE, 397, "NoSpaceLeftOnDomain", ENOSPC)                        \
     X(ERR_IMAGE_VERIFICATION, 484, "ImageVerificationError", EIO)              \
+    X(ERR_VG_SIZE, 504, "VolumeGroupSizeError", EINVAL)                        \
     X(ERR_ACQUIRE_LOCK, 651, "AcquireLockFailure", EBUSY)                      \
     X(ERR_RELEASE_LOCK, 660, "ReleaseLockFailure", EIO)                        \
     X(ERR_ACQUIRE_HOST_ID, 661, "AcquireHostIdFailure", EIO)                   \
