@@ -102,10 +102,7 @@ void *memcpy(void *to, const void *from, size_t len)
 void *memset(void *to, int value, size_t len)
 {
     void *begin = to;
-    __asm__ volatile("rep stosb"
-                     : "+D"(to), "+c"(len)
-                     : "a"(value)
-                     : "memory");
+    __asm__ volatile("rep stosb" : "+D"(to), "+c"(len) : "a"(value) : "memory");
     return begin;
 }
 
@@ -273,7 +270,13 @@ struct request {
     uint8_t status;
 };
 
-enum phase { WAITING, WRITING, FLUSHING, VERIFYING, DONE };
+enum phase {
+    WAITING,
+    WRITING,
+    FLUSHING,
+    VERIFYING,
+    DONE
+};
 
 struct disk {
     uint16_t port;
@@ -663,8 +666,8 @@ static void start_interrupts(void)
 {
     static struct gate gates[VECTORS];
     static const uint8_t words[2][4] = {
-        { 0x11, FIRST_IRQ,     4, 1 },
-        { 0x11, FIRST_IRQ + 8, 2, 1 },
+        {0x11,  FIRST_IRQ,     4, 1},
+        { 0x11, FIRST_IRQ + 8, 2, 1},
     };
     struct {
         uint16_t size;
