@@ -7,6 +7,7 @@
 #define DRAY_API_H
 
 #include <dray/migrate.h>
+#include <dray/monitor.h>
 #include <dray/ports/hypervisor.h>
 #include <dray/ports/storage.h>
 #include <dray/rpc/server.h>
@@ -19,6 +20,7 @@ struct api_options {
     const char *version;
     unsigned host_id;
     const char *host_name;
+    struct monitor *monitor; /* NULL: nobody watches */
 };
 
 /* On the owner loop. Borrows all it is given until api_free(), which comes
@@ -33,10 +35,14 @@ void api_free(struct api *api);
 struct rpc_handler api_handler(struct api *api);
 
 /* Until this is called with the job table every verb but Host.ping and
- * rpc.discover answers ERR_RECOVERING. */
+ * rpc.discover waits. */
 void api_set_ready(struct api *api, struct migrate_jobs *jobs);
 
 /* A job changed: wakes Job.wait, notifies subscribers. A migrate_job_fn. */
 void api_job_changed(void *arg, const struct job *job, bool state_changed);
+
+/* The watch over thin disks did something: notifies subscribers. On the owner
+ * loop. */
+void api_watermark(struct api *api, const struct monitor_event *event);
 
 #endif

@@ -16,7 +16,9 @@ struct domains_options {
     const char *state_dir; /* domains.json: known domains, which are joined */
     const char *run_dir;   /* run_dir/storage/SD/IMG links */
     const char *qemu_img;
-    uid_t owner_uid; /* of every file made */
+    const char *dray_lvm; /* the program, absolute */
+    int lvm_command_ms; /* the longest that one LVM command may take; 0: 30 s */
+    uid_t owner_uid;    /* of every file made */
     gid_t owner_gid;
     unsigned host_id;
 };

@@ -202,6 +202,17 @@ struct format_qcow2 {
 int format_qcow2_parse(const void *data, size_t size,
                        struct format_qcow2 *ret_qcow2, struct err *err);
 
+struct format_qcow2_empty {
+    uint64_t capacity;          /* a multiple of 512 */
+    const char *backing;        /* as it is written down; NULL: none */
+    const char *backing_format; /* raw, qcow2 */
+};
+
+/* A whole image without data, of *ret_size bytes; the caller frees it.
+ * ERR_VALUE: too large for qcow2. */
+int format_qcow2_build(const struct format_qcow2_empty *empty, char **ret_image,
+                       size_t *ret_size, struct err *err);
+
 /* --- sanlock --- */
 
 enum format_leader_kind {

@@ -47,6 +47,13 @@ int lvm_open(const struct lvm_options *options, struct lvm **ret_lvm,
 /* No call may be under way. The process finishes its command and ends. */
 void lvm_close(struct lvm *lvm);
 
+/* From now on LVM sees these. The process ends once it has finished its
+ * command, and so do holds (-ESTALE); the next request starts another one. */
+int lvm_set_devices(struct lvm *lvm, const char *const *devices,
+                    size_t n_devices, struct err *err);
+/* The same with the same devices: nobody needs it for a while. */
+void lvm_rest(struct lvm *lvm);
+
 /* The process that serves this VG, 0 when there is none. For tests and logs. */
 pid_t lvm_pid(struct lvm *lvm);
 
@@ -95,11 +102,17 @@ int lvm_refresh(struct lvm *lvm, struct lvm_names lvs, int64_t deadline_ms,
 int lvm_tag(struct lvm *lvm, struct lvm_names lvs, struct lvm_names add,
             struct lvm_names remove, int64_t deadline_ms, struct err *err);
 
+/* The VG takes over a PV that lvm_pv_create() made: one that it has already
+ * is an error. LVM must see it: lvm_set_devices(). */
+int lvm_grow(struct lvm *lvm, const char *device, int64_t deadline_ms,
+             struct err *err);
+
 /* For a change of several steps: from now on dray-lvm keeps the lease between
  * this thread's requests, until lvm_let_go(). Other threads' holds wait;
  * extensions of anybody pass, in the same lease. One hold per thread. When
- * dray-lvm dies meanwhile the hold is lost, and what comes next under it fails
- * with -ESTALE, before anything is done: begin anew. */
+ * dray-lvm dies meanwhile the hold is lost, and what needs the lease next under
+ * it fails with -ESTALE, before anything is done: begin anew. What needs none
+ * (activation, reports) goes on. */
 int lvm_hold(struct lvm *lvm, int64_t deadline_ms, struct err *err);
 void lvm_let_go(struct lvm *lvm);
 
@@ -119,6 +132,12 @@ struct lvm_vg_create {
  * nothing is activated by itself. ERR_DOMAIN_CREATE. PVs of a creation that
  * broke off are taken again. */
 int lvm_vg_create(const struct lvm_vg_create *what, int64_t deadline_ms,
+                  struct err *err);
+
+/* PVs as lvm_vg_create() makes them, for lvm_grow(): no metadata area is in
+ * use. */
+int lvm_pv_create(const char *const *devices, size_t n_devices,
+                  uint64_t mda_bytes, bool force, int64_t deadline_ms,
                   struct err *err);
 
 /* Removes VG, LVs and PVs; what is gone already is a success. No LV may be
@@ -153,6 +172,7 @@ struct lvm_vg {
     uint64_t mda_bytes; /* the smallest metadata area, and what is free of it */
     uint64_t mda_free_bytes;
     uint64_t seqno;
+    uint64_t missing_pvs; /* that LVM cannot see here: no change is possible */
     size_t n_tags;
     char **tags;
 };
@@ -163,8 +183,14 @@ struct lvm_pv {
     uint64_t size_bytes;
     uint64_t free_bytes;
     uint64_t extents;
+    uint64_t mdas;
     uint64_t mdas_used;
+    uint64_t mda_bytes; /* of the smallest metadata area */
     bool missing;
+    bool in_use; /* in a VG, which need not be seen here */
+    char vg[LVM_NAME_SIZE]; /* empty: of none */
+    size_t n_vg_tags;
+    char **vg_tags;
 };
 
 /* Zero-initialise; release with lvm_report_deinit(). */
@@ -179,6 +205,11 @@ struct lvm_report {
 /* The VG as its metadata is now, other hosts' changes included. */
 int lvm_report(struct lvm *lvm, unsigned what, int64_t deadline_ms,
                struct lvm_report *ret_report, struct err *err);
+/* PVs of all VGs, as this host's LVM would see them among @devices (0: among
+ * all it has, whatever its own settings say; but never inside of LVs). Starts a
+ * command; holds nothing. */
+int lvm_scan(const char *const *devices, size_t n_devices, int64_t deadline_ms,
+             struct lvm_report *ret_report, struct err *err);
 void lvm_report_deinit(struct lvm_report *report);
 
 /* NULL when there is none. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The way of a request: found in the table, allowed, ready, its params valid;
- * only then its functions run, blocking ones on a worker.
+ * The way of a request: found in the table, allowed, its params valid; only
+ * then its functions run, blocking ones on a worker. What comes before we are
+ * ready waits: a client that meets a restart notices a pause of some seconds.
  */
 #include "params.h"
 #include "verb.h"
@@ -103,22 +104,17 @@ static int refuse_method(const char *method, struct err *err)
     return err_next(err, "rpc.discover lists all methods");
 }
 
-/* Who may call, and when. */
-static int check_allowed(const struct api *api, const struct verb *verb,
-                         const struct rpc_call *rpc, struct err *err)
+static int check_allowed(const struct verb *verb, const struct rpc_call *rpc,
+                         struct err *err)
 {
-    const struct rpc_conn *conn = rpc_call_conn(rpc);
+    struct rpc_conn *conn = rpc_call_conn(rpc);
     if (!conn || rpc_conn_role(conn) < verb->role) {
+        if (conn)
+            rpc_conn_denied(conn, verb->name);
         int r = err_set_code(err, ERR_ACCESS,
                              "this user may look, but not call %s", verb->name);
         (void)err_next(err, "use root, or a member of the group in drayd.conf "
-                            "(full_group)");
-        return r;
-    }
-    if (!api->jobs && !verb->early) {
-        int r = err_set_code(err, ERR_RECOVERING,
-                             "drayd is starting and looks after its jobs");
-        (void)err_next(err, "try again in a second");
+                            "(full_group); over TLS a name with the role full");
         return r;
     }
     return 0;
@@ -150,7 +146,8 @@ static int begin(struct api *api, struct rpc_call *rpc, const struct verb *verb,
         params_free(params);
         return err_set(err, -ENOMEM, "no memory for the request");
     }
-    if (!hand_over(call))
+    call->early = !api->jobs && !verb->early;
+    if (!call->early && !hand_over(call))
         call_finish(call);
     return 0;
 }
@@ -165,7 +162,7 @@ static void on_request(void *arg, struct rpc_call *rpc, const char *method,
     if (!verb) {
         (void)refuse_method(method, &err);
         rpc_fail(rpc, &err, "dispatch", NULL);
-    } else if (check_allowed(api, verb, rpc, &err) < 0) {
+    } else if (check_allowed(verb, rpc, &err) < 0) {
         rpc_fail(rpc, &err, "access", NULL);
     } else if (begin(api, rpc, verb, json, &err) < 0) {
         rpc_fail(rpc, &err, "params", NULL);
@@ -216,9 +213,25 @@ struct rpc_handler api_handler(struct api *api)
     return (struct rpc_handler){ api, on_request, on_closed };
 }
 
+static struct api_call *first_early(const struct api *api)
+{
+    list_for_each (item, &api->calls) {
+        struct api_call *call = container_of(item, struct api_call, link);
+        if (call->early)
+            return call;
+    }
+    return NULL;
+}
+
 void api_set_ready(struct api *api, struct migrate_jobs *jobs)
 {
+    struct api_call *call = NULL;
     api->jobs = jobs;
+    while ((call = first_early(api))) {
+        call->early = false;
+        if (!hand_over(call))
+            call_finish(call);
+    }
 }
 
 void api_job_changed(void *arg, const struct job *job, bool state_changed)

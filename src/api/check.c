@@ -179,7 +179,7 @@ static int check_string(const struct param_spec *spec, struct json_object *json,
         [PARAM_NEW_NAME] = check_new_name, [PARAM_DISK] = check_disk,
         [PARAM_TEXT] = check_text,         [PARAM_PATH] = check_path,
         [PARAM_WORD] = check_word,         [PARAM_UUIDS] = check_uuid,
-        [PARAM_PLACE] = check_place,
+        [PARAM_PLACE] = check_place,       [PARAM_PATHS] = check_path,
     };
     if (!json_object_is_type(json, json_type_string))
         return refuse(spec, err, "must be a string");
@@ -224,6 +224,34 @@ static int keep_uuids(const struct param_spec *spec, struct json_object *json,
         if (r < 0)
             return r;
         (void)str_copy(list->uuids[list->n], UUID_SIZE, text);
+    }
+    return 0;
+}
+
+static int keep_paths(const struct param_spec *spec, struct json_object *json,
+                      struct param_value *ret_value, struct err *err)
+{
+    size_t n = json_object_is_type(json, json_type_array)
+                   ? json_object_array_length(json)
+                   : 0;
+    if (n == 0 || n < spec->min || n > spec->max)
+        return err_set_code(err, ERR_PARAMS,
+                            "%s: must be an array of %" PRIu64 " to %" PRIu64
+                            " paths",
+                            spec->name, spec->min, spec->max);
+    ret_value->paths = calloc(n, sizeof(*ret_value->paths));
+    if (!ret_value->paths)
+        return err_set(err, -ENOMEM, "no memory for the request");
+    for (size_t i = 0; i < n; i++) {
+        const char *text = NULL;
+        int r =
+            check_string(spec, json_object_array_get_idx(json, i), &text, err);
+        if (r < 0)
+            return r;
+        ret_value->paths[i] = strdup(text);
+        if (!ret_value->paths[i])
+            return err_set(err, -ENOMEM, "no memory for the request");
+        ret_value->n_paths = i + 1;
     }
     return 0;
 }
@@ -323,6 +351,8 @@ int check_value(const struct param_spec *spec, struct json_object *json,
     switch (spec->type) {
     case PARAM_UUIDS:
         return keep_uuids(spec, json, ret_value, err);
+    case PARAM_PATHS:
+        return keep_paths(spec, json, ret_value, err);
     case PARAM_SIZE:
         return keep_size(spec, json, ret_value, err);
     case PARAM_UINT:

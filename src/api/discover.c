@@ -27,6 +27,13 @@ static struct json_object *uuid_schema(void)
                                put_text(schema, "pattern", uuid_pattern));
 }
 
+static struct json_object *path_schema(void)
+{
+    struct json_object *schema = json_object_new_object();
+    return put_end(schema, put_text(schema, "type", "string") &&
+                               put_text(schema, "pattern", "^/"));
+}
+
 static bool put_string_type(struct json_object *schema,
                             const struct param_spec *spec)
 {
@@ -68,6 +75,11 @@ static bool put_type(struct json_object *schema, const struct param_spec *spec)
                put_u64(schema, "minItems", spec->min) &&
                put_u64(schema, "maxItems", spec->max) &&
                put_value(schema, "items", object_schema(spec));
+    case PARAM_PATHS:
+        return put_text(schema, "type", "array") &&
+               put_u64(schema, "minItems", spec->min) &&
+               put_u64(schema, "maxItems", spec->max) &&
+               put_value(schema, "items", path_schema());
     case PARAM_UUIDS:
         return put_text(schema, "type", "array") &&
                put_value(schema, "items", uuid_schema());

@@ -28,26 +28,43 @@ static const char *sd_of(const struct api_call *call)
 }
 
 /* Valid numbers for VDSM that we have nothing for. */
-static int check_kind(const struct api_call *call, struct err *err)
+static int check_kind(const struct api_call *call, bool block, struct err *err)
 {
     uint64_t type = params_number(call->params, "domainType");
     uint64_t block_size = params_number(call->params, "blockSize");
+    bool is_block = type == DOMAIN_TYPE_FCP || type == DOMAIN_TYPE_ISCSI;
 
-    if (type != DOMAIN_TYPE_NFS && type != DOMAIN_TYPE_LOCALFS &&
-        type != DOMAIN_TYPE_POSIXFS) {
+    if (block ? !is_block
+              : type != DOMAIN_TYPE_NFS && type != DOMAIN_TYPE_LOCALFS &&
+                    type != DOMAIN_TYPE_POSIXFS) {
         (void)err_set_code(err, ERR_DOMAIN_TYPE,
-                           "domainType %d is not supported", (int)type);
-        return err_next(err, "use 1 (NFS) or 6 (POSIXFS)");
+                           "domainType %d is not supported%s", (int)type,
+                           is_block ? " without devices"
+                           : block  ? " on devices"
+                                    : "");
+        return err_next(err, "use 1 (NFS) or 6 (POSIXFS), and on devices 2 "
+                             "(FCP) or 3 (ISCSI)");
     }
     if (params_number(call->params, "domainClass") != DOMAIN_CLASS_DATA) {
         (void)err_set_code(err, ERR_DOMAIN_CLASS,
                            "only domains of class 1 (Data) can be made");
         return err_next(err, "leave domainClass out");
     }
-    if (block_size != 512 && block_size != 4096) {
+    if (block_size != 0 && block_size != 512 && block_size != 4096) {
         (void)err_set_code(err, ERR_PARAMS, "blockSize: must be 512 or 4096");
-        return err_next(err, "leave it out for 512");
+        return err_next(err, "leave it out");
     }
+    return 0;
+}
+
+static int check_place(const struct api_call *call, bool block, struct err *err)
+{
+    bool path = params_has(call->params, "typeArgs");
+    if (path == block)
+        return err_set_code(err, ERR_PARAMS,
+                            block ? "typeArgs and devices: only one can be "
+                                    "given"
+                                  : "typeArgs is missing, or devices");
     return 0;
 }
 
@@ -58,15 +75,23 @@ int verb_domain_create(struct api_call *call, struct err *err)
         .class_name = "Data",
         .block_size = (unsigned)params_number(call->params, "blockSize"),
         .max_hosts = (unsigned)params_number(call->params, "maxHosts"),
+        .force = params_flag(call->params, "force"),
     };
-    int r = check_kind(call, err);
+    spec.devices = params_paths(call->params, "devices", &spec.n_devices);
+    bool block = spec.n_devices > 0;
+    int r = check_kind(call, block, err);
+    if (r == 0)
+        r = check_place(call, block, err);
     if (r < 0)
         return r;
+    if (!block && spec.block_size == 0)
+        spec.block_size = 512;
     (void)str_copy(spec.sd, sizeof(spec.sd), sd_of(call));
     (void)str_copy(spec.name, sizeof(spec.name),
                    params_text(call->params, "name"));
-    (void)str_copy(spec.path, sizeof(spec.path),
-                   params_text(call->params, "typeArgs"));
+    if (!block)
+        (void)str_copy(spec.path, sizeof(spec.path),
+                       params_text(call->params, "typeArgs"));
     r = API_PORT(call, storage, domain_create, &spec, err);
     return r < 0 ? err_default_code(err, ERR_DOMAIN_CREATE) : 0;
 }
@@ -74,15 +99,41 @@ int verb_domain_create(struct api_call *call, struct err *err)
 int verb_domain_join(struct api_call *call, struct err *err)
 {
     const char *path = params_text(call->params, "typeArgs");
+    const char *which = sd_of(call);
     char sd[UUID_SIZE];
 
-    if (!sd_of(call) && !path)
+    if (!which)
+        which = params_text(call->params, "name");
+    if (!which && !path)
         return err_set_code(err, ERR_PARAMS,
-                            "storagedomainID or typeArgs must be given");
-    int r = API_PORT(call, storage, domain_join, sd_of(call), path, sd, err);
+                            "storagedomainID, typeArgs or name must be given");
+    if (path && params_has(call->params, "name"))
+        return err_set_code(err, ERR_PARAMS,
+                            "name: not together with typeArgs");
+    int r = API_PORT(call, storage, domain_join, which, path, sd, err);
     if (r < 0)
         return err_default_code(err, ERR_DOMAIN_ACTION);
     return done(call, put_new_text(sd), err);
+}
+
+int verb_domain_extend(struct api_call *call, struct err *err)
+{
+    size_t n = 0;
+    const char *const *devices = params_paths(call->params, "devlist", &n);
+    int r = API_PORT(call, storage, domain_grow, sd_of(call), devices, n,
+                     params_flag(call->params, "force"), err);
+    return r < 0 ? err_default_code(err, ERR_DOMAIN_ACTION) : 0;
+}
+
+int verb_domain_audit(struct api_call *call, struct err *err)
+{
+    struct domain_audit audit = { 0 };
+    int r = API_PORT(call, storage, domain_audit, sd_of(call),
+                     params_flag(call->params, "repair"), &audit, err);
+    if (r == 0)
+        r = done(call, shape_domain_audit(&audit), err);
+    domain_audit_deinit(&audit);
+    return r;
 }
 
 /* A job has volumes of this domain open. */

@@ -202,7 +202,10 @@ static void value_deinit(struct param_value *value)
 {
     for (size_t i = 0; i < value->n_items; i++)
         params_free(value->items[i]);
+    for (size_t i = 0; i < value->n_paths; i++)
+        free(value->paths[i]);
     free(value->items);
+    free(value->paths);
     free(value->text);
     uuid_list_deinit(&value->uuids);
 }
@@ -236,8 +239,9 @@ const char *params_text(const struct params *params, const char *name)
 {
     enum param_type type;
     const struct param_value *value = get(params, name, &type);
-    assert(type != PARAM_UUIDS && type != PARAM_SIZE && type != PARAM_UINT &&
-           type != PARAM_BOOL && type != PARAM_OBJECT && type != PARAM_OBJECTS);
+    assert(type != PARAM_UUIDS && type != PARAM_PATHS && type != PARAM_SIZE &&
+           type != PARAM_UINT && type != PARAM_BOOL && type != PARAM_OBJECT &&
+           type != PARAM_OBJECTS);
     return value->text;
 }
 
@@ -270,6 +274,16 @@ const struct uuid_list *params_uuids(const struct params *params,
     const struct param_value *value = get(params, name, &type);
     assert(type == PARAM_UUIDS);
     return &value->uuids;
+}
+
+const char *const *params_paths(const struct params *params, const char *name,
+                                size_t *ret_n)
+{
+    enum param_type type;
+    const struct param_value *value = get(params, name, &type);
+    assert(type == PARAM_PATHS);
+    *ret_n = value->n_paths;
+    return (const char *const *)value->paths;
 }
 
 static const struct param_value *get_items(const struct params *params,

@@ -14,6 +14,8 @@ struct param_value {
     char *text;      /* all kinds of strings */
     uint64_t number; /* PARAM_SIZE, PARAM_UINT, PARAM_BOOL */
     struct uuid_list uuids;
+    char **paths; /* PARAM_PATHS */
+    size_t n_paths;
     struct params **items; /* PARAM_OBJECT, PARAM_OBJECTS */
     size_t n_items;
 };
@@ -31,6 +33,9 @@ uint64_t params_number(const struct params *params, const char *name);
 bool params_flag(const struct params *params, const char *name);
 const struct uuid_list *params_uuids(const struct params *params,
                                      const char *name);
+/* *ret_n 0: absent. */
+const char *const *params_paths(const struct params *params, const char *name,
+                                size_t *ret_n);
 /* PARAM_OBJECT and PARAM_OBJECTS: how many there are (0: absent), and the
  * @i'th, which is read like a request's params and belongs to them. */
 size_t params_count(const struct params *params, const char *name);

@@ -23,6 +23,10 @@ static const char *type_name(unsigned type)
     switch (type) {
     case DOMAIN_TYPE_NFS:
         return "NFS";
+    case DOMAIN_TYPE_FCP:
+        return "FCP";
+    case DOMAIN_TYPE_ISCSI:
+        return "ISCSI";
     case DOMAIN_TYPE_LOCALFS:
         return "LOCALFS";
     case DOMAIN_TYPE_POSIXFS:
@@ -58,6 +62,32 @@ static bool put_state(struct json_object *object,
            (!info->problem[0] || put_text(object, "problem", info->problem));
 }
 
+static struct json_object *devices_of(const struct domain_info *info)
+{
+    struct json_object *array = json_object_new_array();
+    bool ok = array;
+    for (size_t i = 0; ok && i < info->n_devices; i++)
+        ok = put_item(array, json_object_new_string(info->devices[i]));
+    return put_end(array, ok);
+}
+
+/* VDSM names devices by the last part of their path; the VG's metadata and the
+ * volumes' are on the first. */
+static bool put_block(struct json_object *object,
+                      const struct domain_info *info)
+{
+    if (!info->block)
+        return true;
+    const char *first = strrchr(info->devices[0], '/');
+    first = first ? first + 1 : info->devices[0];
+    return put_text(object, "vguuid", info->vg_uuid) &&
+           put_text(object, "state", "OK") &&
+           put_text(object, "metadataDevice", first) &&
+           put_text(object, "vgMetadataDevice", first) &&
+           put_value(object, "devices", devices_of(info)) &&
+           put_u64(object, "extentSize", info->extent_bytes);
+}
+
 struct json_object *shape_domain(const struct domain_info *info)
 {
     struct json_object *object = json_object_new_object();
@@ -73,29 +103,71 @@ struct json_object *shape_domain(const struct domain_info *info)
                        put_text(object, "version", version) &&
                        put_u64(object, "block_size", info->block_size) &&
                        put_u64(object, "alignment", info->alignment) &&
-                       put_state(object, info));
+                       put_block(object, info) && put_state(object, info));
 }
 
 struct json_object *shape_domain_item(const struct domain_info *info)
 {
     struct json_object *object = json_object_new_object();
-    return put_end(object,
-                   put_text(object, "uuid", info->sd) &&
-                       put_text(object, "name", info->name) &&
-                       put_text(object, "type", type_name(info->type)) &&
-                       put_state(object, info));
+    return put_end(
+        object,
+        put_text(object, "uuid", info->sd) &&
+            put_text(object, "name", info->name) &&
+            put_text(object, "type", type_name(info->type)) &&
+            (!info->block || put_value(object, "devices", devices_of(info))) &&
+            put_state(object, info));
 }
+
+/* VDSM's limits for the metadata area of a VG; a file domain has none. */
+enum {
+    MDA_BYTES_MIN = 64 * 1024 * 1024,
+    MDA_FREE_PERCENT = 20,
+};
 
 struct json_object *shape_domain_stats(const struct domain_stats *stats)
 {
     struct json_object *object = json_object_new_object();
+    bool file = stats->mda_bytes == 0;
+    bool valid = file || stats->mda_bytes >= MDA_BYTES_MIN;
+    bool roomy = file || stats->mda_free_bytes / MDA_FREE_PERCENT * 100 >=
+                             stats->mda_bytes;
     return put_end(object,
                    put_digits(object, "disktotal", stats->total_bytes) &&
                        put_digits(object, "diskfree", stats->free_bytes) &&
-                       put_u64(object, "mdasize", 0) &&
-                       put_u64(object, "mdafree", 0) &&
-                       put_flag(object, "mdavalid", true) &&
-                       put_flag(object, "mdathreshold", true));
+                       put_u64(object, "mdasize", stats->mda_bytes) &&
+                       put_u64(object, "mdafree", stats->mda_free_bytes) &&
+                       put_flag(object, "mdavalid", valid) &&
+                       put_flag(object, "mdathreshold", roomy));
+}
+
+static struct json_object *shape_finding(const struct audit_finding *finding)
+{
+    static const char *const kinds[] = {
+        [AUDIT_LEFTOVER] = "leftover",
+        [AUDIT_ORPHAN] = "orphan",
+        [AUDIT_MISMATCH] = "mismatch",
+        [AUDIT_IDLE] = "idle",
+    };
+    struct json_object *object = json_object_new_object();
+    return put_end(
+        object,
+        put_text(object, "kind", kinds[finding->kind]) &&
+            (!finding->img[0] || put_text(object, "imageID", finding->img)) &&
+            (!finding->vol[0] || put_text(object, "volumeID", finding->vol)) &&
+            put_text(object, "text", finding->text) &&
+            (!finding->repair[0] ||
+             put_text(object, "repair", finding->repair)) &&
+            put_flag(object, "repaired", finding->repaired));
+}
+
+struct json_object *shape_domain_audit(const struct domain_audit *audit)
+{
+    struct json_object *object = json_object_new_object();
+    struct json_object *array = json_object_new_array();
+    bool ok = array;
+    for (size_t i = 0; ok && i < audit->n; i++)
+        ok = put_item(array, shape_finding(&audit->findings[i]));
+    return put_end(object, put_value(object, "findings", put_end(array, ok)));
 }
 
 static struct json_object *shape_lease(const struct lease_state *lease)

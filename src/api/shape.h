@@ -19,6 +19,7 @@ struct json_object *shape_uuids(const struct uuid_list *list);
 struct json_object *shape_domain(const struct domain_info *info);
 struct json_object *shape_domain_item(const struct domain_info *info);
 struct json_object *shape_domain_stats(const struct domain_stats *stats);
+struct json_object *shape_domain_audit(const struct domain_audit *audit);
 
 /* @lease may be NULL. */
 struct json_object *shape_volume(const struct volume_info *info,

@@ -30,44 +30,6 @@ static const struct param_spec get_jobs_params[] = {
 
 static const struct param_spec job_ids_params[] = { JOB_IDS };
 
-static const struct param_spec domain_create_params[] = {
-    DOMAIN,
-    P("domainType", UINT,
-      "1 NFS, 6 POSIXFS (any directory).", .min = 1, .max = 7),
-    P("typeArgs", PATH,
-      "The directory (or mounted export) that will hold it."),
-    P("name", NEW_NAME,
-      "What people call it: letters, digits, _ . + -"),
-    P("domainClass", UINT,
-      "1 Data.", OPTIONAL, .preset = "1", .min = 1, .max = 3),
-    P("version", UINT,
-      "Format version.",
-      OPTIONAL, NULLABLE, .preset = "5", .min = 5, .max = 5),
-    P("blockSize", UINT,
-      "Sector size of the storage: 512.",
-      OPTIONAL, .preset = "512", .min = 512, .max = 4096),
-    P("maxHosts", UINT,
-      "How many hosts may use it at once; decides the lease areas' size.",
-      OPTIONAL, .preset = "2000", .min = 1, .max = 2000),
-};
-
-static const struct param_spec domain_join_params[] = {
-    P("storagedomainID", UUID,
-      "The storage domain; may be left out when the directory holds one.",
-      OPTIONAL, NULLABLE),
-    P("typeArgs", PATH,
-      "Its directory; may be left out for a domain that is known.",
-      OPTIONAL, NULLABLE),
-};
-
-static const struct param_spec domain_params[] = { DOMAIN };
-
-static const struct param_spec domain_volumes_params[] = {
-    DOMAIN, POOL,
-    P("imageID", UUID,
-      "Only this image's volumes.", OPTIONAL, NULLABLE),
-};
-
 static const struct param_spec image_prepare_params[] = {
     POOL, DOMAIN, IMAGE, VOLUME,
     FLAG("allowIllegal", "false", "Prepare volumes marked ILLEGAL too."),
@@ -122,6 +84,11 @@ static const struct param_spec volume_params[] = { VOLUME, POOL, DOMAIN,
                                                    IMAGE };
 
 static const struct param_spec vm_params[] = { VM };
+
+static const struct param_spec watermarks_params[] = {
+    P("vmID", NAME,
+      "The VM's UUID or name; left out: all VMs.", OPTIONAL, NULLABLE),
+};
 
 #define FORMAT \
     P("format", WORD, \
@@ -213,6 +180,17 @@ const struct verb verb_table[] = {
       READ,
       GIVES("object", "Version, host, formats, strategies, limits."),
       .before = verb_host_capabilities },
+    { .name = "Host.getStats",
+      .summary = "How this drayd does, in numbers since it was started.",
+      READ,
+      GIVES("object", "{jobs {total, running}, clients, domains {known, "
+                      "joined, missing}, extensions {count, failures, byAlarm, "
+                      "byPoll, p50Ms, p99Ms, maxMs}, pauses, watched}: thin "
+                      "disks on LVs that were extended, times from the need to "
+                      "usable space of the last 1000, guests that stood still "
+                      "for want of space, layers that are watched."),
+      .before = verb_host_stats_before,
+      .work = verb_host_stats },
     { .name = "Host.getJobs",
       .summary = "Jobs, as VDSM gives them.",
       READ,
@@ -233,7 +211,7 @@ const struct verb verb_table[] = {
       GIVES("object", "Job id -> {ok: true} or {error}."),
       .before = verb_host_delete_jobs },
     { .name = "StorageDomain.create",
-      .summary = "Makes a storage domain in a directory.",
+      .summary = "Makes a storage domain in a directory or on devices.",
       FULL,
       PARAMS(domain_create_params),
       GIVES_TRUE,
@@ -244,6 +222,22 @@ const struct verb verb_table[] = {
       PARAMS(domain_join_params),
       GIVES("string", "The domain's UUID."),
       .work = verb_domain_join },
+    { .name = "StorageDomain.extend",
+      .summary = "Makes a storage domain on devices larger by more devices.",
+      FULL,
+      PARAMS(domain_extend_params),
+      GIVES_TRUE,
+      .work = verb_domain_extend },
+    { .name = "StorageDomain.audit",
+      .summary = "Looks for what is left over, belongs to nothing, or "
+                 "contradicts itself in a storage domain.",
+      FULL,
+      PARAMS(domain_audit_params),
+      GIVES("object", "{findings: [{kind, imageID?, volumeID?, text, repair?, "
+                      "repaired}]}; kind: leftover, orphan, mismatch, idle; "
+                      "repair: what a repair does, absent: a person must "
+                      "decide."),
+      .work = verb_domain_audit },
     { .name = "StorageDomain.leave",
       .summary = "Uses a storage domain no longer; its data stays.",
       FULL,
@@ -254,20 +248,22 @@ const struct verb verb_table[] = {
     { .name = "StorageDomain.list",
       .summary = "Storage domains this host knows.",
       READ,
-      GIVES("array", "{uuid, name, type, path, status, readOnly, hostId, "
-                     "problem?} of each."),
+      GIVES("array", "{uuid, name, type, devices?, path, status, readOnly, "
+                     "hostId, problem?} of each."),
       .work = verb_domain_list },
     { .name = "StorageDomain.getInfo",
       .summary = "A storage domain's metadata.",
       READ,
       PARAMS(domain_params),
-      GIVES("object", "VDSM's members, and path, status, readOnly, hostId."),
+      GIVES("object", "VDSM's members, and path, status, readOnly, hostId; on "
+                      "devices: devices, extentSize, too."),
       .work = verb_domain_get_info },
     { .name = "StorageDomain.getStats",
       .summary = "A storage domain's space.",
       READ,
       PARAMS(domain_params),
-      GIVES("object", "disktotal and diskfree in bytes, as strings."),
+      GIVES("object", "disktotal and diskfree in bytes, as strings; mdasize, "
+                      "mdafree, mdavalid, mdathreshold of a volume group."),
       .work = verb_domain_get_stats },
     { .name = "StorageDomain.getImages",
       .summary = "Images in a storage domain.",
@@ -425,6 +421,15 @@ const struct verb verb_table[] = {
       GIVES("array", "{name, path, format, capacity, serial, alias, chain, "
                      "domainID?, imageID?, volumeID?, mirror?, ...} of each."),
       .work = verb_vm_get_disks },
+    { .name = "VM.getDiskWatermarks",
+      .summary = "Thin disks on LVs: how full, and when they are extended.",
+      READ,
+      PARAMS(watermarks_params),
+      GIVES("array", "{vmId, name, role (source, replica, base), domainID, "
+                     "imageID, volumeID, size, allocation, free, threshold, "
+                     "max, rate, problem?} of each layer that is watched, in "
+                     "bytes; threshold 0: not armed."),
+      .work = verb_vm_watermarks },
     { .name = "VM.refreshDisk",
       .summary = "The sizes of a VM's disk, read anew.",
       READ,
@@ -528,10 +533,15 @@ const struct verb verb_table[] = {
       GIVES_JOB,
       .before = verb_job_limit },
     { .name = "Events.subscribe",
-      .summary = "Sends notifications about jobs on this connection.",
+      .summary = "Sends notifications about jobs and thin disks on this "
+                 "connection.",
       READ,
       GIVES("object", "{subscribed: true}; then |jobs|status|ID and "
-                      "|jobs|progress|ID with the job as params."),
+                      "|jobs|progress|ID with the job as params, and "
+                      "|watermark|KIND|VM (extended, failed, paused, resumed) "
+                      "with {vmId, name, domainID, imageID, volumeID, size, "
+                      "wanted, free, tookMs, problem?}: failed comes while the "
+                      "guest still has the free bytes."),
       .before = verb_events_subscribe },
     { .name = "rpc.discover",
       .summary = "This table, as an OpenRPC document.",

@@ -12,6 +12,14 @@
 #define RATE_MAX        UINT64_C(0x7fffffffffffffff)
 #define DESCRIPTION_MAX (VOLUME_DESCRIPTION_SIZE - 1)
 
+/* table-domain.c */
+extern const struct param_spec domain_create_params[10];
+extern const struct param_spec domain_extend_params[4];
+extern const struct param_spec domain_audit_params[2];
+extern const struct param_spec domain_join_params[3];
+extern const struct param_spec domain_params[1];
+extern const struct param_spec domain_volumes_params[3];
+
 /* table-engine.c: the verbs of an engine that moves disks itself. */
 extern const char *const table_formats[]; /* RAW, COW */
 extern const struct param_spec drive_params[2];

@@ -27,6 +27,7 @@ enum param_type {
     PARAM_DISK,     /* target, image UUID, or source path */
     PARAM_TEXT,     /* one line */
     PARAM_PATH,     /* absolute, without ".." */
+    PARAM_PATHS,    /* array of min to max of them */
     PARAM_SIZE,     /* bytes: decimal digits in a string, or a number */
     PARAM_UINT,
     PARAM_BOOL,
@@ -62,7 +63,7 @@ struct verb {
     const char *name;
     const char *summary;
     enum rpc_role role;      /* least role that may call it; never NONE */
-    bool early;              /* answers before api_set_ready() too */
+    bool early;              /* does not wait for api_set_ready() */
     bool changes_image;      /* excludes, and is excluded by, jobs on imageID */
     const char *result_type; /* JSON's word */
     const char *result;
@@ -79,6 +80,7 @@ struct api_call {
     struct rpc_call *rpc;
     const struct verb *verb;
     struct params *params;
+    bool early; /* came before api_set_ready(), and waits for it */
     /* What the functions leave. */
     void *state; /* for the next one; freed with free() */
     int rc;
@@ -123,6 +125,8 @@ int verb_host_delete_jobs(struct api_call *call, struct err *err);
 /* domain.c */
 int verb_domain_create(struct api_call *call, struct err *err);
 int verb_domain_join(struct api_call *call, struct err *err);
+int verb_domain_extend(struct api_call *call, struct err *err);
+int verb_domain_audit(struct api_call *call, struct err *err);
 int verb_domain_leave_before(struct api_call *call, struct err *err);
 int verb_domain_leave(struct api_call *call, struct err *err);
 int verb_domain_list(struct api_call *call, struct err *err);
@@ -151,6 +155,10 @@ int verb_volume_get_size(struct api_call *call, struct err *err);
 int verb_vm_list(struct api_call *call, struct err *err);
 int verb_vm_get_disks(struct api_call *call, struct err *err);
 int verb_vm_refresh_disk(struct api_call *call, struct err *err);
+/* watermark.c */
+int verb_vm_watermarks(struct api_call *call, struct err *err);
+int verb_host_stats_before(struct api_call *call, struct err *err);
+int verb_host_stats(struct api_call *call, struct err *err);
 /* engine.c: each is a job; step.h has what they share */
 int verb_vm_snapshot_before(struct api_call *call, struct err *err);
 int verb_vm_merge_before(struct api_call *call, struct err *err);
@@ -200,6 +208,9 @@ void wait_closed(struct api *api, const struct rpc_conn *conn);
 void wait_drop_all(struct api *api);
 /* events.c */
 int verb_events_subscribe(struct api_call *call, struct err *err);
+/* To all subscribers; takes @params over. */
+void events_tell(const struct api *api, const char *method,
+                 struct json_object *params);
 void events_job_changed(struct api *api, const struct job *job,
                         bool state_changed);
 void events_closed(struct api *api, const struct rpc_conn *conn);

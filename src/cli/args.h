@@ -11,7 +11,7 @@
 #include <stddef.h>
 
 enum {
-    ARGS_WORDS_MAX = 9 /* a VM and the disks of one job */
+    ARGS_WORDS_MAX = 33 /* a domain and its devices */
 };
 
 /* Either a flag or a value is set. Tables end with a NULL name. */

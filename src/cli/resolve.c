@@ -13,6 +13,7 @@ struct wanted {
     const char *id;   /* members of its entries */
     const char *name; /* NULL: by the beginning of the id */
     const char *see;  /* command that lists them */
+    bool may_be_unknown;
 };
 
 static bool matches(const struct wanted *wanted, struct json_object *entry,
@@ -54,6 +55,10 @@ static int resolve(struct cli *cli, const struct wanted *wanted,
     size_t found = search(wanted, list, text, ret_uuid);
     if (found == 1)
         return CLI_OK;
+    if (found == 0 && wanted->may_be_unknown) {
+        ret_uuid[0] = '\0';
+        return CLI_OK;
+    }
     struct err err = ERR_INIT;
     if (found == 0)
         (void)err_set(&err, -1, "%s %s: there is none", wanted->what, text);
@@ -65,18 +70,27 @@ static int resolve(struct cli *cli, const struct wanted *wanted,
     return CLI_FAILED;
 }
 
+static const struct wanted a_domain = {
+    "domain", "StorageDomain.list", "uuid", "name", "drayctl domain list", false
+};
+
 int resolve_domain(struct cli *cli, const char *name_or_uuid,
                    char ret_uuid[UUID_SIZE])
 {
-    static const struct wanted wanted = { "domain", "StorageDomain.list",
-                                          "uuid", "name",
-                                          "drayctl domain list" };
+    return resolve(cli, &a_domain, name_or_uuid, ret_uuid);
+}
+
+int resolve_domain_if_known(struct cli *cli, const char *name_or_uuid,
+                            char ret_uuid[UUID_SIZE])
+{
+    struct wanted wanted = a_domain;
+    wanted.may_be_unknown = true;
     return resolve(cli, &wanted, name_or_uuid, ret_uuid);
 }
 
 int resolve_job(struct cli *cli, const char *prefix, char ret_uuid[UUID_SIZE])
 {
-    static const struct wanted wanted = { "job", "Job.list", "id", NULL,
-                                          "drayctl job list" };
+    static const struct wanted wanted = { "job", "Job.list",         "id",
+                                          NULL,  "drayctl job list", false };
     return resolve(cli, &wanted, prefix, ret_uuid);
 }

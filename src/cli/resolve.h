@@ -11,6 +11,9 @@
 int resolve_domain(struct cli *cli, const char *name_or_uuid,
                    char ret_uuid[UUID_SIZE]);
 /* A job's UUID or a unique beginning of one. */
+/* *ret_uuid is empty when no known domain is called so. */
+int resolve_domain_if_known(struct cli *cli, const char *name_or_uuid,
+                            char ret_uuid[UUID_SIZE]);
 int resolve_job(struct cli *cli, const char *prefix, char ret_uuid[UUID_SIZE]);
 
 #endif

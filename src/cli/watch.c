@@ -20,7 +20,7 @@
 
 enum {
     POLL_MS = 250,
-    QUICK_POLL_MS = 20, /* in the first second */
+    QUICK_POLL_MS = 5, /* in the first second */
     RECONNECT_MS = 30000,
     DEFAULT_WIDTH = 80,
 };
@@ -130,13 +130,11 @@ static int finish(struct watch *watch, struct json_object *job,
     return rc;
 }
 
-/* A daemon that is away or still starting. True: try again. */
-static bool may_come_back(struct watch *watch, int rc, const struct err *err)
+/* A daemon that is away. True: try again. */
+static bool may_come_back(struct watch *watch, int rc)
 {
-    bool away = rc == CLI_UNREACHABLE ||
-                (rc == CLI_FAILED && err->code == ERR_RECOVERING);
     int64_t now_ms = time_now_ms();
-    if (!away)
+    if (rc != CLI_UNREACHABLE)
         return false;
     if (watch->lost_ms == 0)
         watch->lost_ms = now_ms;
@@ -155,7 +153,7 @@ static int look(struct watch *watch)
     struct err err = ERR_INIT;
     int rc = cli_try(watch->cli, "Job.info",
                      JSON_STRINGS("jobID", watch->job_id), &job, &err);
-    if (rc == CLI_INTERRUPTED || may_come_back(watch, rc, &err))
+    if (rc == CLI_INTERRUPTED || may_come_back(watch, rc))
         return -1;
     if (rc) {
         end_line(watch);

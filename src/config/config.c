@@ -21,6 +21,9 @@ enum {
     VDSM_ID = 36, /* user vdsm and group kvm on every oVirt host */
 };
 
+/* All of [monitor] as VDSM has it. */
+#define CHUNK_BYTES (UINT64_C(2560) * 1024 * 1024)
+
 static const struct config defaults = {
     .socket_path = "/run/drayd/drayd.sock",
     .state_dir = "/var/lib/drayd",
@@ -29,16 +32,28 @@ static const struct config defaults = {
     .log_level = LOG_LEVEL_INFO,
     .full_gid = (gid_t)-1,
     .read_gid = (gid_t)-1,
+    .tls_port = 16515,
+    .tls_ca = "/etc/drayd/pki/ca.pem",
+    .tls_cert = "/etc/drayd/pki/cert.pem",
+    .tls_key = "/etc/drayd/pki/key.pem",
+    .tls_crl = "/etc/drayd/pki/crl.pem",
     .host_id = 1,
     .owner_uid = VDSM_ID,
     .owner_gid = VDSM_ID,
+    .lvm_timeout_s = 30,
     .io_timeout_s = 10,
     .require_watchdog = true,
     .libvirt_uri = "qemu:///system",
     .buffer_bytes = BUFFER_BYTES,
     .converge_limit_s = 0,
+    .chunk_bytes = CHUNK_BYTES,
+    .utilization_percent = 20,
+    .replicate_factor = 2,
+    .safety_factor = 4,
+    .poll_ms = 2000,
     .qemu_img = "/usr/bin/qemu-img",
     .sanlock = "/usr/sbin/sanlock",
+    .dray_lvm = DRAY_LVM,
 };
 
 /* No machine id, as in a container: the name stays empty. */
@@ -54,11 +69,27 @@ static void read_machine_id(char *dst, size_t size)
         (void)value_set_host_name(text, &bounds, dst, NULL);
 }
 
+/* A drayd that was not installed takes the dray-lvm that was built with it. */
+static void find_dray_lvm(char *dst, size_t size)
+{
+    static const char drayd[] = "/daemon/drayd";
+    char exe[PATH_MAX] = "";
+    char path[PATH_MAX];
+    if (readlink("/proc/self/exe", exe, sizeof(exe) - 1) < 0 ||
+        !str_ends_with(exe, drayd))
+        return;
+    exe[strlen(exe) - strlen(drayd)] = '\0';
+    if (str_format(path, sizeof(path), "%s/lvm/process/dray-lvm", exe) &&
+        access(path, X_OK) == 0)
+        (void)str_copy(dst, size, path);
+}
+
 void config_defaults(struct config *ret_config)
 {
     *ret_config = defaults;
     /* Without the group nobody but root gets in. */
     (void)value_find_group("dray", &ret_config->full_gid);
+    find_dray_lvm(ret_config->dray_lvm, sizeof(ret_config->dray_lvm));
     read_machine_id(ret_config->host_name, sizeof(ret_config->host_name));
 }
 
@@ -103,7 +134,7 @@ static int read_text(const char *path, char *text, size_t size, size_t *ret_len,
 
 int config_load(const char *path, struct config *ret_config, struct err *err)
 {
-    /* 84 KiB on the stack: this is the main thread's, before all others. */
+    /* 120 KiB on the stack: this is the main thread's, before all others. */
     char text[FILE_MAX + 1];
     struct config config;
     size_t len = 0;

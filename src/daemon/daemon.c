@@ -52,6 +52,8 @@ static int open_storage(struct daemon *daemon, struct err *err)
         .state_dir = config->state_dir,
         .run_dir = config->run_dir,
         .qemu_img = config->qemu_img,
+        .dray_lvm = config->dray_lvm,
+        .lvm_command_ms = (int)config->lvm_timeout_s * 1000,
         .owner_uid = config->owner_uid,
         .owner_gid = config->owner_gid,
         .host_id = config->host_id,
@@ -90,7 +92,7 @@ static int open_adapters(struct daemon *daemon, struct err *err)
 
 static int open_use_cases(struct daemon *daemon, struct err *err)
 {
-    const struct api_options options = {
+    struct api_options options = {
         .version = DRAY_VERSION,
         .host_id = daemon->config.host_id,
         .host_name = daemon->config.host_name,
@@ -106,6 +108,11 @@ static int open_use_cases(struct daemon *daemon, struct err *err)
         .buffer_bytes = daemon->config.buffer_bytes,
         .converge_limit_s = daemon->config.converge_limit_s,
     };
+    rc = thin_start(daemon, &daemon->thin, err);
+    if (rc < 0)
+        return rc;
+    options.monitor = thin_monitor(daemon->thin);
+    daemon->ports.watch = monitor_port(options.monitor);
     rc = api_new(daemon->work, &daemon->ports, &options, &daemon->api, err);
     if (rc < 0)
         return rc;
@@ -150,11 +157,11 @@ static int open_server(struct daemon *daemon, struct err *err)
 }
 
 int daemon_init(struct daemon *daemon, const struct config *config,
-                struct err *err)
+                const char *config_path, struct err *err)
 {
     int rc;
 
-    *daemon = (struct daemon){ .config = *config };
+    *daemon = (struct daemon){ .config = *config, .config_path = config_path };
     rc = make_directories(config, err);
     if (rc == 0)
         rc = open_loop(daemon, err);
@@ -164,6 +171,8 @@ int daemon_init(struct daemon *daemon, const struct config *config,
         rc = open_use_cases(daemon, err);
     if (rc == 0)
         rc = open_server(daemon, err);
+    if (rc == 0)
+        rc = daemon_open_tls(daemon, err);
     if (rc == 0)
         rc = recovery_start(daemon, &daemon->recovery, err);
     return rc;
@@ -189,7 +198,9 @@ void daemon_deinit(struct daemon *daemon)
 
         port.ops->set_hint(port.ctx, NULL, NULL);
     }
+    thin_quiet(daemon->thin);
     work_free(daemon->work);
+    thin_free(daemon->thin);
     recovery_free(daemon->recovery);
     migrate_jobs_free(daemon->jobs);
     api_free(daemon->api);

@@ -8,8 +8,8 @@
  * beside the chain, an ILLEGAL leaf above it. That is left out.
  */
 #include "chain.h"
-#include "data.h"
 #include "ops.h"
+#include "subject.h"
 #include "volume_info.h"
 #include <assert.h>
 #include <errno.h>
@@ -131,7 +131,7 @@ static int check_layer(const struct domain_image *image,
     if (layer->record.kind == FORMAT_RAW && parent)
         return broken(image, layer->vol, "is RAW, but has a parent", err);
     if (layer->record.kind == FORMAT_COW) {
-        int rc = domain_data_read_header(&image->dir, layer->vol, &header, err);
+        int rc = domain_image_header(image, layer->vol, &header, err);
         if (rc == 0)
             rc = check_header(image, layer, parent, &header, err);
         if (rc < 0)
@@ -143,8 +143,7 @@ static int check_layer(const struct domain_image *image,
     return 0;
 }
 
-static int fill(const struct domain_view *view,
-                const struct domain_image *image,
+static int fill(const struct domain_image *image,
                 const struct domain_layer *const *layers,
                 struct storage_chain *chain, struct err *err)
 {
@@ -153,7 +152,7 @@ static int fill(const struct domain_view *view,
     for (size_t i = 0; rc == 0 && i < n; i++) {
         const struct domain_layer *parent = i + 1 < n ? layers[i + 1] : NULL;
         struct volume_info *info = &chain->volumes[n - 1 - i];
-        rc = domain_volume_fill(view, image, layers[i], info, err);
+        rc = domain_volume_fill(image, layers[i], info, err);
         if (rc == 0)
             rc = check_layer(image, layers[i], parent, info, err);
     }
@@ -161,8 +160,7 @@ static int fill(const struct domain_view *view,
 }
 
 /* @layers: room for all of the image. */
-static int build(const struct domain_view *view,
-                 const struct domain_image *image,
+static int build(const struct domain_image *image,
                  const struct domain_layer *leaf,
                  const struct domain_layer **layers,
                  struct storage_chain *ret_chain, struct err *err)
@@ -175,7 +173,7 @@ static int build(const struct domain_view *view,
     chain.volumes = calloc(chain.n, sizeof(*chain.volumes));
     if (!chain.volumes)
         return err_set(err, -ENOMEM, "image %s: out of memory", image->img);
-    rc = fill(view, image, layers, &chain, err);
+    rc = fill(image, layers, &chain, err);
     if (rc < 0) {
         storage_chain_deinit(&chain);
         return rc;
@@ -184,8 +182,7 @@ static int build(const struct domain_view *view,
     return 0;
 }
 
-int domain_chain_build(const struct domain_view *view,
-                       const struct domain_image *image, const char *leaf,
+int domain_chain_build(const struct domain_image *image, const char *leaf,
                        struct storage_chain *ret_chain, struct err *err)
 {
     struct domain_layer *named = NULL;
@@ -199,23 +196,44 @@ int domain_chain_build(const struct domain_view *view,
     const struct domain_layer **layers = calloc(image->n + 1, sizeof(*layers));
     if (!layers)
         return err_set(err, -ENOMEM, "image %s: out of memory", image->img);
-    rc = build(view, image, named ? named : top, layers, ret_chain, err);
+    rc = build(image, named ? named : top, layers, ret_chain, err);
     free(layers);
     return rc;
+}
+
+static int check_legal(const struct domain_image *image, struct err *err)
+{
+    for (size_t i = 0; i < image->n; i++) {
+        const struct domain_layer *layer = &image->layers[i];
+        if (layer->record.legality == FORMAT_LEGAL)
+            continue;
+        return err_set_code(err, ERR_VOLUME_ILLEGAL, "volume %s is %s",
+                            layer->vol,
+                            format_legality_name(layer->record.legality));
+    }
+    return 0;
+}
+
+int domain_chain_require(const struct domain_image *image, const char *leaf,
+                         bool allow_illegal, struct storage_chain *ret_chain,
+                         struct err *err)
+{
+    struct domain_layer *layer = NULL;
+    int rc = domain_image_get(image, leaf, &layer, err);
+    if (rc == 0 && !allow_illegal)
+        rc = check_legal(image, err);
+    return rc < 0 ? rc : domain_chain_build(image, leaf, ret_chain, err);
 }
 
 int domain_image_chain(void *ctx, const char *sd, const char *img,
                        const char *leaf, struct storage_chain *ret_chain,
                        struct err *err)
 {
-    _cleanup_view_ struct domain_view view = DOMAIN_VIEW_INIT;
-    _cleanup_image_ struct domain_image image = DOMAIN_IMAGE_INIT;
-    int rc = domain_view_open(ctx, sd, &view, err);
-    if (rc == 0)
-        rc = domain_image_require(&view, img, &image, err);
-    if (rc == 0 && image.n == 0)
+    _cleanup_subject_ struct domain_subject subject = DOMAIN_SUBJECT_INIT;
+    int rc = domain_subject_open(ctx, sd, img, NULL, &subject, err);
+    if (rc == 0 && subject.image.n == 0)
         rc = err_set_code(err, ERR_NO_IMAGE,
                           "image %s of domain %s has no volumes", img, sd);
     return rc < 0 ? rc
-                  : domain_chain_build(&view, &image, leaf, ret_chain, err);
+                  : domain_chain_build(&subject.image, leaf, ret_chain, err);
 }

@@ -14,8 +14,13 @@ int domain_chain_leaf(const struct domain_image *image,
 
 /* @leaf NULL: the image's one leaf. Everything that image_chain() of the port
  * promises is checked. */
-int domain_chain_build(const struct domain_view *view,
-                       const struct domain_image *image, const char *leaf,
+int domain_chain_build(const struct domain_image *image, const char *leaf,
                        struct storage_chain *ret_chain, struct err *err);
+
+/* The same, of an image that a VM is to use: ERR_NO_VOLUME, and unless
+ * @allow_illegal ERR_VOLUME_ILLEGAL. */
+int domain_chain_require(const struct domain_image *image, const char *leaf,
+                         bool allow_illegal, struct storage_chain *ret_chain,
+                         struct err *err);
 
 #endif

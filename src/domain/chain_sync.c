@@ -13,11 +13,8 @@
  * one. There are never two leaves that are LEGAL. What is right already is not
  * written, so whoever repeats it goes on where it ended.
  */
-#include "data.h"
-#include "image.h"
 #include "ops.h"
-#include "record.h"
-#include "scan.h"
+#include "subject.h"
 #include <assert.h>
 #include <string.h>
 
@@ -94,7 +91,7 @@ static int check_base(const struct domain_image *image,
     struct format_qcow2 header = { 0 };
     if (is_template(base) || str_equal(base->record.parent, UUID_BLANK))
         return 0;
-    int rc = domain_data_read_header(&image->dir, base->vol, &header, err);
+    int rc = domain_image_header(image, base->vol, &header, err);
     if (rc == 0 && header.backing[0])
         rc = no_part(image, base->vol, "has a parent, but the chain does not",
                      err);
@@ -121,7 +118,7 @@ static int check_others(const struct domain_image *image,
 /* --- the writes --- */
 
 /* Writes what differs from @old. */
-static int put(const struct domain_view *view, const struct domain_image *image,
+static int put(const struct domain_image *image,
                const struct domain_layer *layer,
                const struct format_volume *old, struct err *err)
 {
@@ -131,12 +128,10 @@ static int put(const struct domain_view *view, const struct domain_image *image,
          record->legality == old->legality && record->role == old->role &&
          record->capacity == old->capacity))
         return 0;
-    return domain_record_replace(&image->dir, layer->vol, record,
-                                 &view->domains->owner, err);
+    return image->store->put(image, layer, err);
 }
 
-static int put_parents(const struct domain_view *view,
-                       const struct domain_image *image,
+static int put_parents(const struct domain_image *image,
                        const struct real_chain *chain, struct err *err)
 {
     int rc = 0;
@@ -147,14 +142,13 @@ static int put_parents(const struct domain_view *view,
             continue;
         (void)str_copy(layer->record.parent, UUID_SIZE,
                        i > 0 ? chain->layers[i - 1]->vol : UUID_BLANK);
-        rc = put(view, image, layer, &old, err);
+        rc = put(image, layer, &old, err);
     }
     return rc;
 }
 
 /* Those leaves that are none; *ret_capacity: of the largest. */
-static int put_old_leaves(const struct domain_view *view,
-                          const struct domain_image *image,
+static int put_old_leaves(const struct domain_image *image,
                           const struct real_chain *chain,
                           uint64_t *ret_capacity, struct err *err)
 {
@@ -168,7 +162,7 @@ static int put_old_leaves(const struct domain_view *view,
         if (*ret_capacity < old.capacity)
             *ret_capacity = old.capacity;
         layer->record.legality = FORMAT_ILLEGAL;
-        rc = put(view, image, layer, &old, err);
+        rc = put(image, layer, &old, err);
     }
     for (size_t i = 0; rc == 0 && i + 1 < chain->n; i++) {
         struct domain_layer *layer = chain->layers[i];
@@ -176,13 +170,12 @@ static int put_old_leaves(const struct domain_view *view,
         if (is_template(layer))
             continue;
         layer->record.role = FORMAT_INTERNAL;
-        rc = put(view, image, layer, &old, err);
+        rc = put(image, layer, &old, err);
     }
     return rc;
 }
 
-static int put_leaf(const struct domain_view *view,
-                    const struct domain_image *image,
+static int put_leaf(const struct domain_image *image,
                     struct domain_layer *layer, uint64_t capacity,
                     struct err *err)
 {
@@ -193,18 +186,15 @@ static int put_leaf(const struct domain_view *view,
     layer->record.legality = FORMAT_LEGAL;
     if (layer->record.capacity < capacity)
         layer->record.capacity = capacity;
-    return put(view, image, layer, &old, err);
+    return put(image, layer, &old, err);
 }
 
-static int sync_chain(const struct domain_view *view,
-                      struct domain_image *image, const struct uuid_list *vols,
+static int sync_chain(struct domain_image *image, const struct uuid_list *vols,
                       struct err *err)
 {
     struct real_chain chain = { 0 };
     uint64_t capacity = 0;
-    int rc = domain_scan_mend_records(view, image, err);
-    if (rc == 0)
-        rc = take_volumes(image, vols, &chain, err);
+    int rc = take_volumes(image, vols, &chain, err);
     if (rc != 0)
         return rc;
     assert(chain.layers[0]);
@@ -212,21 +202,18 @@ static int sync_chain(const struct domain_view *view,
     if (rc == 0)
         rc = check_others(image, &chain, err);
     if (rc == 0)
-        rc = put_parents(view, image, &chain, err);
+        rc = put_parents(image, &chain, err);
     if (rc == 0)
-        rc = put_old_leaves(view, image, &chain, &capacity, err);
+        rc = put_old_leaves(image, &chain, &capacity, err);
     if (rc == 0)
-        rc = put_leaf(view, image, chain.layers[chain.n - 1], capacity, err);
+        rc = put_leaf(image, chain.layers[chain.n - 1], capacity, err);
     return rc;
 }
 
 int domain_image_sync_chain(void *ctx, const char *sd, const char *img,
                             const struct uuid_list *vols, struct err *err)
 {
-    _cleanup_change_ struct domain_change change = DOMAIN_CHANGE_INIT;
-    _cleanup_image_ struct domain_image image = DOMAIN_IMAGE_INIT;
-    int rc = domain_change_begin(ctx, sd, &change, err);
-    if (rc == 0)
-        rc = domain_image_require(&change.view, img, &image, err);
-    return rc < 0 ? rc : sync_chain(&change.view, &image, vols, err);
+    _cleanup_subject_ struct domain_subject subject = DOMAIN_SUBJECT_INIT;
+    int rc = domain_subject_begin(ctx, sd, img, NULL, &subject, err);
+    return rc < 0 ? rc : sync_chain(&subject.image, vols, err);
 }

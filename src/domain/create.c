@@ -5,6 +5,7 @@
  * crash leaves is removed by the next that makes a domain in PATH.
  */
 #include "create.h"
+#include "block/create.h"
 #include "known.h"
 #include "layout.h"
 #include "metadata.h"
@@ -202,6 +203,8 @@ int domain_create(void *ctx, const struct domain_create *spec, struct err *err)
                           .info = { .status = DOMAIN_LEFT },
                           .top = DOMAIN_DIR_INIT,
                           .build = DOMAIN_DIR_INIT };
+    if (spec->n_devices > 0)
+        return block_create(ctx, spec, err);
     int rc = domain_create_check(spec, &b.info, err);
     if (rc < 0)
         return rc;

@@ -11,6 +11,9 @@
 /* What a domain is called while it is built: this and its UUID. */
 #define DOMAIN_BUILD_PREFIX ".drayd-create-"
 
+/* ERR_VALUE unless it is one line of text. */
+int domain_create_check_name(const char *name, struct err *err);
+
 /* ERR_VALUE unless it is absolute and never climbs. */
 int domain_check_path(const char *path, struct err *err);
 

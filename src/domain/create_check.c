@@ -7,9 +7,9 @@
 #include <errno.h>
 #include <string.h>
 
-static int check_name(const struct domain_create *spec, struct err *err)
+int domain_create_check_name(const char *name, struct err *err)
 {
-    if (spec->name[0] && format_text_is_line(spec->name))
+    if (name[0] && format_text_is_line(name))
         return 0;
     return err_set_code(err, ERR_VALUE,
                         "a domain's name is one line of text, not empty");
@@ -49,7 +49,7 @@ int domain_check_path(const char *path, struct err *err)
 int domain_create_check(const struct domain_create *spec,
                         struct domain_info *info, struct err *err)
 {
-    int rc = check_name(spec, err);
+    int rc = domain_create_check_name(spec->name, err);
     if (rc == 0)
         rc = check_kind(spec, err);
     if (rc == 0)

@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Data files. qemu-img gets the file that we made, by its descriptor: a name
- * could by then mean something else. Its parent is only written down (-u), so
- * nothing of the parent is opened, and the size is ours.
+ * Data files, raw and qcow2.
  */
 #include "data.h"
-#include "tool.h"
 #include <dray/base/file.h>
-#include <dray/exec.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <string.h>
 
 enum {
     BLOCK = 4096,
@@ -80,55 +74,36 @@ static const char *qemu_name(enum format_kind kind)
     return kind == FORMAT_COW ? "qcow2" : "raw";
 }
 
-/* No extent size hint: on XFS qemu would let each scattered write take 1 MiB.
- * A device has no such thing. */
-static const char *qcow2_options(int fd)
+/* The parent is only written down: nothing of it is opened. */
+int domain_data_build(const struct domain_data *data, char **ret_image,
+                      size_t *ret_size, struct err *err)
 {
-    struct stat st;
-    bool is_device = fstat(fd, &st) == 0 && S_ISBLK(st.st_mode);
-    return is_device ? "compat=1.1" : "compat=1.1,extent_size_hint=0";
-}
-
-static int run_qemu_img(const struct domains *domains, int fd,
-                        const struct domain_data *data, struct err *err)
-{
-    const struct domain_fd_path file = domain_fd_path(fd);
-    const char *qcow2 = qcow2_options(fd);
-    char size[24];
-    (void)str_format(size, sizeof(size), "%" PRIu64, data->capacity);
-    const char *alone[] = { domains->qemu_img,
-                            "create",
-                            "-q",
-                            "-f",
-                            "qcow2",
-                            "-o",
-                            qcow2,
-                            file.s,
-                            size,
-                            NULL };
-    const char *child[] = { domains->qemu_img,
-                            "create",
-                            "-q",
-                            "-f",
-                            "qcow2",
-                            "-o",
-                            qcow2,
-                            "-u",
-                            "-b",
-                            data->parent,
-                            "-F",
-                            qemu_name(data->parent_kind),
-                            file.s,
-                            size,
-                            NULL };
-    const struct exec_options options = { .max_cpu_s = TOOL_CPU_S,
-                                          .max_mem = TOOL_MEMORY };
-    struct exec_result result = { 0 };
-    int rc = exec_check(data->parent ? child : alone, &options, &result, err);
-    exec_result_deinit(&result);
+    const struct format_qcow2_empty empty = {
+        .capacity = data->capacity,
+        .backing = data->parent,
+        .backing_format = qemu_name(data->parent_kind),
+    };
+    int rc = format_qcow2_build(&empty, ret_image, ret_size, err);
     if (rc < 0)
         return err_wrap(err, "%s/%s", data->image->path, data->vol);
     return 0;
+}
+
+static int write_qcow2(int fd, const struct domain_data *data, struct err *err)
+{
+    _cleanup_free_ char *image = NULL;
+    size_t size = 0;
+    int rc = domain_data_build(data, &image, &size, err);
+    if (rc < 0)
+        return rc;
+    if (lseek(fd, 0, SEEK_SET) < 0)
+        rc = -errno;
+    if (rc == 0)
+        rc = file_write_all(fd, image, size);
+    if (rc == 0)
+        return 0;
+    errno = -rc;
+    return domain_fail(err, ERR_VOLUME_CREATE, "write", data->image, data->vol);
 }
 
 static int preallocate_cow(int fd, const struct domain_data *data)
@@ -142,12 +117,11 @@ static int preallocate_cow(int fd, const struct domain_data *data)
     return preallocate(fd, end, data->capacity);
 }
 
-int domain_data_fill(const struct domains *domains, int fd,
-                     const struct domain_data *data, struct err *err)
+int domain_data_fill(int fd, const struct domain_data *data, struct err *err)
 {
     int rc = 0;
     if (data->kind == FORMAT_COW) {
-        rc = run_qemu_img(domains, fd, data, err);
+        rc = write_qcow2(fd, data, err);
         if (rc < 0)
             return err_default_code(err, ERR_VOLUME_CREATE);
         rc = preallocate_cow(fd, data);
@@ -168,7 +142,7 @@ int domain_data_make(const struct domains *domains,
     _cleanup_close_ int fd = -1;
     int rc = domain_file_make(data->image, data->vol, DATA_MODE,
                               &domains->owner, &fd, err);
-    return rc < 0 ? rc : domain_data_fill(domains, fd, data, err);
+    return rc < 0 ? rc : domain_data_fill(fd, data, err);
 }
 
 int domain_data_reset(const struct domains *domains,
@@ -183,27 +157,32 @@ int domain_data_reset(const struct domains *domains,
     if (ftruncate(fd, 0) < 0)
         return domain_fail(err, ERR_VOLUME_ACCESS, "empty", data->image,
                            data->vol);
-    return domain_data_fill(domains, fd, data, err);
+    return domain_data_fill(fd, data, err);
 }
 
-int domain_data_read_header(const struct domain_dir *image, const char *vol,
-                            struct format_qcow2 *ret_header, struct err *err)
+static ssize_t read_head(int fd, char *head)
 {
-    _cleanup_free_ char *head = malloc(FORMAT_QCOW2_HEAD_SIZE);
-    struct domain_buffer buffer = { .data = head,
-                                    .size = FORMAT_QCOW2_HEAD_SIZE };
-    struct format_qcow2 header;
-    if (!head)
-        return err_set(err, -ENOMEM, "%s/%s: out of memory", image->path, vol);
-    int rc = domain_file_read(image, vol, 0, &buffer, err);
-    if (rc == DOMAIN_NONE)
-        return err_set_code(err, ERR_VOLUME_ACCESS, "%s/%s is missing",
-                            image->path, vol);
-    if (rc < 0)
-        return rc;
-    rc = format_qcow2_parse(head, buffer.size, &header, err);
-    if (rc < 0)
-        return err_wrap(err, "%s/%s", image->path, vol);
-    *ret_header = header;
-    return 0;
+    ssize_t done = 0;
+    ssize_t n = 1;
+    while (n > 0 && done < FORMAT_QCOW2_HEAD_SIZE) {
+        n = pread(fd, head + done, FORMAT_QCOW2_HEAD_SIZE - (size_t)done, done);
+        if (n < 0 && errno != EINTR)
+            return -1;
+        done += n > 0 ? n : 0;
+        n = n < 0 ? 1 : n;
+    }
+    return done;
+}
+
+int domain_data_read_header(int fd, struct format_qcow2 *ret_header,
+                            struct err *err)
+{
+    void *head = NULL;
+    if (posix_memalign(&head, BLOCK, FORMAT_QCOW2_HEAD_SIZE) != 0)
+        return err_set(err, -ENOMEM, "out of memory");
+    ssize_t n = read_head(fd, head);
+    int rc = n < 0 ? err_set_code(err, ERR_METADATA_READ, "read: %m")
+                   : format_qcow2_parse(head, (size_t)n, ret_header, err);
+    free(head);
+    return rc;
 }

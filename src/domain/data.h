@@ -20,8 +20,7 @@ struct domain_data {
 };
 
 /* Writes what such a file holds into @fd, which is empty; durable. */
-int domain_data_fill(const struct domains *domains, int fd,
-                     const struct domain_data *data, struct err *err);
+int domain_data_fill(int fd, const struct domain_data *data, struct err *err);
 
 /* Makes the data file, which must not be there yet; durable but for its name.
  * After a failure a part of it may be there. */
@@ -36,8 +35,12 @@ int domain_data_reset(const struct domains *domains,
  * to @to; the size stays, or not: the caller sets it. 0 or negative errno. */
 int domain_data_take_space(int fd, uint64_t from, uint64_t to);
 
-/* The checked header of a qcow2 volume. */
-int domain_data_read_header(const struct domain_dir *image, const char *vol,
-                            struct format_qcow2 *ret_header, struct err *err);
+/* An empty qcow2: header and tables, nothing more. The caller frees it. */
+int domain_data_build(const struct domain_data *data, char **ret_image,
+                      size_t *ret_size, struct err *err);
+
+/* The checked header of the qcow2 in @fd; O_DIRECT is fine. */
+int domain_data_read_header(int fd, struct format_qcow2 *ret_header,
+                            struct err *err);
 
 #endif

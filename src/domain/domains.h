@@ -15,16 +15,26 @@ struct domains {
     char ledger_path[PATH_MAX]; /* .../outside.json */
     char run_dir[PATH_MAX];     /* .../storage */
     char qemu_img[PATH_MAX];
+    char dray_lvm[PATH_MAX];
+    char lvm_dir[PATH_MAX]; /* .../lvm: LVM's settings for each VG */
+    int lvm_command_ms;
     struct domain_owner owner;
     unsigned host_id;
     struct lease_port leases;
 
-    /* Protects known and known_n; never held while something outside is
-     * touched, so that a dead storage does not hold those who ask for another
-     * domain. */
+    /* Protects known, known_n, lvms and probes; never held while something
+     * outside is touched, so that a dead storage does not hold those who ask
+     * for another domain. */
     pthread_mutex_t lock;
     struct domain_info *known;
     size_t known_n;
+    struct block_lvm *lvms;
+    struct probe *probes; /* that hang: probe.c */
+
+    struct block_uses *uses; /* has a lock of its own: block/use.c */
+
+    /* One block domain is made at a time. */
+    pthread_mutex_t making_lock;
 
     /* Writers of state_path and ledger_path one after the other, so that the
      * last state is the one that stays; taken before lock. Local disk only. */

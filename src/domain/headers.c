@@ -4,8 +4,8 @@
  * is parsed by our own reader, and none leads out of the image.
  */
 #include "headers.h"
-#include "data.h"
 #include "ops.h"
+#include "subject.h"
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
@@ -51,7 +51,7 @@ static int parent_of(const struct domain_image *image,
     *ret_parent = NULL;
     if (layer->record.kind == FORMAT_RAW)
         return 0;
-    int rc = domain_data_read_header(&image->dir, layer->vol, &header, err);
+    int rc = domain_image_header(image, layer->vol, &header, err);
     if (rc < 0 || !header.backing[0])
         return rc;
     return find_parent(image, layer->vol, &header, ret_parent, err);
@@ -82,17 +82,12 @@ int domain_image_header_chain(void *ctx, const char *sd, const char *img,
                               const char *leaf, struct uuid_list *ret_vols,
                               struct err *err)
 {
-    _cleanup_view_ struct domain_view view = DOMAIN_VIEW_INIT;
-    _cleanup_image_ struct domain_image image = DOMAIN_IMAGE_INIT;
+    _cleanup_subject_ struct domain_subject subject = DOMAIN_SUBJECT_INIT;
     struct domain_headers headers;
-    struct domain_layer *layer = NULL;
-    int rc = domain_view_open(ctx, sd, &view, err);
+    int rc = domain_subject_open(ctx, sd, img, leaf, &subject, err);
     if (rc == 0)
-        rc = domain_image_require(&view, img, &image, err);
-    if (rc == 0)
-        rc = domain_image_get(&image, leaf, &layer, err);
-    if (rc == 0)
-        rc = domain_headers_walk(&image, layer, SIZE_MAX, &headers, err);
+        rc = domain_headers_walk(&subject.image, subject.layer, SIZE_MAX,
+                                 &headers, err);
     if (rc != 0)
         return rc;
     assert(headers.n > 0); /* the leaf at least */

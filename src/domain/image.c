@@ -5,17 +5,33 @@
  * parse or belongs to another domain or image makes the whole image unusable.
  */
 #include "image.h"
+#include "data.h"
 #include "layout.h"
 #include "record.h"
+#include "store.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 void domain_image_close(struct domain_image *image)
 {
+    if (image->store && image->store->close)
+        image->store->close(image);
     domain_dir_close(&image->dir);
     free(image->layers);
     image->layers = NULL;
     image->n = 0;
+}
+
+void domain_image_init(const struct domain_view *view, const char *img,
+                       struct domain_image *ret_image)
+{
+    *ret_image = (struct domain_image){
+        .dir = DOMAIN_DIR_INIT,
+        .store = &domain_file_store,
+        .view = view,
+    };
+    (void)str_copy(ret_image->img, sizeof(ret_image->img), img);
 }
 
 static int check_image(const struct domain_image *image,
@@ -29,25 +45,40 @@ static int check_image(const struct domain_image *image,
                         image->img);
 }
 
-static int add_layer(const struct domain_view *view, struct domain_image *image,
-                     const char *vol, struct err *err)
+int domain_image_add(struct domain_image *image,
+                     const struct domain_layer *layer, struct err *err)
 {
     struct domain_layer *larger =
         realloc(image->layers, (image->n + 1) * sizeof(*larger));
     if (!larger)
         return err_set(err, -ENOMEM, "image %s: out of memory", image->img);
     image->layers = larger;
-    struct domain_layer *layer = &larger[image->n];
-    (void)str_copy(layer->vol, sizeof(layer->vol), vol);
-    int rc = domain_record_read(&image->dir, view->info.sd, vol, &layer->record,
-                                err);
+    larger[image->n++] = *layer;
+    return 0;
+}
+
+void domain_image_drop(struct domain_image *image, const char *vol)
+{
+    struct domain_layer *layer = domain_image_find(image, vol);
+    if (layer)
+        *layer = image->layers[--image->n];
+}
+
+static int read_layer(const struct domain_view *view,
+                      struct domain_image *image, const char *vol,
+                      struct err *err)
+{
+    struct domain_layer layer = { .linked = false };
+    (void)str_copy(layer.vol, sizeof(layer.vol), vol);
+    int rc =
+        domain_record_read(&image->dir, view->info.sd, vol, &layer.record, err);
     if (rc == DOMAIN_NONE)
         return 0; /* removed since the directory was listed */
     if (rc < 0)
         return rc;
-    layer->linked = !str_equal(layer->record.image, image->img);
-    image->n++;
-    return check_image(image, layer, err);
+    layer.linked = !str_equal(layer.record.image, image->img);
+    rc = check_image(image, &layer, err);
+    return rc < 0 ? rc : domain_image_add(image, &layer, err);
 }
 
 int domain_image_reload(const struct domain_view *view,
@@ -61,7 +92,7 @@ int domain_image_reload(const struct domain_view *view,
     int rc = domain_dir_list(&image->dir, &names, err);
     for (size_t i = 0; rc == 0 && i < names.n; i++) {
         if (domain_file_is(names.names[i], PART_META, vol))
-            rc = add_layer(view, image, vol, err);
+            rc = read_layer(view, image, vol, err);
     }
     return rc;
 }
@@ -69,11 +100,11 @@ int domain_image_reload(const struct domain_view *view,
 int domain_image_open(const struct domain_view *view, const char *img,
                       struct domain_image *ret_image, struct err *err)
 {
-    struct domain_image image = DOMAIN_IMAGE_INIT;
+    struct domain_image image;
+    domain_image_init(view, img, &image);
     int rc = domain_dir_open_below(&view->images, img, &image.dir, err);
     if (rc != 0)
         return rc;
-    (void)str_copy(image.img, sizeof(image.img), img);
     rc = domain_image_reload(view, &image, err);
     if (rc < 0) {
         domain_image_close(&image);
@@ -147,8 +178,28 @@ static bool has_live_leaf(const struct domain_image *image)
     return false;
 }
 
-int domain_image_fix_role(const struct domain_view *view,
-                          struct domain_image *image, const char *vol,
+int domain_image_data(const struct domain_image *image, const char *vol,
+                      int flags, int *ret_fd, struct err *err)
+{
+    int rc = image->store->open(image, vol, flags, ret_fd, err);
+    if (rc == DOMAIN_NONE)
+        return err_set_code(err, ERR_VOLUME_ACCESS, "%s/%s is missing",
+                            image->dir.path, vol);
+    return rc;
+}
+
+int domain_image_header(const struct domain_image *image, const char *vol,
+                        struct format_qcow2 *ret_header, struct err *err)
+{
+    _cleanup_close_ int fd = -1;
+    int rc = domain_image_data(image, vol, O_RDONLY, &fd, err);
+    if (rc < 0)
+        return rc;
+    rc = domain_data_read_header(fd, ret_header, err);
+    return rc < 0 ? err_wrap(err, "%s/%s", image->dir.path, vol) : 0;
+}
+
+int domain_image_fix_role(struct domain_image *image, const char *vol,
                           struct err *err)
 {
     struct domain_layer *layer = domain_image_find(image, vol);
@@ -156,8 +207,7 @@ int domain_image_fix_role(const struct domain_view *view,
         has_live_leaf(image))
         return 0;
     layer->record.role = FORMAT_LEAF;
-    return domain_record_replace(&image->dir, vol, &layer->record,
-                                 &view->domains->owner, err);
+    return image->store->put(image, layer, err);
 }
 
 /* Its data, record and lease in this image; the template keeps its own. */

@@ -4,8 +4,8 @@
  * emptied. Every host that opens the domain would finish what is cut off.
  */
 #include "image.h"
+#include "kind.h"
 #include "layout.h"
-#include "ops.h"
 #include "record.h"
 #include "scan.h"
 #include "template.h"
@@ -96,8 +96,8 @@ static int finish_earlier(const struct domain_view *view, const char *img,
     return rc < 0 ? rc : domain_scan_finish_removal(view, removed.s, err);
 }
 
-int domain_image_delete(void *ctx, const char *sd, const char *img,
-                        struct err *err)
+int file_image_delete(void *ctx, const char *sd, const char *img,
+                      struct err *err)
 {
     const struct removed_name removed = removed_name(img);
     _cleanup_change_ struct domain_change change = DOMAIN_CHANGE_INIT;
@@ -118,6 +118,6 @@ int domain_image_delete(void *ctx, const char *sd, const char *img,
         rc = domain_file_rename(&view->images, img, removed.s, err);
     if (rc < 0)
         return rc;
-    (void)domain_image_teardown(ctx, sd, img, NULL); /* a link to nothing */
+    (void)file_image_teardown(ctx, sd, img, NULL); /* a link to nothing */
     return domain_scan_finish_removal(view, removed.s, err);
 }

@@ -2,29 +2,47 @@
  *
  * Looking at a domain.
  */
+#include "block/info.h"
 #include "image.h"
+#include "known.h"
 #include "layout.h"
+#include "list.h"
 #include "ops.h"
 #include <errno.h>
 #include <string.h>
 #include <sys/statvfs.h>
 
+static int is_block(struct domains *domains, const char *sd, bool *ret_block,
+                    struct err *err)
+{
+    struct domain_info info;
+    int rc = domain_known_get(domains, sd, &info, err);
+    if (rc == 0)
+        *ret_block = info.block;
+    return rc;
+}
+
 int domain_info(void *ctx, const char *sd, struct domain_info *ret_info,
                 struct err *err)
 {
     _cleanup_view_ struct domain_view view = DOMAIN_VIEW_INIT;
-    int rc = domain_view_open(ctx, sd, &view, err);
+    bool block = false;
+    int rc = is_block(ctx, sd, &block, err);
+    if (rc == 0 && block)
+        return block_info(ctx, sd, ret_info, err);
+    if (rc == 0)
+        rc = domain_view_open(ctx, sd, &view, err);
     if (rc == 0)
         *ret_info = view.info;
     return rc;
 }
 
-int domain_stats(void *ctx, const char *sd, struct domain_stats *ret_stats,
-                 struct err *err)
+static int file_stats(struct domains *domains, const char *sd,
+                      struct domain_stats *ret_stats, struct err *err)
 {
     _cleanup_view_ struct domain_view view = DOMAIN_VIEW_INIT;
     struct statvfs fs;
-    int rc = domain_view_open(ctx, sd, &view, err);
+    int rc = domain_view_open(domains, sd, &view, err);
     if (rc < 0)
         return rc;
     if (fstatvfs(view.root.fd, &fs) < 0)
@@ -37,34 +55,15 @@ int domain_stats(void *ctx, const char *sd, struct domain_stats *ret_stats,
     return 0;
 }
 
-static int add(struct uuid_list *list, const char *uuid)
+int domain_stats(void *ctx, const char *sd, struct domain_stats *ret_stats,
+                 struct err *err)
 {
-    char(*larger)[UUID_SIZE] =
-        realloc(list->uuids, (list->n + 1) * sizeof(*larger));
-    if (!larger)
-        return -ENOMEM;
-    list->uuids = larger;
-    (void)str_copy(larger[list->n++], UUID_SIZE, uuid);
-    return 0;
-}
-
-static int compare(const void *a, const void *b)
-{
-    return strcmp(a, b);
-}
-
-/* A template is in the images that are based on it, too. */
-static void sort_unique(struct uuid_list *list)
-{
-    size_t n = 0;
-    if (list->n > 1)
-        qsort(list->uuids, list->n, sizeof(*list->uuids), compare);
-    for (size_t i = 0; i < list->n; i++) {
-        if (n > 0 && str_equal(list->uuids[i], list->uuids[n - 1]))
-            continue;
-        memmove(list->uuids[n++], list->uuids[i], UUID_SIZE);
-    }
-    list->n = n;
+    bool block = false;
+    int rc = is_block(ctx, sd, &block, err);
+    if (rc < 0)
+        return rc;
+    return block ? block_stats(ctx, sd, ret_stats, err)
+                 : file_stats(ctx, sd, ret_stats, err);
 }
 
 static int list_images(const struct domain_view *view, struct uuid_list *list,
@@ -80,8 +79,9 @@ static int list_images(const struct domain_view *view, struct uuid_list *list,
             domain_file_stat(&view->images, names.names[i], &st, NULL) != 0 ||
             !S_ISDIR(st.st_mode))
             continue;
-        if (add(list, names.names[i]) < 0)
-            return err_set(err, -ENOMEM, "list of images: out of memory");
+        rc = domain_list_add(list, names.names[i], err);
+        if (rc < 0)
+            return rc;
     }
     return 0;
 }
@@ -99,9 +99,10 @@ static int list_volumes(const struct domain_view *view, const char *img,
         return rc;
     for (size_t i = 0; i < names.n; i++) {
         char vol[UUID_SIZE];
-        if (domain_file_is(names.names[i], PART_META, vol) &&
-            add(list, vol) < 0)
-            return err_set(err, -ENOMEM, "list of volumes: out of memory");
+        if (domain_file_is(names.names[i], PART_META, vol))
+            rc = domain_list_add(list, vol, err);
+        if (rc < 0)
+            return rc;
     }
     return 0;
 }
@@ -117,39 +118,60 @@ static int list_all_volumes(const struct domain_view *view,
     return rc < 0 ? rc : 0; /* an image may have gone meanwhile */
 }
 
+static int file_images(struct domains *domains, const char *sd,
+                       struct uuid_list *list, struct err *err)
+{
+    _cleanup_view_ struct domain_view view = DOMAIN_VIEW_INIT;
+    int rc = domain_view_open(domains, sd, &view, err);
+    return rc < 0 ? rc : list_images(&view, list, err);
+}
+
+static int file_volumes(struct domains *domains, const char *sd,
+                        const char *img, struct uuid_list *list,
+                        struct err *err)
+{
+    _cleanup_view_ struct domain_view view = DOMAIN_VIEW_INIT;
+    int rc = domain_view_open(domains, sd, &view, err);
+    if (rc == 0)
+        rc = img ? list_volumes(&view, img, list, err)
+                 : list_all_volumes(&view, list, err);
+    if (rc == DOMAIN_NONE)
+        rc = err_set_code(err, ERR_NO_IMAGE,
+                          "there is no image %s in domain %s", img, sd);
+    return rc;
+}
+
+static int hand_over(int rc, struct uuid_list *list, struct uuid_list *ret_list)
+{
+    if (rc < 0) {
+        uuid_list_deinit(list);
+        return rc;
+    }
+    domain_list_sort(list);
+    *ret_list = *list;
+    return 0;
+}
+
 int domain_images(void *ctx, const char *sd, struct uuid_list *ret_list,
                   struct err *err)
 {
-    _cleanup_view_ struct domain_view view = DOMAIN_VIEW_INIT;
     struct uuid_list list = { 0 };
-    int rc = domain_view_open(ctx, sd, &view, err);
+    bool block = false;
+    int rc = is_block(ctx, sd, &block, err);
     if (rc == 0)
-        rc = list_images(&view, &list, err);
-    if (rc < 0) {
-        uuid_list_deinit(&list);
-        return rc;
-    }
-    *ret_list = list;
-    return 0;
+        rc = block ? block_list_images(ctx, sd, &list, err)
+                   : file_images(ctx, sd, &list, err);
+    return hand_over(rc, &list, ret_list);
 }
 
 int domain_volumes(void *ctx, const char *sd, const char *img,
                    struct uuid_list *ret_list, struct err *err)
 {
-    _cleanup_view_ struct domain_view view = DOMAIN_VIEW_INIT;
     struct uuid_list list = { 0 };
-    int rc = domain_view_open(ctx, sd, &view, err);
+    bool block = false;
+    int rc = is_block(ctx, sd, &block, err);
     if (rc == 0)
-        rc = img ? list_volumes(&view, img, &list, err)
-                 : list_all_volumes(&view, &list, err);
-    if (rc == DOMAIN_NONE)
-        rc = err_set_code(err, ERR_NO_IMAGE,
-                          "there is no image %s in domain %s", img, sd);
-    if (rc < 0) {
-        uuid_list_deinit(&list);
-        return rc;
-    }
-    sort_unique(&list);
-    *ret_list = list;
-    return 0;
+        rc = block ? block_list_volumes(ctx, sd, img, &list, err)
+                   : file_volumes(ctx, sd, img, &list, err);
+    return hand_over(rc, &list, ret_list);
 }

@@ -4,6 +4,9 @@
  * lockspace, mend what a crash left (under SDM), remember. Each step may be
  * repeated, so joining again what is joined checks it and is done.
  */
+#include "join.h"
+#include "block/find.h"
+#include "block/join.h"
 #include "create.h"
 #include "known.h"
 #include "layout.h"
@@ -77,6 +80,61 @@ static int check_moved(const struct domain_info *known, const char *real,
     return err_next(err, "leave it first: drayctl domain leave %s", known->sd);
 }
 
+/* A domain that this host does not know: perhaps it is on its LUNs. */
+static int resolve_unknown(struct domains *domains, const char *sd,
+                           struct domain_info *info, struct err *err)
+{
+    struct err why = ERR_INIT;
+    if (!domains->dray_lvm[0]) /* no block domains here */
+        return -ENOENT;
+    int rc = uuid_is_valid(sd) ? block_find(sd, info, &why)
+                               : block_find_named(sd, info, &why);
+    if (rc < 0 && err) {
+        err_clear(err);
+        *err = why;
+    }
+    return rc;
+}
+
+/* What is known, by UUID or name. */
+static int resolve_known(struct domains *domains, const char *sd,
+                         struct domain_info *info, struct err *err)
+{
+    char uuid[UUID_SIZE];
+    struct err own = ERR_INIT;
+    struct err *why = err ? err : &own;
+    int rc = domain_find(domains, sd, uuid, why);
+    if (rc == 0)
+        return domain_known_get(domains, uuid, info, why);
+    if (why->code == ERR_NO_DOMAIN &&
+        resolve_unknown(domains, sd, info, why) == 0) {
+        err_clear(why);
+        rc = 0;
+    }
+    return rc;
+}
+
+/* A device, or "/dev" for the one that is given by UUID. */
+static int resolve_device(struct domains *domains, const char *sd,
+                          const char *path, struct domain_info *info,
+                          struct err *err)
+{
+    struct domain_info known;
+    struct domain_info found = { .status = DOMAIN_LEFT };
+    int rc = str_equal(path, "/dev") && sd ? block_find(sd, &found, err)
+                                           : block_find_on(path, &found, err);
+    if (rc < 0)
+        return rc;
+    if (sd && !str_equal(sd, found.sd))
+        return err_set_code(err, ERR_NO_DOMAIN,
+                            "%s has a part of domain %s, not of %s", path,
+                            found.sd, sd);
+    if (domain_known_get(domains, found.sd, &known, NULL) == 0)
+        found.status = known.status;
+    *info = found;
+    return 0;
+}
+
 /* Fills in info's sd and path from what was given and what is known. */
 static int resolve(struct domains *domains, const char *sd, const char *path,
                    struct domain_info *info, struct err *err)
@@ -84,10 +142,12 @@ static int resolve(struct domains *domains, const char *sd, const char *path,
     struct domain_info known;
     char real[PATH_MAX];
     if (!path)
-        return domain_known_get(domains, sd, info, err);
+        return resolve_known(domains, sd, info, err);
     int rc = domain_check_path(path, err);
     if (rc < 0)
         return rc;
+    if (str_equal(path, "/dev") || str_starts_with(path, "/dev/"))
+        return resolve_device(domains, sd, path, info, err);
     if (!realpath(path, real))
         return err_set_code(err, ERR_NO_DOMAIN, "%s: %m", path);
     if (sd)
@@ -106,7 +166,7 @@ static int resolve(struct domains *domains, const char *sd, const char *path,
 
 /* --- joining --- */
 
-static int check_kind(const struct domain_info *info, struct err *err)
+int domain_join_check_kind(const struct domain_info *info, struct err *err)
 {
     switch (info->type) {
     case DOMAIN_TYPE_LOCALFS:
@@ -119,6 +179,11 @@ static int check_kind(const struct domain_info *info, struct err *err)
     case DOMAIN_TYPE_POSIXFS:
     case 7: /* GLUSTERFS: the same, mounted through FUSE */
         break;
+    case DOMAIN_TYPE_FCP:
+    case DOMAIN_TYPE_ISCSI:
+        if (info->block)
+            break;
+        /* fall through */
     default:
         return err_set_code(err, ERR_DOMAIN_TYPE,
                             "domain %s is of type %s, which cannot be joined",
@@ -136,19 +201,19 @@ static int verify(struct domains *domains, const struct domain_info *info,
 {
     int rc = domain_view_open_at(domains, info, view, err);
     if (rc == 0)
-        rc = check_kind(&view->info, err);
+        rc = domain_join_check_kind(&view->info, err);
     if (rc == 0)
         rc = domain_metadata_check_files(&view->root, &view->info, err);
     return rc;
 }
 
-static int add_lockspace(const struct domain_view *view, struct err *err)
+static int add_lockspace(struct domains *domains,
+                         const struct domain_info *info, struct err *err)
 {
-    const struct lease_port *leases = &view->domains->leases;
+    const struct lease_port *leases = &domains->leases;
     struct lease_place place;
-    domain_place_lockspace(&view->info, &place);
-    int rc =
-        leases->ops->join(leases->ctx, &place, view->domains->host_id, err);
+    domain_place_lockspace(info, &place);
+    int rc = leases->ops->join(leases->ctx, &place, domains->host_id, err);
     return rc < 0 ? err_default_code(err, ERR_ACQUIRE_HOST_ID) : 0;
 }
 
@@ -172,41 +237,50 @@ static int scan(struct domain_view *view, struct err *err)
     return rc < 0 ? rc : domain_scan(&change, err);
 }
 
-static int take_part(struct domain_view *view, bool was_joined, struct err *err)
+/* @view: of a file domain. */
+static int take_part(struct domains *domains, const struct domain_info *info,
+                     struct domain_view *view, bool was_joined, struct err *err)
 {
-    struct domains *domains = view->domains;
-    const struct domain_info info = view->info;
-    int rc = add_lockspace(view, err);
+    int rc = add_lockspace(domains, info, err);
     if (rc < 0)
         return rc;
-    rc = scan(view, err);
+    rc = info->block ? block_mend(domains, info, err) : scan(view, err);
     if (rc < 0 && !was_joined)
-        (void)remove_lockspace(domains, &info, NULL);
+        (void)remove_lockspace(domains, info, NULL);
     return rc;
+}
+
+static int verify_and_take_part(struct domains *domains,
+                                struct domain_info *info, struct err *err)
+{
+    _cleanup_view_ struct domain_view view = DOMAIN_VIEW_INIT;
+    bool was_joined = info->status == DOMAIN_JOINED;
+    int rc = info->block ? block_verify(domains, info, err)
+                         : verify(domains, info, &view, err);
+    if (rc < 0)
+        return rc;
+    if (!info->block)
+        *info = view.info;
+    if (!was_joined) {
+        info->status = DOMAIN_JOINING;
+        rc = domain_known_add(domains, info, err);
+    }
+    return rc < 0 ? rc : take_part(domains, info, &view, was_joined, err);
 }
 
 static int join(struct domains *domains, struct domain_info *info,
                 struct err *err)
 {
-    _cleanup_view_ struct domain_view view = DOMAIN_VIEW_INIT;
-    bool was_joined = info->status == DOMAIN_JOINED;
-    int rc = verify(domains, info, &view, err);
+    bool was_left = info->status == DOMAIN_LEFT;
+    int rc = verify_and_take_part(domains, info, err);
+    if (rc < 0 && info->block && was_left)
+        (void)block_rest(domains, info, NULL);
     if (rc < 0)
         return rc;
-    struct domain_info found = view.info;
-    if (!was_joined) {
-        found.status = DOMAIN_JOINING;
-        rc = domain_known_add(domains, &found, err);
-    }
-    if (rc == 0)
-        rc = take_part(&view, was_joined, err);
-    if (rc < 0)
-        return rc;
-    found.status = DOMAIN_JOINED;
-    found.host_id = domains->host_id;
-    found.problem[0] = '\0';
-    *info = found;
-    return domain_known_put(domains, &found, err);
+    info->status = DOMAIN_JOINED;
+    info->host_id = domains->host_id;
+    info->problem[0] = '\0';
+    return domain_known_put(domains, info, err);
 }
 
 /* Back to what it was; a domain that should be joined says why it is not. */
@@ -256,11 +330,17 @@ int domain_leave(void *ctx, const char *sd, struct err *err)
                            "domain %s is just being joined", sd);
         return err_next(err, "repeat when that is done");
     }
-    rc = remove_lockspace(domains, &info, err);
+    /* One that is missing has nothing here that could be asked. */
+    bool is_here = info.block && info.status == DOMAIN_JOINED;
+    if (is_here)
+        rc = block_check_closed(domains, &info, err);
+    if (rc == 0)
+        rc = remove_lockspace(domains, &info, err);
     if (rc < 0)
         return rc;
     info.status = DOMAIN_LEFT;
     info.host_id = 0;
     info.problem[0] = '\0';
-    return domain_known_put(domains, &info, err);
+    rc = domain_known_put(domains, &info, err);
+    return rc == 0 && is_here ? block_rest(domains, &info, err) : rc;
 }

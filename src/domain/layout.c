@@ -61,12 +61,19 @@ static void place_path(struct lease_place *place, const char *path, bool fits)
     (void)str_copy(place->path, sizeof(place->path), fits ? path : "");
 }
 
+/* A file in dom_md, or an LV. */
+static bool special_path(const struct domain_info *info, const char *name,
+                         char ret_path[PATH_MAX])
+{
+    return str_format(ret_path, PATH_MAX, "%s/%s%s/%s", info->path, info->sd,
+                      info->block ? "" : "/" DOMAIN_METADATA_DIR, name);
+}
+
 void domain_place_lockspace(const struct domain_info *info,
                             struct lease_place *ret_place)
 {
     char path[PATH_MAX];
-    bool fits = str_format(path, sizeof(path), "%s/%s/dom_md/ids", info->path,
-                           info->sd);
+    bool fits = special_path(info, "ids", path);
     place(info, ret_place);
     place_path(ret_place, path, fits);
 }
@@ -75,8 +82,7 @@ void domain_place_sdm(const struct domain_info *info,
                       struct lease_place *ret_place)
 {
     char path[PATH_MAX];
-    bool fits = str_format(path, sizeof(path), "%s/%s/dom_md/leases",
-                           info->path, info->sd);
+    bool fits = special_path(info, "leases", path);
     place(info, ret_place);
     place_path(ret_place, path, fits);
     (void)str_copy(ret_place->resource, sizeof(ret_place->resource), "SDM");

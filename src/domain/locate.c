@@ -2,8 +2,11 @@
  *
  * Which volume a path is. libvirt may name a disk through links (run_dir, a
  * mount point that moved), so the kernel's own name of the file is compared
- * with the domains' directories, whole component by component.
+ * with the domains' directories, whole component by component. An LV is known
+ * by its device's number, whatever its nodes and links are called.
  */
+#include "block/image.h"
+#include "block/name.h"
 #include "known.h"
 #include "layout.h"
 #include "ops.h"
@@ -29,11 +32,13 @@ static bool take_text(const char **text, const char *expected)
     return true;
 }
 
-/* PATH/SD/images/IMG/VOL of this domain. */
+/* PATH/SD/images/IMG/VOL of this file domain. */
 static bool parse(const struct domain_info *info, const char *path,
                   struct volume_id *ret_id)
 {
     struct volume_id id = { 0 };
+    if (info->block)
+        return false;
     (void)str_copy(id.sd, sizeof(id.sd), info->sd);
     /* Of a domain right in "/" the path is empty but for the slash. */
     const char *top = str_equal(info->path, "/") ? "" : info->path;
@@ -58,10 +63,59 @@ static int check_status(const struct domain_info *info, const char *path,
     return err_next(err, "drayctl domain join %s", info->path);
 }
 
+static int refuse(const char *path, struct err *err)
+{
+    return err_set_code(err, ERR_NO_DISK,
+                        "%s is no volume of a domain that this host knows",
+                        path);
+}
+
+/* --- LVs --- */
+
+/* RUN_DIR/SD/IMG/VOL, as an image is prepared. */
+static bool parse_link(const struct domains *domains, const char *path,
+                       struct volume_id *id)
+{
+    char sd[UUID_SIZE], vol[UUID_SIZE];
+    return take_text(&path, domains->run_dir) && take_text(&path, "/") &&
+           take_uuid(&path, sd) && take_text(&path, "/") &&
+           take_uuid(&path, id->img) && take_text(&path, "/") &&
+           take_uuid(&path, vol) && !*path && str_equal(sd, id->sd) &&
+           str_equal(vol, id->vol);
+}
+
+/* Whose volume it is; its template has other images' links. */
+static int ask_vg(struct domains *domains, struct volume_id *id,
+                  struct err *err)
+{
+    _cleanup_vg_ struct block_vg vg = { 0 };
+    struct format_volume_tags tags;
+    int rc = block_vg_open(domains, id->sd, &vg, err);
+    if (rc < 0)
+        return rc;
+    const struct lvm_lv *lv = lvm_report_lv(&vg.report, id->vol);
+    if (!lv || !block_lv_is_volume(lv, &tags))
+        return err_set_code(err, ERR_NO_DISK, "LV %s of domain %s is no volume",
+                            id->vol, id->sd);
+    (void)str_copy(id->img, sizeof(id->img), tags.image);
+    return 0;
+}
+
+static int locate_lv(struct domains *domains, const char *path,
+                     const struct domain_info *info, struct volume_id *id,
+                     struct err *err)
+{
+    int rc = check_status(info, path, err);
+    if (rc < 0 || parse_link(domains, path, id))
+        return rc;
+    return ask_vg(domains, id, err);
+}
+
 int domain_locate(void *ctx, const char *path, struct volume_id *ret_id,
                   struct err *err)
 {
     _cleanup_free_ struct domain_info *infos = NULL;
+    struct volume_id id = { 0 };
     char real[PATH_MAX];
     size_t n = 0;
     if (!realpath(path, real))
@@ -69,16 +123,17 @@ int domain_locate(void *ctx, const char *path, struct volume_id *ret_id,
     int rc = domain_known_all(ctx, &infos, &n, err);
     if (rc < 0)
         return rc;
+    bool is_lv = block_name_of(real, &id);
     for (size_t i = 0; i < n; i++) {
-        struct volume_id id;
-        if (!parse(&infos[i], real, &id))
+        if (is_lv && infos[i].block && str_equal(infos[i].sd, id.sd))
+            rc = locate_lv(ctx, path, &infos[i], &id, err);
+        else if (parse(&infos[i], real, &id))
+            rc = check_status(&infos[i], path, err);
+        else
             continue;
-        rc = check_status(&infos[i], path, err);
         if (rc == 0)
             *ret_id = id;
         return rc;
     }
-    return err_set_code(err, ERR_NO_DISK,
-                        "%s is no volume of a domain that this host knows",
-                        path);
+    return refuse(path, err);
 }

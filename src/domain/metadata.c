@@ -49,20 +49,27 @@ static void fill(struct domain_info *info,
     info->read_only = facts->pools[0] != '\0';
 }
 
+int domain_metadata_take(const struct format_domain *domain, const char *sd,
+                         struct domain_info *info, struct err *err)
+{
+    struct format_domain_facts facts;
+    int rc = format_domain_check(domain, &facts, err);
+    if (rc == 0 && !str_equal(facts.sd, sd))
+        rc = err_set_code(err, ERR_METADATA_VALIDATION,
+                          "key SDUUID is %s, but the domain is called %s",
+                          facts.sd, sd);
+    if (rc == 0)
+        fill(info, &facts);
+    return rc;
+}
+
 static int parse(const char *text, size_t size, const char *sd,
                  struct domain_info *info, struct err *err)
 {
     struct format_domain domain = { 0 };
-    struct format_domain_facts facts;
     int rc = format_domain_parse(text, size, &domain, err);
     if (rc == 0)
-        rc = format_domain_check(&domain, &facts, err);
-    if (rc == 0 && !str_equal(facts.sd, sd))
-        rc = err_set_code(err, ERR_METADATA_VALIDATION,
-                          "key SDUUID is %s, but the directory is %s", facts.sd,
-                          sd);
-    if (rc == 0)
-        fill(info, &facts);
+        rc = domain_metadata_take(&domain, sd, info, err);
     format_domain_deinit(&domain);
     return rc;
 }
@@ -81,8 +88,8 @@ int domain_metadata_read(const struct domain_dir *root, const char *sd,
     return 0;
 }
 
-static int fill_pairs(struct format_domain *domain,
-                      const struct domain_info *info, struct err *err)
+int domain_metadata_fill(struct format_domain *domain,
+                         const struct domain_info *info, struct err *err)
 {
     char block_size[16];
     char alignment[16];
@@ -106,7 +113,6 @@ static int fill_pairs(struct format_domain *domain,
         { "LEASERETRIES",           "3"                         },
         { "BLOCK_SIZE",             block_size                  },
         { "ALIGNMENT",              alignment                   },
-        { "REMOTE_PATH",            info->path                  },
     };
     for (size_t i = 0; i < ARRAY_SIZE(pairs); i++) {
         int rc = format_domain_set(domain, pairs[i].key, pairs[i].value, err);
@@ -123,7 +129,9 @@ int domain_metadata_write(const struct domain_dir *root,
     struct format_domain domain = { 0 };
     _cleanup_free_ char *text = NULL;
     size_t size = 0;
-    int rc = fill_pairs(&domain, info, err);
+    int rc = domain_metadata_fill(&domain, info, err);
+    if (rc == 0)
+        rc = format_domain_set(&domain, "REMOTE_PATH", info->path, err);
     if (rc == 0)
         rc = format_domain_text(&domain, &text, &size, err);
     format_domain_deinit(&domain);

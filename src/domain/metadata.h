@@ -6,7 +6,16 @@
 #define DRAY_DOMAIN_METADATA_H
 
 #include "dir.h"
+#include <dray/format.h>
 #include <dray/ports/storage.h>
+
+/* What a domain's metadata says -> info; it must be that of domain @sd. Info's
+ * path, status, problem and host_id stay. */
+int domain_metadata_take(const struct format_domain *domain, const char *sd,
+                         struct domain_info *info, struct err *err);
+/* The metadata of a new domain, without what tells where it is. */
+int domain_metadata_fill(struct format_domain *domain,
+                         const struct domain_info *info, struct err *err);
 
 /* Reads dom_md/metadata below @root, which must be that of domain @sd, and
  * fills in what it says; info's path, status, problem and host_id stay. 0 or

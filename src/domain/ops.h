@@ -19,6 +19,10 @@ int domain_info(void *ctx, const char *sd, struct domain_info *ret_info,
                 struct err *err);
 int domain_stats(void *ctx, const char *sd, struct domain_stats *ret_stats,
                  struct err *err);
+int domain_grow(void *ctx, const char *sd, const char *const *devices,
+                size_t n_devices, bool force, struct err *err);
+int domain_audit(void *ctx, const char *sd, bool repair,
+                 struct domain_audit *ret_audit, struct err *err);
 int domain_images(void *ctx, const char *sd, struct uuid_list *ret_list,
                   struct err *err);
 int domain_volumes(void *ctx, const char *sd, const char *img,
@@ -48,6 +52,15 @@ int domain_volume_preallocate(void *ctx, const struct volume_id *id,
                               struct err *err);
 int domain_volume_extend(void *ctx, const struct volume_id *id, uint64_t bytes,
                          struct err *err);
+int domain_volume_grow(void *ctx, const struct volume_id *id, uint64_t bytes,
+                       int64_t deadline_ms, uint64_t *ret_bytes,
+                       struct err *err);
+int domain_volume_shrink(void *ctx, const struct volume_id *id,
+                         uint64_t spare_bytes, uint64_t *ret_bytes,
+                         struct err *err);
+int domain_volume_probe(void *ctx, const struct volume_id *id, int patience_ms,
+                        struct err *err);
+int domain_volume_sever(void *ctx, const struct volume_id *id, struct err *err);
 int domain_volume_measure(void *ctx, const struct volume_id *id,
                           enum volume_format format, const char *base,
                           struct volume_measure *ret_measure, struct err *err);

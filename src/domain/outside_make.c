@@ -63,7 +63,7 @@ static int check_fresh(const struct making *m, struct err *err)
         return refuse_existing(place, err);
     uint64_t capacity = (uint64_t)found.size;
     if (m->format == VOLUME_COW) {
-        rc = domain_data_read_header(&place->dir, place->name, &header, NULL);
+        rc = domain_data_read_header(fd, &header, NULL);
         capacity = rc == 0 ? header.virtual_size : 0;
     }
     return capacity == m->capacity ? 0 : refuse_existing(place, err);
@@ -132,7 +132,7 @@ static int fill(const struct making *m, int fd, struct err *err)
         .capacity = m->capacity,
     };
     struct ledger_entry entry;
-    int rc = domain_data_fill(m->domains, fd, &data, err);
+    int rc = domain_data_fill(fd, &data, err);
     if (rc == 0)
         rc = take_owner(m, fd, err);
     if (rc < 0)
@@ -206,8 +206,7 @@ static int make_file(struct making *m, struct err *err)
 
 /* --- devices --- */
 
-static int format_device(struct domains *domains,
-                         const struct outside_place *place,
+static int format_device(const struct outside_place *place,
                          enum volume_format format, uint64_t capacity,
                          struct err *err)
 {
@@ -225,7 +224,7 @@ static int format_device(struct domains *domains,
     if (rc < 0)
         return rc;
     if (format == VOLUME_COW)
-        return domain_data_fill(domains, fd, &data, err);
+        return domain_data_fill(fd, &data, err);
     if (bytes >= capacity)
         return 0;
     return err_set_code(err, ERR_TOO_SMALL,
@@ -265,7 +264,7 @@ int domain_outside_create(void *ctx, const char *place,
     if (rc < 0)
         return rc;
     if (found.kind == OUTSIDE_BLOCK)
-        return format_device(ctx, &found, format, capacity, err);
+        return format_device(&found, format, capacity, err);
     if (found.kind != OUTSIDE_NETWORK)
         return make_file(&m, err);
     if (format == VOLUME_RAW)

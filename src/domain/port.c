@@ -2,8 +2,11 @@
  *
  * Start and end of this room, and the table by which others call it.
  */
+#include "block/handle.h"
+#include "block/use.h"
 #include "known.h"
 #include "ops.h"
+#include "probe.h"
 #include <dray/base/file.h>
 #include <errno.h>
 
@@ -15,6 +18,8 @@ static const struct storage_ops ops = {
     .domain_find = domain_find,
     .domain_info = domain_info,
     .domain_stats = domain_stats,
+    .domain_grow = domain_grow,
+    .domain_audit = domain_audit,
     .domain_images = domain_images,
     .domain_volumes = domain_volumes,
     .image_chain = domain_image_chain,
@@ -29,6 +34,10 @@ static const struct storage_ops ops = {
     .volume_reset = domain_volume_reset,
     .volume_preallocate = domain_volume_preallocate,
     .volume_extend = domain_volume_extend,
+    .volume_grow = domain_volume_grow,
+    .volume_shrink = domain_volume_shrink,
+    .volume_probe = domain_volume_probe,
+    .volume_sever = domain_volume_sever,
     .volume_measure = domain_volume_measure,
     .volume_qemu_info = domain_volume_qemu_info,
     .volume_commit = domain_volume_commit,
@@ -51,10 +60,16 @@ static int set_options(struct domains *domains,
                     "%s/outside.json", options->state_dir) ||
         !str_format(domains->run_dir, sizeof(domains->run_dir), "%s/storage",
                     options->run_dir) ||
+        !str_format(domains->lvm_dir, sizeof(domains->lvm_dir), "%s/lvm",
+                    options->run_dir) ||
         !str_copy(domains->qemu_img, sizeof(domains->qemu_img),
-                  options->qemu_img))
+                  options->qemu_img) ||
+        !str_copy(domains->dray_lvm, sizeof(domains->dray_lvm),
+                  options->dray_lvm ? options->dray_lvm : ""))
         return err_set_code(err, ERR_VALUE,
-                            "state_dir, run_dir or qemu_img is too long");
+                            "state_dir, run_dir, qemu_img or dray_lvm is too "
+                            "long");
+    domains->lvm_command_ms = options->lvm_command_ms;
     domains->owner = (struct domain_owner){ .uid = options->owner_uid,
                                             .gid = options->owner_gid };
     domains->host_id = options->host_id;
@@ -70,8 +85,11 @@ int domains_new(const struct domains_options *options,
         return err_set(err, -ENOMEM, "domains: out of memory");
     (void)pthread_mutex_init(&domains->lock, NULL);
     (void)pthread_mutex_init(&domains->save_lock, NULL);
+    (void)pthread_mutex_init(&domains->making_lock, NULL);
     domains->leases = *leases;
-    int rc = set_options(domains, options, err);
+    domains->uses = block_uses_new();
+    int rc = domains->uses ? set_options(domains, options, err)
+                           : err_set(err, -ENOMEM, "domains: out of memory");
     if (rc == 0)
         rc = domain_known_load(domains, err);
     if (rc < 0) {
@@ -86,8 +104,12 @@ void domains_free(struct domains *domains)
 {
     if (!domains)
         return;
+    block_handle_free_all(domains);
+    block_uses_free(domains->uses);
+    domain_probes_free(domains);
     (void)pthread_mutex_destroy(&domains->lock);
     (void)pthread_mutex_destroy(&domains->save_lock);
+    (void)pthread_mutex_destroy(&domains->making_lock);
     free(domains->known);
     free(domains);
 }

@@ -5,8 +5,8 @@
  * where it should is a prepared image.
  */
 #include "chain.h"
+#include "kind.h"
 #include "layout.h"
-#include "ops.h"
 #include <dray/base/file.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,19 +15,6 @@
 enum {
     RUN_DIR_MODE = 0755
 };
-
-static int check_legal(const struct domain_image *image, struct err *err)
-{
-    for (size_t i = 0; i < image->n; i++) {
-        const struct domain_layer *layer = &image->layers[i];
-        if (layer->record.legality == FORMAT_LEGAL)
-            continue;
-        return err_set_code(err, ERR_VOLUME_ILLEGAL, "volume %s is %s",
-                            layer->vol,
-                            format_legality_name(layer->record.legality));
-    }
-    return 0;
-}
 
 static bool points_to(const char *link, const char *target)
 {
@@ -82,36 +69,22 @@ static int make_links(const struct domain_view *view, const char *img,
     return rc < 0 ? rc : make_link(link, target, err);
 }
 
-static int check_image(const struct domain_view *view,
-                       const struct domain_image *image,
-                       const struct volume_id *id, bool allow_illegal,
+int file_image_prepare(void *ctx, const struct volume_id *id,
+                       bool allow_illegal, char ret_path[PATH_MAX],
                        struct err *err)
-{
-    struct storage_chain chain = { 0 };
-    struct domain_layer *layer = NULL;
-    int rc = domain_image_get(image, id->vol, &layer, err);
-    if (rc == 0 && !allow_illegal)
-        rc = check_legal(image, err);
-    if (rc == 0)
-        rc = domain_chain_build(view, image, id->vol, &chain, err);
-    storage_chain_deinit(&chain);
-    return rc;
-}
-
-int domain_image_prepare(void *ctx, const struct volume_id *id,
-                         bool allow_illegal, char ret_path[PATH_MAX],
-                         struct err *err)
 {
     _cleanup_view_ struct domain_view view = DOMAIN_VIEW_INIT;
     _cleanup_image_ struct domain_image image = DOMAIN_IMAGE_INIT;
+    struct storage_chain chain = { 0 };
     char path[PATH_MAX];
     int rc = domain_view_open(ctx, id->sd, &view, err);
     if (rc == 0)
         rc = domain_image_require(&view, id->img, &image, err);
     if (rc == 0)
-        rc = check_image(&view, &image, id, allow_illegal, err);
+        rc = domain_chain_require(&image, id->vol, allow_illegal, &chain, err);
     if (rc < 0)
         return rc;
+    storage_chain_deinit(&chain);
     if (!domain_volume_path(&view.info, id->img, id->vol, path))
         return err_set_code(err, ERR_IMAGE_PATH, "%s: the path is too long",
                             image.dir.path);
@@ -122,8 +95,8 @@ int domain_image_prepare(void *ctx, const struct volume_id *id,
     return 0;
 }
 
-int domain_image_teardown(void *ctx, const char *sd, const char *img,
-                          struct err *err)
+int file_image_teardown(void *ctx, const char *sd, const char *img,
+                        struct err *err)
 {
     const struct domains *domains = ctx;
     char dir[PATH_MAX];

@@ -54,6 +54,14 @@ int domain_report_measure(const char *text, struct volume_measure *ret_measure,
     return 0;
 }
 
+int domain_report_check(const char *text, uint64_t *ret_end, struct err *err)
+{
+    _cleanup_json_ struct json_object *top = json_tokener_parse(text);
+    return get_size(top, "image-end-offset", ret_end)
+               ? 0
+               : wrong("\"image-end-offset\"", err);
+}
+
 static int take_bitmaps(struct json_object *list, struct domain_report *report,
                         struct err *err)
 {

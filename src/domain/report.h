@@ -8,6 +8,9 @@
 #include <dray/ports/storage.h>
 
 /* qemu-img measure. ERR_GENERAL for what is none of its answers. */
+/* Of qemu-img check: where the last cluster in use ends. */
+int domain_report_check(const char *text, uint64_t *ret_end, struct err *err);
+
 int domain_report_measure(const char *text, struct volume_measure *ret_measure,
                           struct err *err);
 

@@ -86,7 +86,7 @@ static int mend_parent(const struct domain_view *view,
     if (cut.role != FORMAT_LEAF)
         return 0;
     rc = domain_image_reload(view, image, err);
-    return rc < 0 ? rc : domain_image_fix_role(view, image, cut.parent, err);
+    return rc < 0 ? rc : domain_image_fix_role(image, cut.parent, err);
 }
 
 int domain_scan_mend_volume(const struct domain_view *view,
@@ -113,7 +113,7 @@ int domain_scan_mend_records(const struct domain_view *view,
 
 /* Absent, or nothing was written to it yet. Anything else, even damaged, may be
  * in somebody's hands. */
-static bool lease_is_there(const struct domain_image *image, const char *vol)
+bool domain_scan_has_lease(const struct domain_image *image, const char *vol)
 {
     static const char zeros[FORMAT_LEADER_SIZE];
     const struct domain_file_name name = domain_file_name(vol, PART_LEASE);
@@ -132,7 +132,7 @@ static int mend_leases(const struct domain_view *view,
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < image->n; i++) {
         const struct domain_layer *layer = &image->layers[i];
-        if (!layer->linked && !lease_is_there(image, layer->vol))
+        if (!layer->linked && !domain_scan_has_lease(image, layer->vol))
             rc = domain_scan_make_lease(view, &image->dir, image->img,
                                         layer->vol, err);
     }
@@ -140,7 +140,7 @@ static int mend_leases(const struct domain_view *view,
 }
 
 /* The volume that should be the leaf of an image that has none. */
-static const char *find_lost_leaf(const struct domain_image *image)
+const char *domain_scan_find_leaf(const struct domain_image *image)
 {
     const char *found = NULL;
     for (size_t i = 0; i < image->n; i++) {
@@ -159,26 +159,25 @@ static const char *find_lost_leaf(const struct domain_image *image)
     return found;
 }
 
-int domain_scan_fix_leaf(const struct domain_view *view,
-                         struct domain_image *image, struct err *err)
+int domain_scan_fix_leaf(struct domain_image *image, struct err *err)
 {
-    const char *leaf = find_lost_leaf(image);
-    return leaf ? domain_image_fix_role(view, image, leaf, err) : 0;
+    const char *leaf = domain_scan_find_leaf(image);
+    return leaf ? domain_image_fix_role(image, leaf, err) : 0;
 }
 
 static int scan_image(const struct domain_view *view, const char *img,
                       struct err *err)
 {
-    _cleanup_image_ struct domain_image image = DOMAIN_IMAGE_INIT;
+    _cleanup_image_ struct domain_image image;
+    domain_image_init(view, img, &image);
     int rc = domain_dir_open_below(&view->images, img, &image.dir, err);
     if (rc != 0)
         return rc == DOMAIN_NONE ? 0 : rc;
-    (void)str_copy(image.img, sizeof(image.img), img);
     rc = domain_scan_mend_records(view, &image, err);
     if (rc == 0)
         rc = mend_leases(view, &image, err);
     if (rc == 0)
-        rc = domain_scan_fix_leaf(view, &image, err);
+        rc = domain_scan_fix_leaf(&image, err);
     return rc < 0 ? rc : domain_image_remove_empty(view, &image, err);
 }
 

@@ -25,9 +25,15 @@ int domain_scan_mend_volume(const struct domain_view *view,
 int domain_scan_mend_records(const struct domain_view *view,
                              struct domain_image *image, struct err *err);
 
+/* The volume that should be the leaf of an image that has none, NULL when that
+ * cannot be told. */
+const char *domain_scan_find_leaf(const struct domain_image *image);
 /* In an image without a leaf: the one volume that lost its child becomes it. */
-int domain_scan_fix_leaf(const struct domain_view *view,
-                         struct domain_image *image, struct err *err);
+int domain_scan_fix_leaf(struct domain_image *image, struct err *err);
+
+/* Whether VOL.lease holds something, even if it is damaged: then it may be in
+ * somebody's hands. */
+bool domain_scan_has_lease(const struct domain_image *image, const char *vol);
 
 /* Makes the lease of a volume; what is in VOL.lease is overwritten. */
 int domain_scan_make_lease(const struct domain_view *view,

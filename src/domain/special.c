@@ -4,6 +4,7 @@
  * another one would make two hosts believe that each is alone, so each is
  * looked at before a domain is joined. Only reads.
  */
+#include "special.h"
 #include "layout.h"
 #include "metadata.h"
 #include <errno.h>
@@ -29,66 +30,72 @@ static int read_some(const struct domain_dir *dir, const char *name,
     return rc == DOMAIN_NONE ? absent(dir, name, err) : rc;
 }
 
-/* The lease at @offset of @name must be @resource's (NULL: the lockspace's)
- * in the lockspace of this domain. */
+int domain_special_check_leader(const char *where, const void *sector,
+                                size_t size, const struct domain_info *info,
+                                const char *resource, struct err *err)
+{
+    struct format_leader leader;
+    int rc = format_leader_parse(sector, size, &leader, err);
+    if (rc < 0)
+        return err_wrap(err, "%s", where);
+    if (leader.kind !=
+        (resource ? FORMAT_LEADER_RESOURCE : FORMAT_LEADER_LOCKSPACE))
+        return err_set_code(err, ERR_METADATA_VALIDATION,
+                            "%s holds another kind of lease", where);
+    if (!str_equal(leader.lockspace, info->sd))
+        return err_set_code(err, ERR_METADATA_VALIDATION,
+                            "%s belongs to lockspace %s", where,
+                            leader.lockspace);
+    if (resource && !str_equal(leader.resource, resource))
+        return err_set_code(err, ERR_METADATA_VALIDATION,
+                            "%s holds lease %s instead of %s", where,
+                            leader.resource, resource);
+    return 0;
+}
+
 static int check_lease(const struct domain_dir *dir, const char *name,
                        off_t offset, const struct domain_info *info,
                        const char *resource, struct err *err)
 {
+    char where[PATH_MAX + NAME_MAX];
     char sector[FORMAT_LEADER_SIZE];
     struct domain_buffer buffer = { .data = sector, .size = sizeof(sector) };
-    struct format_leader leader;
+    (void)str_format(where, sizeof(where), "%s/%s", dir->path, name);
     int rc = read_some(dir, name, offset, &buffer, err);
-    if (rc < 0)
-        return rc;
-    rc = format_leader_parse(sector, buffer.size, &leader, err);
-    if (rc < 0)
-        return err_wrap(err, "%s/%s", dir->path, name);
-    if (leader.kind !=
-        (resource ? FORMAT_LEADER_RESOURCE : FORMAT_LEADER_LOCKSPACE))
-        return err_set_code(err, ERR_METADATA_VALIDATION,
-                            "%s/%s holds another kind of lease", dir->path,
-                            name);
-    if (!str_equal(leader.lockspace, info->sd))
-        return err_set_code(err, ERR_METADATA_VALIDATION,
-                            "%s/%s belongs to lockspace %s", dir->path, name,
-                            leader.lockspace);
-    if (resource && !str_equal(leader.resource, resource))
-        return err_set_code(err, ERR_METADATA_VALIDATION,
-                            "%s/%s holds lease %s instead of %s", dir->path,
-                            name, leader.resource, resource);
-    return 0;
+    return rc < 0 ? rc
+                  : domain_special_check_leader(where, sector, buffer.size,
+                                                info, resource, err);
 }
 
-static int check_index_header(const struct format_xleases *header,
-                              const struct domain_info *info, struct err *err)
+int domain_special_check_index(const char *where, const void *index,
+                               size_t size, const struct domain_info *info,
+                               struct err *err)
 {
-    if (!str_equal(header->lockspace, info->sd))
-        return err_set_code(err, ERR_METADATA_VALIDATION,
-                            "the index belongs to domain %s",
-                            header->lockspace);
-    if (header->updating)
-        return err_set_code(err, ERR_METADATA_VALIDATION,
-                            "a change of the index was cut off");
-    return 0;
+    struct format_xleases header;
+    int rc = format_xleases_parse(index, size, &header, err);
+    if (rc == 0 && !str_equal(header.lockspace, info->sd))
+        rc = err_set_code(err, ERR_METADATA_VALIDATION,
+                          "the index belongs to domain %s", header.lockspace);
+    if (rc == 0 && header.updating)
+        rc = err_set_code(err, ERR_METADATA_VALIDATION,
+                          "a change of the index was cut off");
+    return rc < 0 ? err_wrap(err, "%s", where) : 0;
 }
 
 static int check_xleases(const struct domain_dir *dir,
                          const struct domain_info *info, struct err *err)
 {
-    struct format_xleases header;
+    char where[PATH_MAX + NAME_MAX];
     struct domain_buffer buffer = { .data = malloc(FORMAT_XLEASES_SIZE),
                                     .size = FORMAT_XLEASES_SIZE };
     _cleanup_free_ void *index = buffer.data;
     if (!index)
         return err_set(err, -ENOMEM, "%s/xleases: out of memory", dir->path);
+    (void)str_format(where, sizeof(where), "%s/xleases", dir->path);
     int rc = read_some(dir, "xleases", info->alignment, &buffer, err);
-    if (rc < 0)
-        return rc;
-    rc = format_xleases_parse(index, buffer.size, &header, err);
-    if (rc == 0)
-        rc = check_index_header(&header, info, err);
-    return rc < 0 ? err_wrap(err, "%s/xleases", dir->path) : 0;
+    return rc < 0 ? rc
+                  : domain_special_check_index(where, index, buffer.size, info,
+                                               err);
 }
 
 static int check_mailbox(const struct domain_dir *dir, const char *name,

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * domains.json: {"domains": [{"sd", "name", "path", "type", "joined"}]}. It is
- * ours alone, but somebody may have edited it; what does not parse stops the
- * start rather than be forgotten at the next change.
+ * domains.json: {"domains": [{"sd", "name", "path", "type", "joined"}]}, a
+ * block domain's also {"block_size", "alignment", "devices": [...]}. It is ours
+ * alone, but somebody may have edited it; what does not parse stops the start
+ * rather than be forgotten at the next change.
  */
 #include "json.h"
 #include "known.h"
 #include <dray/base/file.h>
 #include <dray/base/lock.h>
+#include <dray/format/block.h>
 #include <errno.h>
 #include <string.h>
 
@@ -57,6 +59,45 @@ static bool get_joined(struct json_object *object, bool *ret_joined)
     return true;
 }
 
+static bool get_unsigned(struct json_object *object, const char *key,
+                         unsigned *ret_number)
+{
+    struct json_object *value = NULL;
+    if (!json_object_object_get_ex(object, key, &value) ||
+        !json_object_is_type(value, json_type_int) ||
+        json_object_get_int64(value) < 0 ||
+        json_object_get_int64(value) > INT32_MAX)
+        return false;
+    *ret_number = (unsigned)json_object_get_int64(value);
+    return true;
+}
+
+/* Absent: a file domain. */
+static bool get_block(struct json_object *object, struct domain_info *info)
+{
+    struct json_object *list = NULL;
+    if (!json_object_object_get_ex(object, "devices", &list))
+        return true;
+    size_t n = json_object_is_type(list, json_type_array)
+                   ? json_object_array_length(list)
+                   : 0;
+    if (n == 0 || n > DOMAIN_DEVICES_MAX ||
+        !get_unsigned(object, "block_size", &info->block_size) ||
+        !get_unsigned(object, "alignment", &info->alignment) ||
+        !format_block_geometry_is_valid(info->block_size, info->alignment))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        struct json_object *device = json_object_array_get_idx(list, i);
+        if (!json_object_is_type(device, json_type_string) ||
+            !str_copy(info->devices[i], DOMAIN_DEVICE_SIZE,
+                      json_object_get_string(device)))
+            return false;
+    }
+    info->n_devices = n;
+    info->block = true;
+    return true;
+}
+
 static int load_entry(struct domains *domains, struct json_object *object,
                       struct err *err)
 {
@@ -71,6 +112,8 @@ static int load_entry(struct domains *domains, struct json_object *object,
         return wrong(domains, "a domain has no \"name\" or \"path\"", err);
     if (!get_type(object, &info.type) || !get_joined(object, &joined))
         return wrong(domains, "a domain has no \"type\" or \"joined\"", err);
+    if (!get_block(object, &info))
+        return wrong(domains, "a domain's \"devices\" are wrong", err);
     if (joined) {
         info.status = DOMAIN_MISSING;
         (void)str_copy(info.problem, sizeof(info.problem),
@@ -110,6 +153,26 @@ int domain_known_load(struct domains *domains, struct err *err)
     return load_all(domains, top, err);
 }
 
+static bool add_block(struct json_object *object,
+                      const struct domain_info *info)
+{
+    if (!info->block)
+        return true;
+    _cleanup_json_ struct json_object *list = json_object_new_array();
+    for (size_t i = 0; list && i < info->n_devices; i++) {
+        struct json_object *device = json_object_new_string(info->devices[i]);
+        if (!device || json_object_array_add(list, device) < 0) {
+            json_object_put(device);
+            return false;
+        }
+    }
+    return json_add(object, "devices", TAKE(list)) &&
+           json_add(object, "block_size",
+                    json_object_new_int((int32_t)info->block_size)) &&
+           json_add(object, "alignment",
+                    json_object_new_int((int32_t)info->alignment));
+}
+
 static struct json_object *entry_to_json(const struct domain_info *info)
 {
     _cleanup_json_ struct json_object *object = json_object_new_object();
@@ -118,7 +181,8 @@ static struct json_object *entry_to_json(const struct domain_info *info)
         !json_add(object, "name", json_object_new_string(info->name)) ||
         !json_add(object, "path", json_object_new_string(info->path)) ||
         !json_add(object, "type", json_object_new_int((int32_t)info->type)) ||
-        !json_add(object, "joined", json_object_new_boolean(joined)))
+        !json_add(object, "joined", json_object_new_boolean(joined)) ||
+        !add_block(object, info))
         return NULL;
     return TAKE(object);
 }

@@ -4,19 +4,18 @@
  * tells a link from data that is nobody's.
  */
 #include "template.h"
-#include "image.h"
 #include "layout.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 
-int domain_template_read(const struct domain_view *view, const char *img,
+int domain_template_read(const struct domain_image *other, const char *img,
                          const char *vol, struct format_volume *ret_record,
                          struct err *err)
 {
     _cleanup_image_ struct domain_image image = DOMAIN_IMAGE_INIT;
     struct domain_layer *layer = NULL;
-    int rc = domain_image_require(view, img, &image, err);
+    int rc = other->store->open_other(other, img, &image, err);
     if (rc == 0)
         rc = domain_image_get(&image, vol, &layer, err);
     if (rc != 0)

@@ -6,12 +6,12 @@
 #ifndef DRAY_DOMAIN_TEMPLATE_H
 #define DRAY_DOMAIN_TEMPLATE_H
 
-#include "view.h"
-#include <dray/format.h>
+#include "image.h"
 
-/* The record of a template's volume. One that is not SHARED (yet) cannot be
- * the parent of another image's volume: ERR_UNSUPPORTED_STORAGE. */
-int domain_template_read(const struct domain_view *view, const char *img,
+/* The record of a template's volume, in the domain of @other. One that is not
+ * SHARED (yet) cannot be the parent of another image's volume:
+ * ERR_UNSUPPORTED_STORAGE. */
+int domain_template_read(const struct domain_image *other, const char *img,
                          const char *vol, struct format_volume *ret_record,
                          struct err *err);
 

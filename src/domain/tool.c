@@ -5,9 +5,9 @@
  * which does for both. Commit writes, under qemu's own locks.
  */
 #include "tool.h"
-#include "data.h"
 #include "ops.h"
 #include "report.h"
+#include "subject.h"
 #include <dray/exec.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -34,31 +34,21 @@ static int out_of_memory(const struct domain_image *image, struct err *err)
     return err_set(err, -ENOMEM, "image %s: out of memory", image->img);
 }
 
-static int open_layer(const struct domain_image *image, const char *vol,
-                      struct domain_tool_chain *chain, struct err *err)
-{
-    int rc = domain_file_open(&image->dir, vol, O_RDONLY, &chain->fds[chain->n],
-                              err);
-    if (rc == DOMAIN_NONE)
-        return err_set_code(err, ERR_VOLUME_ACCESS, "%s/%s is missing",
-                            image->dir.path, vol);
-    if (rc == 0)
-        chain->n++;
-    return rc;
-}
-
 /* Around what lies below: @below is empty for the lowest. */
 static char *describe(enum format_kind kind, int fd, const char *below)
 {
     const struct domain_fd_path path = domain_fd_path(fd);
     const char *backing = below[0] ? below : "null";
+    struct stat st;
+    bool is_device = fstat(fd, &st) == 0 && S_ISBLK(st.st_mode);
+    const char *driver = is_device ? "host_device" : "file";
     if (kind == FORMAT_RAW)
-        return str_printf("{\"driver\":\"raw\",\"file\":{\"driver\":\"file\","
+        return str_printf("{\"driver\":\"raw\",\"file\":{\"driver\":\"%s\","
                           "\"filename\":\"%s\"}}",
-                          path.s);
-    return str_printf("{\"driver\":\"qcow2\",\"file\":{\"driver\":\"file\","
+                          driver, path.s);
+    return str_printf("{\"driver\":\"qcow2\",\"file\":{\"driver\":\"%s\","
                       "\"filename\":\"%s\"},\"backing\":%s}",
-                      path.s, backing);
+                      driver, path.s, backing);
 }
 
 /* From the lowest layer up. */
@@ -83,8 +73,11 @@ int domain_tool_chain_open(const struct domain_image *image,
 {
     struct domain_tool_chain chain = { 0 };
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < headers->n; i++)
-        rc = open_layer(image, headers->layers[i]->vol, &chain, err);
+    for (size_t i = 0; rc == 0 && i < headers->n; i++) {
+        rc = domain_image_data(image, headers->layers[i]->vol, O_RDONLY,
+                               &chain.fds[chain.n], err);
+        chain.n += rc == 0;
+    }
     if (rc == 0)
         chain.name = describe_all(headers, &chain);
     if (rc == 0 && !chain.name)
@@ -97,39 +90,7 @@ int domain_tool_chain_open(const struct domain_image *image,
     return 0;
 }
 
-/* What both are about: a volume of an image. */
-struct subject {
-    struct domain_view view;
-    struct domain_image image;
-    struct domain_layer *layer;
-};
-
-#define SUBJECT_INIT                                                           \
-    {                                                                          \
-        .view = DOMAIN_VIEW_INIT, .image = DOMAIN_IMAGE_INIT                   \
-    }
-
-static void subject_close(struct subject *subject)
-{
-    domain_image_close(&subject->image);
-    domain_view_close(&subject->view);
-}
-
-#define _cleanup_subject_ _cleanup_(subject_close)
-
-static int subject_open(struct domains *domains, const struct volume_id *id,
-                        struct subject *subject, struct err *err)
-{
-    int rc = domain_view_open(domains, id->sd, &subject->view, err);
-    if (rc == 0)
-        rc =
-            domain_image_require(&subject->view, id->img, &subject->image, err);
-    return rc < 0 ? rc
-                  : domain_image_get(&subject->image, id->vol, &subject->layer,
-                                     err);
-}
-
-static int ask(const struct subject *subject, const char *const *argv,
+static int ask(const struct domain_subject *subject, const char *const *argv,
                struct exec_result *result, struct err *err)
 {
     const struct exec_options options = {
@@ -154,7 +115,7 @@ static int refuse_base(const struct domain_layer *layer, const char *base,
                         layer->vol, layer->record.parent, base);
 }
 
-static int find_layers(const struct subject *subject, const char *base,
+static int find_layers(const struct domain_subject *subject, const char *base,
                        struct domain_headers *headers, struct err *err)
 {
     const struct domain_layer *layer = subject->layer;
@@ -177,11 +138,11 @@ int domain_volume_measure(void *ctx, const struct volume_id *id,
                           struct volume_measure *ret_measure, struct err *err)
 {
     const struct domains *domains = ctx;
-    _cleanup_subject_ struct subject subject = SUBJECT_INIT;
+    _cleanup_subject_ struct domain_subject subject = DOMAIN_SUBJECT_INIT;
     _cleanup_tool_chain_ struct domain_tool_chain chain = { 0 };
     struct exec_result result = { 0 };
     struct domain_headers headers = { 0 };
-    int rc = subject_open(ctx, id, &subject, err);
+    int rc = domain_subject_open(ctx, id->sd, id->img, id->vol, &subject, err);
     if (rc == 0)
         rc = find_layers(&subject, base, &headers, err);
     if (rc != 0)
@@ -199,7 +160,8 @@ int domain_volume_measure(void *ctx, const struct volume_id *id,
     return rc;
 }
 
-static int check_committable(const struct subject *subject, struct err *err)
+static int check_committable(const struct domain_subject *subject,
+                             struct err *err)
 {
     const struct domain_layer *layer = subject->layer;
     if (layer->record.kind == FORMAT_COW &&
@@ -212,7 +174,8 @@ static int check_committable(const struct subject *subject, struct err *err)
 
 /* The whole chain is named: where a layer below has larger clusters, the rest
  * of one comes from further down. */
-static int commit(const struct domains *domains, const struct subject *subject,
+static int commit(const struct domains *domains,
+                  const struct domain_subject *subject,
                   const struct domain_tool_chain *chain, struct err *err)
 {
     const struct exec_options options = {
@@ -234,10 +197,11 @@ static int commit(const struct domains *domains, const struct subject *subject,
 int domain_volume_commit(void *ctx, const struct volume_id *top,
                          struct err *err)
 {
-    _cleanup_subject_ struct subject subject = SUBJECT_INIT;
+    _cleanup_subject_ struct domain_subject subject = DOMAIN_SUBJECT_INIT;
     _cleanup_tool_chain_ struct domain_tool_chain chain = { 0 };
     struct domain_headers headers = { 0 };
-    int rc = subject_open(ctx, top, &subject, err);
+    int rc =
+        domain_subject_open(ctx, top->sd, top->img, top->vol, &subject, err);
     if (rc == 0)
         rc = check_committable(&subject, err);
     if (rc == 0)
@@ -275,15 +239,15 @@ int domain_volume_qemu_info(void *ctx, const struct volume_id *id,
                             struct volume_qemu_info *ret_info, struct err *err)
 {
     const struct domains *domains = ctx;
-    _cleanup_subject_ struct subject subject = SUBJECT_INIT;
+    _cleanup_subject_ struct domain_subject subject = DOMAIN_SUBJECT_INIT;
     _cleanup_tool_chain_ struct domain_tool_chain chain = { 0 };
     struct domain_headers alone = { .n = 1 };
     struct format_qcow2 header = { 0 };
     struct exec_result result = { 0 };
-    int rc = subject_open(ctx, id, &subject, err);
+    int rc = domain_subject_open(ctx, id->sd, id->img, id->vol, &subject, err);
     alone.layers[0] = subject.layer;
     if (rc == 0 && subject.layer->record.kind == FORMAT_COW)
-        rc = domain_data_read_header(&subject.image.dir, id->vol, &header, err);
+        rc = domain_image_header(&subject.image, id->vol, &header, err);
     if (rc == 0)
         rc = domain_tool_chain_open(&subject.image, &alone, &chain, err);
     if (rc < 0)

@@ -85,7 +85,7 @@ void domain_change_end(struct domain_change *change)
     domain_view_close(&change->view);
 }
 
-static int check_joined(const struct domain_info *info, struct err *err)
+int domain_check_joined(const struct domain_info *info, struct err *err)
 {
     if (info->status == DOMAIN_JOINED)
         return 0;
@@ -100,7 +100,7 @@ static int check_joined(const struct domain_info *info, struct err *err)
     return err_next(err, "it is joined again as soon as its storage is there");
 }
 
-static int check_not_attached(const struct domain_info *info, struct err *err)
+int domain_check_not_attached(const struct domain_info *info, struct err *err)
 {
     if (!info->read_only)
         return 0;
@@ -141,7 +141,7 @@ static int read_again(struct domain_view *view, struct err *err)
     int rc = domain_metadata_read(&view->root, view->info.sd, &view->info, err);
     if (rc == DOMAIN_NONE)
         return gone(&view->info, "/dom_md/metadata", err);
-    return rc < 0 ? rc : check_not_attached(&view->info, err);
+    return rc < 0 ? rc : domain_check_not_attached(&view->info, err);
 }
 
 int domain_change_take(struct domain_view *view,
@@ -149,7 +149,7 @@ int domain_change_take(struct domain_view *view,
 {
     struct domain_change change = { .view = *view };
     *view = (struct domain_view)DOMAIN_VIEW_INIT;
-    int rc = check_not_attached(&change.view.info, err);
+    int rc = domain_check_not_attached(&change.view.info, err);
     if (rc == 0)
         rc = acquire_sdm(&change.view, &change.held, err);
     if (rc == 0)
@@ -169,7 +169,7 @@ int domain_change_begin(struct domains *domains, const char *sd,
     struct domain_info info;
     int rc = domain_known_get(domains, sd, &info, err);
     if (rc == 0)
-        rc = check_joined(&info, err);
+        rc = domain_check_joined(&info, err);
     if (rc == 0)
         rc = domain_view_open_at(domains, &info, &view, err);
     return rc != 0 ? rc : domain_change_take(&view, ret_change, err);

@@ -30,6 +30,11 @@ int domain_view_open_at(struct domains *domains, const struct domain_info *info,
                         struct domain_view *ret_view, struct err *err);
 void domain_view_close(struct domain_view *view);
 
+/* What a change needs of a domain: ERR_DOMAIN_ACTION unless this host has
+ * joined it; unless no pool owns it. */
+int domain_check_joined(const struct domain_info *info, struct err *err);
+int domain_check_not_attached(const struct domain_info *info, struct err *err);
+
 struct domain_change {
     struct domain_view view;
     struct lease_held *held;

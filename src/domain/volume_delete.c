@@ -9,7 +9,7 @@
  *   4 the image's directory, when that was its last volume
  */
 #include "image.h"
-#include "ops.h"
+#include "kind.h"
 #include "record.h"
 #include "scan.h"
 
@@ -36,7 +36,7 @@ static int finish(const struct domain_view *view, struct domain_image *image,
     if (rc == 0)
         rc = domain_image_reload(view, image, err);
     if (rc == 0)
-        rc = domain_scan_fix_leaf(view, image, err);
+        rc = domain_scan_fix_leaf(image, err);
     return rc < 0 ? rc : domain_image_remove_empty(view, image, err);
 }
 
@@ -58,7 +58,7 @@ static int delete_volume(const struct domain_view *view,
 }
 
 /* A removal that was cut off is completed; that is what was asked for. */
-int domain_volume_delete(void *ctx, const struct volume_id *id, struct err *err)
+int file_volume_delete(void *ctx, const struct volume_id *id, struct err *err)
 {
     _cleanup_change_ struct domain_change change = DOMAIN_CHANGE_INIT;
     _cleanup_image_ struct domain_image image = DOMAIN_IMAGE_INIT;

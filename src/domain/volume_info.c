@@ -3,8 +3,10 @@
  * What a volume is, as its record and its files say.
  */
 #include "volume_info.h"
+#include "block/slot.h"
 #include "layout.h"
 #include "ops.h"
+#include "subject.h"
 #include <string.h>
 
 static void fill_from_record(const struct format_volume *record,
@@ -24,33 +26,17 @@ static void fill_from_record(const struct format_volume *record,
                    record->description);
 }
 
-int domain_volume_fill(const struct domain_view *view,
-                       const struct domain_image *image,
+int domain_volume_fill(const struct domain_image *image,
                        const struct domain_layer *layer,
                        struct volume_info *ret_info, struct err *err)
 {
     struct volume_info info = { 0 };
-    struct stat st;
-    int rc = domain_file_stat(&image->dir, layer->vol, &st, err);
-    if (rc == DOMAIN_NONE)
-        return err_set_code(err, ERR_VOLUME_ACCESS,
-                            "%s/%s: there is a record, but no data",
-                            image->dir.path, layer->vol);
+    int rc = image->store->fill(image, layer->vol, &info, err);
     if (rc < 0)
         return rc;
-    if (!S_ISREG(st.st_mode))
-        return err_set_code(err, ERR_VOLUME_ACCESS,
-                            "%s/%s is not a regular file", image->dir.path,
-                            layer->vol);
-    if (!domain_volume_path(&view->info, image->img, layer->vol, info.path))
-        return err_set_code(err, ERR_VALUE, "%s: the path is too long",
-                            image->dir.path);
-    (void)str_copy(info.id.sd, UUID_SIZE, view->info.sd);
     (void)str_copy(info.id.img, UUID_SIZE, image->img);
     (void)str_copy(info.id.vol, UUID_SIZE, layer->vol);
     fill_from_record(&layer->record, &info);
-    info.apparent_bytes = (uint64_t)st.st_size;
-    info.true_bytes = (uint64_t)st.st_blocks * 512;
     *ret_info = info;
     return 0;
 }
@@ -58,17 +44,11 @@ int domain_volume_fill(const struct domain_view *view,
 int domain_volume_info(void *ctx, const struct volume_id *id,
                        struct volume_info *ret_info, struct err *err)
 {
-    _cleanup_view_ struct domain_view view = DOMAIN_VIEW_INIT;
-    _cleanup_image_ struct domain_image image = DOMAIN_IMAGE_INIT;
-    struct domain_layer *layer = NULL;
-    int rc = domain_view_open(ctx, id->sd, &view, err);
-    if (rc == 0)
-        rc = domain_image_require(&view, id->img, &image, err);
-    if (rc == 0)
-        rc = domain_image_get(&image, id->vol, &layer, err);
-    if (rc != 0)
-        return rc;
-    return domain_volume_fill(&view, &image, layer, ret_info, err);
+    _cleanup_subject_ struct domain_subject subject = DOMAIN_SUBJECT_INIT;
+    int rc = domain_subject_open(ctx, id->sd, id->img, id->vol, &subject, err);
+    return rc != 0 ? rc
+                   : domain_volume_fill(&subject.image, subject.layer, ret_info,
+                                        err);
 }
 
 static int read_owner(const struct lease_port *leases,
@@ -87,20 +67,33 @@ static int read_owner(const struct lease_port *leases,
     return 0;
 }
 
+static void place_lease(const struct domain_subject *subject,
+                        struct lease_place *ret_place)
+{
+    const struct domain_image *image = &subject->image;
+    if (image->vg)
+        block_place_volume(&image->vg->info, subject->layer->slot,
+                           subject->layer->vol, ret_place);
+    else
+        domain_place_volume(&image->view->info, image->img, subject->layer->vol,
+                            ret_place);
+}
+
 int domain_volume_lease(void *ctx, const struct volume_id *id,
                         struct lease_state *ret_lease, struct err *err)
 {
     struct domains *domains = ctx;
-    _cleanup_view_ struct domain_view view = DOMAIN_VIEW_INIT;
+    _cleanup_subject_ struct domain_subject subject = DOMAIN_SUBJECT_INIT;
     struct lease_place place;
     struct lease_state lease = { 0 };
     struct volume_info info;
-    int rc = domain_volume_info(domains, id, &info, err);
+    int rc =
+        domain_subject_open(domains, id->sd, id->img, id->vol, &subject, err);
     if (rc == 0)
-        rc = domain_view_open(domains, id->sd, &view, err);
+        rc = domain_volume_fill(&subject.image, subject.layer, &info, err);
     if (rc < 0)
         return rc;
-    domain_place_volume(&view.info, id->img, id->vol, &place);
+    place_lease(&subject, &place);
     (void)str_copy(lease.path, sizeof(lease.path), place.path);
     lease.offset = place.offset;
     rc = access(place.path, F_OK) == 0

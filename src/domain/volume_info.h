@@ -7,8 +7,7 @@
 
 #include "image.h"
 
-int domain_volume_fill(const struct domain_view *view,
-                       const struct domain_image *image,
+int domain_volume_fill(const struct domain_image *image,
                        const struct domain_layer *layer,
                        struct volume_info *ret_info, struct err *err);
 

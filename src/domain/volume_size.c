@@ -11,9 +11,10 @@
  * asks again for the same size gets the rest done.
  */
 #include "data.h"
+#include "kind.h"
 #include "ops.h"
-#include "record.h"
-#include "volume_change.h"
+#include "store.h"
+#include "subject.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -22,10 +23,15 @@ enum {
     SIZE_UNIT = 4096
 };
 
+struct change {
+    uint64_t from;
+    uint64_t to;
+};
+
 /* Zeros are never written here, unlike when a volume is made: somebody else may
  * be writing. */
-int domain_volume_preallocate(void *ctx, const struct volume_id *id,
-                              struct err *err)
+int file_volume_preallocate(void *ctx, const struct volume_id *id,
+                            struct err *err)
 {
     _cleanup_view_ struct domain_view view = DOMAIN_VIEW_INIT;
     _cleanup_image_ struct domain_image image = DOMAIN_IMAGE_INIT;
@@ -52,6 +58,15 @@ int domain_volume_preallocate(void *ctx, const struct volume_id *id,
 
 /* --- growing --- */
 
+int domain_refuse_resize(const char *vol, uint64_t from, uint64_t to,
+                         struct err *err)
+{
+    return err_set_code(err, ERR_VOLUME_RESIZE,
+                        "volume %s has %llu bytes already, which is more than "
+                        "%llu",
+                        vol, (unsigned long long)from, (unsigned long long)to);
+}
+
 /* 0, or DOMAIN_NONE: it is as large as it needs to be, whatever is asked. */
 static int check_kind(const struct domain_layer *layer, struct err *err)
 {
@@ -70,73 +85,65 @@ static int check_kind(const struct domain_layer *layer, struct err *err)
     return 0;
 }
 
-static int grow(int fd, const struct domain_volume_change *c, uint64_t from,
-                uint64_t to, struct err *err)
+static int grow(int fd, const struct domain_image *image,
+                const struct domain_layer *layer, const struct change *change,
+                struct err *err)
 {
     int rc = 0;
-    if (c->layer->record.allocation == FORMAT_PREALLOCATED)
-        rc = domain_data_take_space(fd, from, to);
-    if (rc == 0 && ftruncate(fd, (off_t)to) < 0)
+    if (layer->record.allocation == FORMAT_PREALLOCATED)
+        rc = domain_data_take_space(fd, change->from, change->to);
+    if (rc == 0 && ftruncate(fd, (off_t)change->to) < 0)
         rc = -errno;
     if (rc < 0) {
         /* What was taken beyond the end is given back by this, too. */
-        (void)ftruncate(fd, (off_t)from);
+        (void)ftruncate(fd, (off_t)change->from);
         errno = -rc;
-        return domain_fail(err, ERR_VOLUME_EXTEND, "extend", &c->image.dir,
-                           c->layer->vol);
+        return domain_fail(err, ERR_VOLUME_EXTEND, "extend", &image->dir,
+                           layer->vol);
     }
-    return domain_file_sync(fd, &c->image.dir, c->layer->vol, err);
+    return domain_file_sync(fd, &image->dir, layer->vol, err);
 }
 
-static int extend_file(const struct domain_volume_change *c, uint64_t bytes,
-                       struct err *err)
+int domain_file_extend(const struct domain_image *image,
+                       const struct domain_layer *layer, uint64_t bytes,
+                       uint64_t *ret_bytes, struct err *err)
 {
-    const struct domain_dir *dir = &c->image.dir;
-    const char *vol = c->layer->vol;
+    const char *vol = layer->vol;
     _cleanup_close_ int fd = -1;
     struct stat st;
-    int rc = domain_file_open(dir, vol, O_RDWR, &fd, err);
-    if (rc == DOMAIN_NONE)
-        return err_set_code(err, ERR_VOLUME_ACCESS, "%s/%s is missing",
-                            dir->path, vol);
+    int rc = domain_image_data(image, vol, O_RDWR, &fd, err);
     if (rc < 0)
         return rc;
     if (fstat(fd, &st) < 0)
-        return domain_fail(err, ERR_VOLUME_ACCESS, "stat", dir, vol);
-    uint64_t size = (uint64_t)st.st_size;
-    if (bytes < size)
-        return err_set_code(err, ERR_VOLUME_RESIZE,
-                            "volume %s has %llu bytes already, which is more "
-                            "than %llu",
-                            vol, (unsigned long long)size,
-                            (unsigned long long)bytes);
-    return bytes == size ? 0 : grow(fd, c, size, bytes, err);
+        return domain_fail(err, ERR_VOLUME_ACCESS, "stat", &image->dir, vol);
+    const struct change change = { .from = (uint64_t)st.st_size, .to = bytes };
+    if (bytes < change.from)
+        return domain_refuse_resize(vol, change.from, bytes, err);
+    *ret_bytes = bytes;
+    return bytes == change.from ? 0 : grow(fd, image, layer, &change, err);
 }
 
-static int extend(struct domain_volume_change *c, uint64_t bytes,
-                  struct err *err)
+static int extend(struct domain_subject *c, uint64_t bytes, struct err *err)
 {
     struct format_volume *record = &c->layer->record;
     int rc = check_kind(c->layer, err);
     if (rc != 0)
         return rc == DOMAIN_NONE ? 0 : rc;
-    rc = extend_file(c, bytes, err);
+    rc = c->image.store->extend(&c->image, c->layer, bytes, &bytes, err);
     if (rc < 0 || record->capacity == bytes)
         return rc;
     record->capacity = bytes;
-    return domain_record_replace(&c->image.dir, c->layer->vol, record,
-                                 &c->change.view.domains->owner, err);
+    return c->image.store->put(&c->image, c->layer, err);
 }
 
 int domain_volume_extend(void *ctx, const struct volume_id *id, uint64_t bytes,
                          struct err *err)
 {
-    _cleanup_volume_change_ struct domain_volume_change c =
-        DOMAIN_VOLUME_CHANGE_INIT;
+    _cleanup_subject_ struct domain_subject c = DOMAIN_SUBJECT_INIT;
     if (bytes == 0 || bytes > INT64_MAX - SIZE_UNIT)
         return err_set_code(err, ERR_VALUE, "volume %s: %llu bytes are no size",
                             id->vol, (unsigned long long)bytes);
-    int rc = domain_volume_change_begin(ctx, id, &c, err);
+    int rc = domain_subject_begin(ctx, id->sd, id->img, id->vol, &c, err);
     if (rc < 0)
         return rc;
     return extend(&c, (bytes + SIZE_UNIT - 1) / SIZE_UNIT * SIZE_UNIT, err);

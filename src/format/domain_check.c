@@ -149,17 +149,20 @@ static int get_geometry(const struct format_domain *domain,
     return 0;
 }
 
-/* Where a file domain is; a block domain is where its VG is, and knows one
- * geometry. */
+/* Where a file domain is; a block domain is where its VG is, and must have room
+ * for LVBs. */
 static int get_place(const struct format_domain *domain,
                      struct format_domain_facts *facts, struct err *err)
 {
     if (!format_domain_get(domain, "VGUUID"))
         return get_text(domain, "REMOTE_PATH", &facts->remote_path, err);
     facts->remote_path = "";
-    if (facts->block_size != FORMAT_BLOCK_SIZE)
-        return wrong("BLOCK_SIZE", format_domain_get(domain, "BLOCK_SIZE"),
-                     err);
+    if (!format_block_geometry_is_valid(facts->block_size, facts->alignment))
+        return err_set_code(err, ERR_METADATA_VALIDATION,
+                            "keys BLOCK_SIZE and ALIGNMENT: with blocks of %u "
+                            "bytes in areas of %u bytes a lease's LVB would "
+                            "overwrite its neighbour",
+                            facts->block_size, facts->alignment);
     return 0;
 }
 

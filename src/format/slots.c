@@ -13,20 +13,40 @@ enum {
     SLOT_SIZE = 8 * 1024,
     LEASE_AREAS = 2048,
     XLEASE_AREAS = 1024,
+    VG_SHARE = 16,
 };
+
+bool format_block_geometry_is_valid(unsigned block_size, unsigned alignment)
+{
+    return (block_size == 512 && alignment == MIB) ||
+           (block_size == 4096 && alignment == 8 * MIB);
+}
 
 const struct format_special_lv *format_special_lvs(void)
 {
     static const struct format_special_lv special[] = {
-        {"metadata", 128ULL * MIB                                   },
-        { "ids",     8ULL * MIB                                     },
-        { "inbox",   FORMAT_MAILBOX_SIZE                            },
-        { "outbox",  FORMAT_MAILBOX_SIZE                            },
-        { "leases",  (uint64_t)LEASE_AREAS * FORMAT_BLOCK_ALIGNMENT },
-        { "xleases", (uint64_t)XLEASE_AREAS * FORMAT_BLOCK_ALIGNMENT},
-        { NULL,      0                                              },
+        {.name = "metadata",                 .size_bytes = 128ULL * MIB },
+        { .name = "ids",                                 .size_bytes = 8ULL * MIB },
+        { .name = "inbox",.size_bytes = FORMAT_MAILBOX_SIZE },
+        { .name = "outbox",                   .size_bytes = FORMAT_MAILBOX_SIZE },
+        { .name = "leases",
+         .size_bytes = (uint64_t)LEASE_AREAS * MIB,
+         .areas = LEASE_AREAS },
+        { .name = "xleases",
+         .size_bytes = (uint64_t)XLEASE_AREAS * MIB,
+         .areas = XLEASE_AREAS },
+        { .name = NULL                 },
     };
     return special;
+}
+
+uint64_t format_special_lv_size(const struct format_special_lv *lv,
+                                unsigned alignment, uint64_t vg_bytes)
+{
+    uint64_t size_bytes = (uint64_t)lv->areas * alignment;
+    if (size_bytes > vg_bytes / VG_SHARE)
+        size_bytes = vg_bytes / VG_SHARE;
+    return size_bytes > lv->size_bytes ? size_bytes : lv->size_bytes;
 }
 
 bool format_is_special_lv(const char *name)
@@ -46,14 +66,24 @@ bool format_slot_is_valid(unsigned slot)
     return slot >= FORMAT_SLOT_FIRST && slot <= FORMAT_SLOT_LAST;
 }
 
+unsigned format_slot_last(uint64_t leases_bytes, unsigned alignment)
+{
+    uint64_t areas = leases_bytes / alignment;
+    if (areas > FORMAT_SLOT_LEASE_BASE + FORMAT_SLOT_LAST)
+        return FORMAT_SLOT_LAST;
+    return areas > FORMAT_SLOT_LEASE_BASE
+               ? (unsigned)areas - FORMAT_SLOT_LEASE_BASE - 1
+               : 0;
+}
+
 uint64_t format_slot_offset(unsigned slot)
 {
     return SLOTS_OFFSET + (uint64_t)slot * SLOT_SIZE;
 }
 
-uint64_t format_slot_lease_offset(unsigned slot)
+uint64_t format_slot_lease_offset(unsigned slot, unsigned alignment)
 {
-    return (FORMAT_SLOT_LEASE_BASE + (uint64_t)slot) * FORMAT_BLOCK_ALIGNMENT;
+    return (FORMAT_SLOT_LEASE_BASE + (uint64_t)slot) * alignment;
 }
 
 int format_slot_build(const struct format_volume *volume,
@@ -77,17 +107,17 @@ bool format_slots_add(struct format_slots *slots, unsigned slot)
     return true;
 }
 
-int format_slots_choose(const struct format_slots *slots, unsigned *ret_slot,
-                        struct err *err)
+int format_slots_choose(const struct format_slots *slots, unsigned last,
+                        unsigned *ret_slot, struct err *err)
 {
-    for (unsigned slot = FORMAT_SLOT_FIRST; slot <= FORMAT_SLOT_LAST; slot++) {
+    for (unsigned slot = FORMAT_SLOT_FIRST; slot <= last; slot++) {
         if (!slots->used[slot]) {
             *ret_slot = slot;
             return 0;
         }
     }
     return err_set_code(err, ERR_NO_SPACE,
-                        "the domain has %u volumes, and no block domain can "
-                        "have more",
-                        FORMAT_SLOT_LAST);
+                        "the domain has %u volumes, and its leases have room "
+                        "for no more",
+                        last);
 }

@@ -134,6 +134,19 @@ int lvm_tag(struct lvm *lvm, struct lvm_names lvs, struct lvm_names add,
     return add.n + remove.n > 0 ? call(lvm, &request, NULL, err) : 0;
 }
 
+int lvm_grow(struct lvm *lvm, const char *device, int64_t deadline_ms,
+             struct err *err)
+{
+    struct lvm_request request = {
+        .verb = VERB_GROW,
+        .device = device,
+        .deadline_ms = deadline_ms,
+    };
+    if (!device_is_valid(device))
+        return err_set_code(err, ERR_VALUE, "\"%.64s\" is no device", device);
+    return call(lvm, &request, NULL, err);
+}
+
 int lvm_report(struct lvm *lvm, unsigned what, int64_t deadline_ms,
                struct lvm_report *ret_report, struct err *err)
 {

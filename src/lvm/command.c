@@ -98,6 +98,10 @@ static void put_command(const struct line *line,
         put_tags(line, request, vg);
         return;
     }
+    if (request->verb == VERB_GROW) {
+        (void)fprintf(line->file, "vgextend %s %s", vg, request->device);
+        return;
+    }
     (void)fputs(plain[request->verb], line->file);
     if (request->verb == VERB_EXTEND || request->verb == VERB_REDUCE)
         (void)fprintf(line->file, " %" PRIu64 "b", request->size_bytes);

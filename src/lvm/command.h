@@ -8,7 +8,7 @@
 
 #include "message.h"
 
-/* NULL when out of memory. Not for reports. */
+/* NULL when out of memory. Not for reports and holds. */
 char *command_of(const struct lvm_request *request, const char *vg);
 
 /* One of the reports: @what is one bit. @lvs: only those, or all. */

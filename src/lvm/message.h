@@ -24,11 +24,14 @@ enum lvm_verb {
     VERB_REFRESH,
     VERB_ACTIVATE,
     VERB_TAG,
+    VERB_HOLD, /* answered when the lease is kept */
     VERB_CREATE,
     VERB_REDUCE,
     VERB_REMOVE,
+    VERB_GROW, /* the VG by a PV */
     VERB_DEACTIVATE,
     VERB_REPORT,
+    VERB_LET_GO, /* does not wait and is not answered */
     VERB_COUNT,
 };
 
@@ -37,6 +40,7 @@ struct lvm_request {
     enum lvm_verb verb;
     int64_t deadline_ms;
     uint64_t size_bytes;
+    bool held;          /* by the one whose hold this is */
     unsigned what;      /* enum lvm_what */
     const char *device; /* may be NULL */
     struct lvm_names lvs;

@@ -36,6 +36,10 @@ static struct lvm_request take(struct queue *queue, size_t i)
 
 static bool goes_before(const struct queued *a, const struct queued *b)
 {
+    bool extends =
+        a->request.verb == VERB_EXTEND || b->request.verb == VERB_EXTEND;
+    if (!extends && a->request.held != b->request.held)
+        return a->request.held;
     if (a->request.verb != b->request.verb)
         return a->request.verb < b->request.verb;
     return a->order < b->order;
@@ -59,12 +63,21 @@ static size_t find_largest(const struct queue *queue, size_t i)
     return largest;
 }
 
+static bool may_go(const struct lvm_request *request, enum queue_lease lease)
+{
+    if (!verb_needs_lease(request->verb))
+        return true;
+    if (lease == QUEUE_HOLD)
+        return request->held || request->verb == VERB_EXTEND;
+    return lease == QUEUE_ALL;
+}
+
 /* queue->n when there is none. */
-static size_t find_next(const struct queue *queue, bool with_lease)
+static size_t find_next(const struct queue *queue, enum queue_lease lease)
 {
     size_t best = queue->n;
     for (size_t i = 0; i < queue->n; i++) {
-        if (!with_lease && verb_needs_lease(queue->items[i].request.verb))
+        if (!may_go(&queue->items[i].request, lease))
             continue;
         if (best == queue->n ||
             goes_before(&queue->items[i], &queue->items[best]))
@@ -73,16 +86,21 @@ static size_t find_next(const struct queue *queue, bool with_lease)
     return best;
 }
 
+bool queue_has(const struct queue *queue, enum queue_lease lease)
+{
+    return find_next(queue, lease) < queue->n;
+}
+
 bool queue_wants_lease(const struct queue *queue)
 {
-    size_t next = find_next(queue, true);
+    size_t next = find_next(queue, QUEUE_ALL);
     return next < queue->n && verb_needs_lease(queue->items[next].request.verb);
 }
 
-bool queue_take(struct queue *queue, bool with_lease,
+bool queue_take(struct queue *queue, enum queue_lease lease,
                 struct lvm_request *ret_request)
 {
-    size_t next = find_next(queue, with_lease);
+    size_t next = find_next(queue, lease);
     if (next == queue->n)
         return false;
     if (queue->items[next].request.verb == VERB_EXTEND)

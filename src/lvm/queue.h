@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Private to lvm/: requests that wait in dray-lvm. In the order of their verbs,
- * extensions first, and of their arrival within a verb.
+ * Private to lvm/: requests that wait in dray-lvm. Extensions first, then those
+ * of the one who holds the lease, then in the order of their verbs, and of
+ * their arrival within a verb.
  */
 #ifndef DRAY_LVM_QUEUE_H
 #define DRAY_LVM_QUEUE_H
@@ -24,10 +25,20 @@ struct queue {
 /* Takes over @request. 0 or -ENOMEM. */
 int queue_push(struct queue *queue, struct lvm_request *request);
 
-/* The next one, of those that need no lease unless @with_lease; the caller's.
- * Of the extensions of one LV the largest goes first: it does for all. */
-bool queue_take(struct queue *queue, bool with_lease,
+/* Whose the lease is. */
+enum queue_lease {
+    QUEUE_NONE, /* there is none: requests that need none */
+    QUEUE_ALL,
+    QUEUE_HOLD, /* kept for one: of the others' only extensions use it */
+};
+
+/* The next one of those that may go; the caller's. Of the extensions of one LV
+ * the largest goes first: it does for all. */
+bool queue_take(struct queue *queue, enum queue_lease lease,
                 struct lvm_request *ret_request);
+
+/* Whether queue_take() has one. */
+bool queue_has(const struct queue *queue, enum queue_lease lease);
 
 /* Whether the next one needs the lease. */
 bool queue_wants_lease(const struct queue *queue);

@@ -123,19 +123,31 @@ static int read_lv(struct json_object *row, void *item, struct err *err)
 static int read_pv(struct json_object *row, void *item, struct err *err)
 {
     struct lvm_pv pv = { .missing = false };
+    const struct {
+        const char *field;
+        uint64_t *number;
+    } numbers[] = {
+        {"pv_size",            &pv.size_bytes},
+        { "pv_free",           &pv.free_bytes},
+        { "pv_pe_count",       &pv.extents   },
+        { "pv_mda_count",      &pv.mdas      },
+        { "pv_mda_used_count", &pv.mdas_used },
+        { "pv_mda_size",       &pv.mda_bytes },
+    };
+    const char *missing = get(row, "pv_missing");
+    const char *in_use = get(row, "pv_in_use");
+    const char *vg = get(row, "vg_name");
     int rc = get_text(row, "pv_name", pv.name, sizeof(pv.name), err);
     if (rc == 0)
         rc = get_text(row, "pv_uuid", pv.uuid, sizeof(pv.uuid), err);
-    if (rc == 0)
-        rc = get_number(row, "pv_size", &pv.size_bytes, err);
-    if (rc == 0)
-        rc = get_number(row, "pv_free", &pv.free_bytes, err);
-    if (rc == 0)
-        rc = get_number(row, "pv_pe_count", &pv.extents, err);
-    if (rc == 0)
-        rc = get_number(row, "pv_mda_used_count", &pv.mdas_used, err);
-    const char *missing = get(row, "pv_missing");
+    for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(numbers); i++)
+        rc = get_number(row, numbers[i].field, numbers[i].number, err);
+    if (rc == 0 && !str_copy(pv.vg, sizeof(pv.vg), vg ? vg : ""))
+        rc = wrong("vg_name", vg, err);
     pv.missing = missing && missing[0];
+    pv.in_use = in_use && in_use[0];
+    if (rc == 0)
+        rc = get_tags(row, "vg_tags", &pv.n_vg_tags, &pv.vg_tags, err);
     if (rc == 0)
         *(struct lvm_pv *)item = pv;
     return rc;
@@ -149,12 +161,13 @@ static int read_vg(struct json_object *row, struct lvm_vg *ret_vg,
         const char *field;
         uint64_t *number;
     } numbers[] = {
-        {"vg_size",         &vg.size_bytes    },
-        { "vg_free",        &vg.free_bytes    },
-        { "vg_extent_size", &vg.extent_bytes  },
-        { "vg_mda_size",    &vg.mda_bytes     },
-        { "vg_mda_free",    &vg.mda_free_bytes},
-        { "vg_seqno",       &vg.seqno         },
+        {"vg_size",              &vg.size_bytes    },
+        { "vg_free",             &vg.free_bytes    },
+        { "vg_extent_size",      &vg.extent_bytes  },
+        { "vg_mda_size",         &vg.mda_bytes     },
+        { "vg_mda_free",         &vg.mda_free_bytes},
+        { "vg_seqno",            &vg.seqno         },
+        { "vg_missing_pv_count", &vg.missing_pvs   },
     };
     int rc = get_text(row, "vg_name", vg.name, sizeof(vg.name), err);
     if (rc == 0)
@@ -247,6 +260,8 @@ void lvm_report_deinit(struct lvm_report *report)
 {
     for (size_t i = 0; i < report->n_lvs; i++)
         free_tags(report->lvs[i].n_tags, report->lvs[i].tags);
+    for (size_t i = 0; i < report->n_pvs; i++)
+        free_tags(report->pvs[i].n_vg_tags, report->pvs[i].vg_tags);
     free_tags(report->vg.n_tags, report->vg.tags);
     free(report->lvs);
     free(report->pvs);

@@ -13,9 +13,10 @@ struct json_object;
 #define REPORT_LV_FIELDS "lv_name,lv_uuid,lv_size,lv_attr,lv_tags"
 #define REPORT_VG_FIELDS                                                       \
     "vg_name,vg_uuid,vg_size,vg_free,vg_extent_size,vg_mda_size,vg_mda_free,"  \
-    "vg_seqno,vg_tags"
+    "vg_seqno,vg_missing_pv_count,vg_tags"
 #define REPORT_PV_FIELDS                                                       \
-    "pv_name,pv_uuid,pv_size,pv_free,pv_pe_count,pv_mda_used_count,pv_missing"
+    "pv_name,pv_uuid,pv_size,pv_free,pv_pe_count,pv_mda_count,"                \
+    "pv_mda_used_count,pv_mda_size,pv_missing,pv_in_use,vg_name,vg_tags"
 
 /* Adds what one report says to @report (zero-initialised at first): rows of
  * "lv", "vg" and "pv". -EBADMSG; what was added before stays. */

@@ -10,8 +10,8 @@
 #include <string.h>
 
 static const char *const names[VERB_COUNT] = {
-    "extend", "refresh", "activate",   "tag",    "create",
-    "reduce", "remove",  "deactivate", "report",
+    "extend", "refresh", "activate", "tag",        "hold",   "create",
+    "reduce", "remove",  "grow",     "deactivate", "report", "let-go",
 };
 
 const char *verb_name(enum lvm_verb verb)
@@ -24,9 +24,11 @@ bool verb_needs_lease(enum lvm_verb verb)
     switch (verb) {
     case VERB_EXTEND:
     case VERB_TAG:
+    case VERB_HOLD:
     case VERB_CREATE:
     case VERB_REDUCE:
     case VERB_REMOVE:
+    case VERB_GROW:
         return true;
     default:
         return false;
@@ -55,6 +57,8 @@ char *request_text(const struct lvm_request *request)
     json_object_object_add(json, "size",
                            json_object_new_uint64(request->size_bytes));
     json_object_object_add(json, "what", json_object_new_uint64(request->what));
+    if (request->held)
+        json_object_object_add(json, "held", json_object_new_boolean(1));
     if (request->device)
         json_object_object_add(json, "device",
                                json_object_new_string(request->device));
@@ -159,6 +163,17 @@ static int get_device(struct json_object *json, struct lvm_request *request,
     return 0;
 }
 
+static int get_held(struct json_object *json, struct lvm_request *request,
+                    struct err *err)
+{
+    struct json_object *value = NULL;
+    if (!json_object_object_get_ex(json, "held", &value))
+        return 0;
+    request->held = json_object_get_boolean(value);
+    return json_object_is_type(value, json_type_boolean) ? 0
+                                                         : wrong("held", err);
+}
+
 /* As many LVs, and such a size, as the verb needs. */
 static int check_shape(const struct lvm_request *request, struct err *err)
 {
@@ -171,6 +186,11 @@ static int check_shape(const struct lvm_request *request, struct err *err)
         return request->lvs.n == 1 ? 0 : wrong("lvs", err);
     case VERB_TAG:
         return request->add.n + request->remove.n > 0 ? 0 : wrong("add", err);
+    case VERB_HOLD:
+    case VERB_LET_GO:
+        return 0;
+    case VERB_GROW:
+        return request->device ? 0 : wrong("device", err);
     case VERB_REPORT:
         return request->what ? 0 : wrong("what", err);
     default:
@@ -186,6 +206,8 @@ static int parse_members(struct json_object *json, struct lvm_request *request,
         rc = get_numbers(json, request, err);
     if (rc == 0)
         rc = get_device(json, request, err);
+    if (rc == 0)
+        rc = get_held(json, request, err);
     if (rc == 0)
         rc = get_list(json, "lvs", name_is_valid, &request->lvs, err);
     if (rc == 0)

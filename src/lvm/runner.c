@@ -29,6 +29,12 @@ enum {
     LOOK_MS = 200,   /* for the process's end, when no line comes */
 };
 
+int runner_set_stale(const struct lvm *lvm, struct err *err)
+{
+    return err_set(err, -ESTALE,
+                   "VG %s: dray-lvm ended while its lease was held", lvm->vg);
+}
+
 /* A process that does not take it dies, and the next one gets it. */
 void runner_send_locked(struct lvm *lvm, struct waiting *waiting)
 {
@@ -49,6 +55,7 @@ static void answer_locked(struct lvm *lvm, struct lvm_answer *answer)
         return;
     }
     waiting->answer = *answer;
+    waiting->life = lvm->life;
     waiting->done = true;
     (void)pthread_cond_broadcast(&lvm->changed);
 }
@@ -122,11 +129,22 @@ static void introduce(struct lvm *lvm, int fd, pid_t pid)
     }
 }
 
+/* With the process went the lease that was held: what somebody else changed
+ * since is not known to the holder. */
 static void forget(struct lvm *lvm)
 {
     SCOPED_LOCK(&lvm->lock);
     lvm->fd = -1;
     lvm->pid = 0;
+    lvm->life++;
+    for (struct waiting *w = lvm->waiting; w; w = w->next) {
+        if (w->done || !w->in_hold)
+            continue;
+        w->answer.err = (struct err)ERR_INIT;
+        (void)runner_set_stale(lvm, &w->answer.err);
+        w->done = true;
+    }
+    (void)pthread_cond_broadcast(&lvm->changed);
 }
 
 static int start(struct lvm *lvm, struct exec_child *child, int *ret_fd,

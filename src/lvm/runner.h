@@ -15,21 +15,33 @@ struct waiting {
     uint64_t id;
     const char *text;
     unsigned attempts; /* processes that got it */
+    bool in_hold;      /* not for another process */
     bool done;
+    unsigned life; /* of the process that answered */
     struct lvm_answer answer;
+};
+
+/* One thread's. Lost when the process that granted it is gone. */
+struct hold {
+    bool taken;
+    bool granted;
+    unsigned life;
+    pthread_t thread;
 };
 
 struct lvm {
     char *program;
-    char *setup; /* the first line for each process */
     char *vg;
 
     pthread_mutex_t lock; /* of all below */
+    char *setup;          /* the first line for each process */
     pthread_cond_t changed;
     struct waiting *waiting;
     uint64_t last_id;
-    int fd;      /* to the process; -1: there is none */
-    pid_t pid;   /* 0: there is none */
+    int fd;        /* to the process; -1: there is none */
+    pid_t pid;     /* 0: there is none */
+    unsigned life; /* which process it is */
+    struct hold hold;
     bool repair; /* one was killed, perhaps at work: start the next one for
                   * what it does at its start */
     bool stop;
@@ -39,6 +51,9 @@ struct lvm {
 
 /* The thread: until lvm->stop. @arg: the struct lvm. */
 void *runner_run(void *arg);
+
+/* A hold is lost. Returns -ESTALE. */
+int runner_set_stale(const struct lvm *lvm, struct err *err);
 
 /* Writes it to the process, if there is one. */
 void runner_send_locked(struct lvm *lvm, struct waiting *waiting);

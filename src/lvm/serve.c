@@ -7,6 +7,9 @@
  * requests wait, but not for ever: another host waits for it by asking again
  * and again, so after HOLD_MS it is given back and left alone for a moment.
  * While it is busy, requests that need none go on.
+ *
+ * A client that holds it (a change of several steps) keeps it until it lets go,
+ * or is gone: extensions of others and what needs no lease pass meanwhile.
  */
 #include "serve.h"
 #include "command.h"
@@ -33,6 +36,7 @@ struct server {
     struct input input;
     struct queue queue;
     bool held;
+    bool hold; /* a client's */
     int64_t held_since_ms;
     int64_t pause_until_ms;
 };
@@ -189,7 +193,9 @@ static int reply_covered(struct server *server, const struct lvm_request *done,
 static int do_request(struct server *server, const struct lvm_request *request)
 {
     struct lvm_answer answer = { .id = request->id, .err = ERR_INIT };
-    if (request->verb == VERB_REPORT)
+    if (request->verb == VERB_HOLD)
+        server->hold = true;
+    else if (request->verb == VERB_REPORT)
         (void)make_reports(server, request->what, request->lvs, &answer.reports,
                            &answer.err);
     else
@@ -213,7 +219,8 @@ static int release(struct server *server, struct err *err)
 static int give_way(struct server *server, int64_t now_ms, struct err *err)
 {
     uint32_t random = 0;
-    if (!server->held || now_ms - server->held_since_ms < HOLD_MS)
+    if (!server->held || server->hold ||
+        now_ms - server->held_since_ms < HOLD_MS)
         return 0;
     (void)getrandom(&random, sizeof(random), GRND_NONBLOCK); /* 0 will do */
     server->pause_until_ms = now_ms + PAUSE_MIN_MS + random % PAUSE_SPREAD_MS;
@@ -226,7 +233,7 @@ static int refuse_leased(struct server *server, const struct err *cause)
     struct queue kept = { .n = 0 };
     struct lvm_request request;
     int rc = 0;
-    while (rc == 0 && queue_take(&server->queue, true, &request)) {
+    while (rc == 0 && queue_take(&server->queue, QUEUE_ALL, &request)) {
         if (verb_needs_lease(request.verb))
             rc = reply_error(server, request.id, cause);
         else
@@ -274,6 +281,13 @@ static int refuse_late(struct server *server)
     return rc;
 }
 
+static enum queue_lease lease_now(const struct server *server)
+{
+    if (server->hold)
+        return QUEUE_HOLD;
+    return server->held ? QUEUE_ALL : QUEUE_NONE;
+}
+
 /* One step of work: one command. Without the lease one that needs none. */
 static int work(struct server *server, struct err *err)
 {
@@ -285,7 +299,7 @@ static int work(struct server *server, struct err *err)
         return rc;
     if (!server->held && queue_wants_lease(&server->queue))
         rc = acquire(server);
-    if (rc < 0 || !queue_take(&server->queue, server->held, &request))
+    if (rc < 0 || !queue_take(&server->queue, lease_now(server), &request))
         return rc;
     rc = do_request(server, &request);
     request_deinit(&request);
@@ -298,9 +312,26 @@ static int take_line(struct server *server, const char *line, size_t size)
     struct err cause = ERR_INIT;
     if (request_parse(line, size, &request, &cause) < 0)
         return -EBADMSG; /* our own client: one of us has a bug */
+    if (request.verb == VERB_LET_GO) {
+        server->hold = false;
+        request_deinit(&request);
+        return 0;
+    }
     int rc = queue_push(&server->queue, &request);
     request_deinit(&request);
     return rc;
+}
+
+/* How long nothing can be done but listen. */
+static int wait_ms(const struct server *server)
+{
+    int64_t now_ms = time_now_ms();
+    if (server->queue.n == 0 ||
+        (server->hold && !queue_has(&server->queue, QUEUE_HOLD)))
+        return -1;
+    if (!server->held && now_ms < server->pause_until_ms)
+        return (int)(server->pause_until_ms - now_ms);
+    return 0;
 }
 
 /* Takes in what has come; waits for it when there is nothing to do. 1 at the
@@ -309,11 +340,7 @@ static int take_lines(struct server *server)
 {
     char *line = NULL;
     size_t size = 0;
-    int64_t now_ms = time_now_ms();
-    int wait_ms = server->queue.n == 0 ? -1 : 0;
-    if (server->queue.n > 0 && !server->held && now_ms < server->pause_until_ms)
-        wait_ms = (int)(server->pause_until_ms - now_ms);
-    int rc = input_fill(&server->input, wait_ms);
+    int rc = input_fill(&server->input, wait_ms(server));
     while (rc == 0 && input_line(&server->input, &line, &size))
         rc = take_line(server, line, size);
     return rc;
@@ -327,7 +354,7 @@ int serve(int fd, const char *vg, const struct serve_backend *backend,
     int rc = 0;
     while (rc == 0) {
         /* Nothing is waiting: nobody shall wait for us. */
-        if (server.queue.n == 0)
+        if (server.queue.n == 0 && !server.hold)
             rc = release(&server, err);
         if (rc == 0)
             rc = take_lines(&server);

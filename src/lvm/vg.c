@@ -6,6 +6,7 @@
  * there are only PVs without a VG, which the next attempt takes again.
  */
 #include "message.h"
+#include "report.h"
 
 #include <dray/base/util.h>
 #include <dray/exec.h>
@@ -20,12 +21,22 @@ enum {
 };
 
 static const char program[] = "/usr/sbin/lvm";
+#define QUIET                                                                  \
+    "global { event_activation=0 use_lvmpolld=0 notify_dbus=0 } "              \
+    "backup { backup=0 archive=0 } activation { monitoring=0 }"
+
 static const char settings[] =
     "devices { use_devicesfile=0 hints=\"none\" scan_lvs=0 "
     "multipath_component_detection=0 md_component_detection=0 "
-    "multipath_wwids_file=\"\" obtain_device_list_from_udev=0 } "
-    "global { event_activation=0 use_lvmpolld=0 notify_dbus=0 } "
-    "backup { backup=0 archive=0 } activation { monitoring=0 }";
+    "multipath_wwids_file=\"\" obtain_device_list_from_udev=0 } " QUIET;
+
+/* The host's own settings hide the LUNs from its own LVM. A disk and the
+ * multipath device above it are one. */
+static const char settings_of_scan[] =
+    "devices { use_devicesfile=0 hints=\"none\" scan_lvs=0 "
+    "filter=[\"a|.*|\"] global_filter=[\"a|.*|\"] "
+    "preferred_names=[\"^/dev/mapper/\"] multipath_component_detection=1 "
+    "obtain_device_list_from_udev=0 } " QUIET;
 
 /* One command; words are borrowed. */
 struct command {
@@ -39,6 +50,7 @@ static void add(struct command *command, const char *word)
         command->argv[command->n++] = word;
 }
 
+/* No list: all that LVM finds in /dev; the host's own filter does not count. */
 static void begin(struct command *command, const char *verb,
                   const char *device_list)
 {
@@ -46,9 +58,11 @@ static void begin(struct command *command, const char *verb,
     add(command, program);
     add(command, verb);
     add(command, "--config");
-    add(command, settings);
-    add(command, "--devices");
-    add(command, device_list);
+    add(command, device_list ? settings : settings_of_scan);
+    if (device_list) {
+        add(command, "--devices");
+        add(command, device_list);
+    }
 }
 
 static int run(const struct command *command, int64_t deadline_ms,
@@ -98,25 +112,32 @@ static int check_names(const struct lvm_vg_create *what, struct err *err)
     return 0;
 }
 
-static int create_pvs(const struct lvm_vg_create *what, const char *list,
-                      int64_t deadline_ms, struct err *err)
+int lvm_pv_create(const char *const *devices, size_t n_devices,
+                  uint64_t mda_bytes, bool force, int64_t deadline_ms,
+                  struct err *err)
 {
     struct command command;
+    char list[LIST_SIZE];
     char size[32];
-    (void)str_format(size, sizeof(size), "%" PRIu64 "b", what->mda_bytes);
+    int rc = join_devices(devices, n_devices, list, err);
+    if (rc < 0)
+        return rc;
+    (void)str_format(size, sizeof(size), "%" PRIu64 "b", mda_bytes);
     begin(&command, "pvcreate", list);
     /* Without --yes a device with something on it makes LVM ask, and nobody
      * answers: it refuses. */
-    if (what->force)
+    if (force) {
         add(&command, "--yes");
+        add(&command, "-ff");
+    }
     add(&command, "--metadatasize");
     add(&command, size);
     add(&command, "--metadatacopies");
     add(&command, "2");
     add(&command, "--metadataignore");
     add(&command, "y");
-    for (size_t i = 0; i < what->n_devices; i++)
-        add(&command, what->devices[i]);
+    for (size_t i = 0; i < n_devices; i++)
+        add(&command, devices[i]);
     return run(&command, deadline_ms, err);
 }
 
@@ -162,7 +183,8 @@ int lvm_vg_create(const struct lvm_vg_create *what, int64_t deadline_ms,
     if (rc == 0)
         rc = join_devices(what->devices, what->n_devices, list, err);
     if (rc == 0)
-        rc = create_pvs(what, list, deadline_ms, err);
+        rc = lvm_pv_create(what->devices, what->n_devices, what->mda_bytes,
+                           what->force, deadline_ms, err);
     if (rc == 0)
         rc = use_first(what, list, deadline_ms, err);
     return rc < 0 ? rc : create_vg(what, list, deadline_ms, err);
@@ -230,4 +252,35 @@ int lvm_vg_remove(const char *vg, const char *const *devices, size_t n_devices,
     for (size_t i = 0; rc == 0 && i < n_devices; i++)
         rc = remove_pv(devices[i], deadline_ms, err);
     return rc;
+}
+
+int lvm_scan(const char *const *devices, size_t n_devices, int64_t deadline_ms,
+             struct lvm_report *ret_report, struct err *err)
+{
+    const struct exec_options options = { .deadline_ms = deadline_ms };
+    struct exec_result result = { .status = 0 };
+    struct lvm_report report = { .n_pvs = 0 };
+    struct command command;
+    char list[LIST_SIZE];
+    int rc = n_devices > 0 ? join_devices(devices, n_devices, list, err) : 0;
+    if (rc < 0)
+        return rc;
+    begin(&command, "pvs", n_devices > 0 ? list : NULL);
+    add(&command, "--reportformat");
+    add(&command, "json");
+    add(&command, "--units");
+    add(&command, "b");
+    add(&command, "--nosuffix");
+    add(&command, "-o");
+    add(&command, REPORT_PV_FIELDS);
+    rc = exec_check(command.argv, &options, &result, err);
+    if (rc == 0)
+        rc = report_add_text(&report, result.out, result.out_len, err);
+    exec_result_deinit(&result);
+    if (rc < 0) {
+        lvm_report_deinit(&report);
+        return err_wrap(err, "pvs");
+    }
+    *ret_report = report;
+    return 0;
 }

@@ -14,7 +14,7 @@ static bool is_on_overlay(const struct disk *d, struct err *err)
     struct vm_disk_truth truth;
 
     return PORT(&d->m->ports, hypervisor, disk_truth, d->m->job.vm,
-                d->of->target, &truth, err) == 0 &&
+                d->of->target, false, &truth, err) == 0 &&
            disk_is_layer(d, truth.qemu_path, d->of->overlay, false);
 }
 
@@ -42,12 +42,15 @@ static int take(struct migration *m, bool quiesce, struct err *err)
     for_each_disk (d, m) {
         if (m->job.kind == JOB_SNAPSHOT && is_on_overlay(d, &ignored))
             continue;
+        rc = disk_activate(d, false, d->of->overlay, err);
+        if (rc)
+            break;
         disk_source_path(d, d->of->overlay, overlays[n].path);
         (void)str_copy(overlays[n].target, sizeof(overlays[n].target),
                        d->of->target);
         n++;
     }
-    if (n > 0)
+    if (rc == 0 && n > 0)
         rc = PORT(&m->ports, hypervisor, snapshot, m->job.vm, overlays, n,
                   quiesce, err);
     free(overlays);
@@ -89,7 +92,7 @@ static void mend_definition(struct disk *d)
     struct sight sight;
     char path[PATH_MAX];
 
-    if (disk_look(d, &sight, &err) ||
+    if (disk_look_well(d, &sight, &err) ||
         !disk_is_layer(d, sight.persistent, d->of->leaf, false))
         return;
     disk_source_path(d, d->of->overlay, path);

@@ -66,69 +66,61 @@ bool disk_on_destination(const struct disk *d, const char *path)
     return where_is(d, path) == ON_DESTINATION;
 }
 
-/* A VM that does not run has its persistent definition only. */
-static int look_at_definition(const struct disk *d, struct sight *sight,
-                              struct err *err)
+/* An unplugged disk, or a VM that is off. */
+static int look_for_vm(const struct disk *d, struct sight *sight,
+                       struct err *err)
 {
-    _cleanup_free_ struct vm_disk *disks = NULL;
-    size_t n = 0;
-    int rc =
-        PORT(&d->m->ports, hypervisor, vm_disks, d->m->job.vm, &disks, &n, err);
-
-    for (size_t i = 0; rc == 0 && i < n; i++) {
-        if (strcmp(disks[i].target, d->of->target) == 0)
-            (void)str_copy(sight->persistent, sizeof(sight->persistent),
-                           disks[i].path);
-    }
-    return rc;
-}
-
-static int look_at_qemu(const struct disk *d, struct sight *sight,
-                        struct err *err)
-{
-    struct err ask = ERR_INIT;
-    struct vm_disk_truth truth;
-    int rc = PORT(&d->m->ports, hypervisor, disk_truth, d->m->job.vm,
-                  d->of->target, &truth, &ask);
-
-    if (rc && ask.code == ERR_NO_DISK) {
-        sight->where = ON_ELSEWHERE; /* unplugged */
-        return 0;
-    }
-    if (rc) {
-        *err = ask;
-        return rc;
-    }
-    /* Shut off between the two questions: no live paths. */
-    sight->where = truth.qemu_path[0] || truth.xml_path[0]
-                       ? where_is(d, truth.qemu_path)
-                       : VM_GONE;
-    sight->xml_on_destination = disk_on_destination(d, truth.xml_path);
-    (void)str_copy(sight->persistent, sizeof(sight->persistent),
-                   truth.persistent_path);
-    return 0;
-}
-
-int disk_look(const struct disk *d, struct sight *ret_sight, struct err *err)
-{
-    struct sight sight = { .where = VM_GONE, .state = VM_SHUTOFF };
     struct err find = ERR_INIT;
-    struct vm_info vm;
+    struct vm_info vm = { .state = VM_SHUTOFF };
     int rc = PORT(&d->m->ports, hypervisor, vm_find, d->m->job.vm, &vm, &find);
 
     if (rc && find.code != ERR_NO_VM) {
         *err = find;
         return rc;
     }
-    if (rc == 0) {
-        sight.state = vm.state;
-        rc = vm.state == VM_SHUTOFF ? look_at_definition(d, &sight, err)
-                                    : look_at_qemu(d, &sight, err);
-        if (rc)
-            return rc;
+    sight->state = vm.state;
+    sight->where = vm.state == VM_SHUTOFF ? VM_GONE : ON_ELSEWHERE;
+    return 0;
+}
+
+static int look(const struct disk *d, bool well, struct sight *ret_sight,
+                struct err *err)
+{
+    struct sight sight = { .where = VM_GONE, .state = VM_SHUTOFF };
+    struct err ask = ERR_INIT;
+    struct vm_disk_truth truth = { .state = VM_SHUTOFF };
+    int rc = PORT(&d->m->ports, hypervisor, disk_truth, d->m->job.vm,
+                  d->of->target, well, &truth, &ask);
+
+    if (rc && ask.code == ERR_NO_DISK)
+        rc = look_for_vm(d, &sight, &ask);
+    else if (rc && ask.code == ERR_NO_VM)
+        rc = 0;
+    else if (rc == 0)
+        sight.state = truth.state;
+    if (rc) {
+        *err = ask;
+        return rc;
     }
+    /* Shut off between two questions: no live paths. */
+    if (truth.qemu_path[0] || truth.xml_path[0])
+        sight.where = where_is(d, truth.qemu_path);
+    sight.xml_on_destination = disk_on_destination(d, truth.xml_path);
+    (void)str_copy(sight.persistent, sizeof(sight.persistent),
+                   truth.persistent_path);
     *ret_sight = sight;
     return 0;
+}
+
+int disk_look(const struct disk *d, struct sight *ret_sight, struct err *err)
+{
+    return look(d, false, ret_sight, err);
+}
+
+int disk_look_well(const struct disk *d, struct sight *ret_sight,
+                   struct err *err)
+{
+    return look(d, true, ret_sight, err);
 }
 
 int disk_settled(const struct disk *d, struct err *err)
@@ -162,9 +154,13 @@ enum job_outcome disk_see_destination(struct disk *d)
     const struct volume_id top = disk_target(d, disk_top(d));
     struct err err = ERR_INIT;
     struct volume_info info;
+    enum job_outcome outcome;
 
     if (!d->of->dst_sd[0] || !is_time_to_look(m, d->looked_ms))
         return JOB_OK;
+    outcome = hang_watch(d);
+    if (outcome != JOB_OK)
+        return outcome;
     if (PORT(&m->ports, storage, volume_info, &top, &info, &err))
         return migration_doubt(
             m, &err, m->adopted ? ADOPT_PATIENCE_MS : STORAGE_PATIENCE_MS);

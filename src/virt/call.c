@@ -186,17 +186,47 @@ int call_disk(const struct call *call, unsigned flags, const char *target,
     return rc == XML_NO_DISK ? call_no_disk(call, target) : rc;
 }
 
-int call_is_active(const struct call *call, bool *ret_active)
+static enum vm_state state_of(int libvirt_state)
 {
-    int rc = virDomainIsActive(call->vm);
-    if (rc < 0)
-        return call_fail(call, "state of VM %s", call->name);
-    *ret_active = rc == 1;
-    if (rc == 1)
-        return 0;
+    switch (libvirt_state) {
+    case VIR_DOMAIN_RUNNING:
+    case VIR_DOMAIN_BLOCKED:
+        return VM_RUNNING;
+    case VIR_DOMAIN_PAUSED:
+        return VM_PAUSED;
+    case VIR_DOMAIN_SHUTOFF:
+        return VM_SHUTOFF;
+    default:
+        return VM_OTHER;
+    }
+}
+
+int call_state_of(const struct call *call, virDomainPtr vm,
+                  enum vm_state *ret_state)
+{
+    int state = 0;
+    if (virDomainGetState(vm, &state, NULL, 0) < 0)
+        return call_fail(call, "state of VM %s", virDomainGetName(vm));
+    *ret_state = state_of(state);
+    return 0;
+}
+
+int call_state(const struct call *call, enum vm_state *ret_state)
+{
     char uuid[UUID_SIZE];
+    int rc = call_state_of(call, call->vm, ret_state);
+    if (rc < 0 || *ret_state != VM_SHUTOFF)
+        return rc;
     call_uuid(call->vm, uuid);
     return check_orphan(uuid, call->err);
+}
+
+int call_is_active(const struct call *call, bool *ret_active)
+{
+    enum vm_state state = VM_SHUTOFF;
+    int rc = call_state(call, &state);
+    *ret_active = state != VM_SHUTOFF;
+    return rc;
 }
 
 int call_is_persistent(const struct call *call, bool *ret_persistent)

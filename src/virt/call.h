@@ -60,7 +60,12 @@ int call_xml(const struct call *call, unsigned flags, char **ret_text);
 int call_disk(const struct call *call, unsigned flags, const char *target,
               struct xml_disk *ret_disk);
 
-/* Whether it runs (also paused). ERR_NOT_RESPONDING as above. */
+/* Of any VM, as libvirt sees it. */
+int call_state_of(const struct call *call, virDomainPtr vm,
+                  enum vm_state *ret_state);
+/* Of the call's. ERR_NOT_RESPONDING as above. */
+int call_state(const struct call *call, enum vm_state *ret_state);
+/* Whether it runs (also paused). The same errors. */
 int call_is_active(const struct call *call, bool *ret_active);
 /* Whether it has a persistent definition. */
 int call_is_persistent(const struct call *call, bool *ret_persistent);

@@ -17,6 +17,7 @@
  */
 #include "connection.h"
 #include "events.h"
+#include "listeners.h"
 #include "reasons.h"
 #include <assert.h>
 #include <dray/base/lock.h>
@@ -58,11 +59,7 @@ struct virt {
     bool connector_ended;
     char why[WHY_SIZE]; /* the last error of opening it */
 
-    /* Held while the hint runs, so that none comes after set_hint(). It is
-     * the only lock held then, and a hint only posts. */
-    pthread_mutex_t hint_lock;
-    hypervisor_hint_fn hint;
-    void *hint_arg;
+    struct listeners listeners; /* locks itself */
 };
 
 /* --- the event loop ---------------------------------------------------- */
@@ -177,7 +174,8 @@ static void publish(struct virt *virt, virConnectPtr conn,
     /* It may have died before on_close() could know it for ours. */
     if (virConnectIsAlive(conn) == 0)
         connection_lost(virt, conn);
-    connection_hint(virt, NULL);
+    listeners_tell(&virt->listeners,
+                   &(struct vm_alarm){ .kind = VM_ALARM_CHANGED });
 }
 
 static void pause_before_retry(struct virt *virt)
@@ -281,18 +279,9 @@ int connection_is_up(struct virt *virt)
     return atomic_load(&virt->up) ? 0 : -ENOTCONN;
 }
 
-void connection_set_hint(struct virt *virt, hypervisor_hint_fn fn, void *arg)
+struct listeners *connection_listeners(struct virt *virt)
 {
-    SCOPED_LOCK(&virt->hint_lock);
-    virt->hint = fn;
-    virt->hint_arg = arg;
-}
-
-void connection_hint(struct virt *virt, const char *vm)
-{
-    SCOPED_LOCK(&virt->hint_lock);
-    if (virt->hint)
-        virt->hint(virt->hint_arg, vm);
+    return &virt->listeners;
 }
 
 struct reasons *connection_reasons(struct virt *virt)
@@ -321,9 +310,7 @@ static int init_locks(struct virt *virt)
     (void)pthread_condattr_destroy(&monotonic); /* cannot fail */
     if (rc == 0)
         rc = pthread_mutex_init(&virt->lock, NULL);
-    if (rc == 0)
-        rc = pthread_mutex_init(&virt->hint_lock, NULL);
-    return -rc;
+    return rc ? -rc : listeners_init(&virt->listeners);
 }
 
 static int start(struct virt *virt, struct err *err)
@@ -377,18 +364,18 @@ void virt_free(struct virt *virt)
 {
     if (!virt)
         return;
-    connection_set_hint(virt, NULL, NULL);
+    listeners_set_hint(&virt->listeners, NULL, NULL);
+    listeners_set_alarm(&virt->listeners, NULL, NULL);
     if (!stop_connector(virt))
         return; /* it still uses all of this; the process ends anyway */
     stop_loop(virt);
     assert(!virt->conn);
     int rc = pthread_mutex_destroy(&virt->lock);
     assert(rc == 0);
-    rc = pthread_mutex_destroy(&virt->hint_lock);
-    assert(rc == 0);
     rc = pthread_cond_destroy(&virt->changed);
     assert(rc == 0);
     (void)rc;
+    listeners_deinit(&virt->listeners);
     reasons_free(virt->reasons);
     free(virt->uri);
     free(virt);

@@ -9,6 +9,7 @@
 #include <dray/virt.h>
 #include <libvirt/libvirt.h>
 
+struct listeners;
 struct reasons;
 
 /* The connection of now; the caller ends with virConnectClose(). -ENOTCONN
@@ -23,11 +24,7 @@ int connection_away(struct virt *virt, const char *why, struct err *err);
 
 int connection_is_up(struct virt *virt); /* 0 or -ENOTCONN; never blocks */
 
-void connection_set_hint(struct virt *virt, hypervisor_hint_fn fn, void *arg);
-
-/* Calls the hint; @vm may be NULL. Any thread. */
-void connection_hint(struct virt *virt, const char *vm);
-
+struct listeners *connection_listeners(struct virt *virt);
 struct reasons *connection_reasons(struct virt *virt);
 
 #endif

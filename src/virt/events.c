@@ -1,28 +1,38 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Events of VMs become hints: that something happened, never what. None is
+ * Events of VMs become hints and alarms: that something happened. None is
  * replayed after a reconnect, and a VM that dies sends none for its jobs, so
- * whoever gets a hint looks for himself, and looks anyway from time to time.
- * That is also why a driver that does not offer an event is no error.
+ * whoever is told looks for himself, and looks anyway from time to time. That
+ * is also why a driver that does not offer an event is no error.
  *
- * The one event that carries something is qemu's BLOCK_JOB_COMPLETED: why a
- * block job failed is said nowhere else.
+ * - A VM that runs out of space sends two events: an I/O error, which has the
+ *   cause, and that it is suspended, which comes after it and has none.
+ * - A threshold of a leaf that somebody armed as "vda" is told twice, as "vda"
+ *   and as "vda[3]"; all others once, by their number.
+ * - Why a block job failed is in qemu's own BLOCK_JOB_COMPLETED only.
  *
  * The callbacks run on libvirt's event thread.
  */
 #include "events.h"
 #include "connection.h"
+#include "listeners.h"
 #include "reasons.h"
 #include <libvirt/libvirt-qemu.h>
+#include <string.h>
 
 /* libvirt's signatures are not ours to make const. */
 /* NOLINTBEGIN(readability-non-const-parameter) */
 
-static void hint(virDomainPtr vm, struct virt *virt)
+/* @node: a disk, one of its layers, or NULL for the VM. */
+static void tell(struct virt *virt, virDomainPtr vm, enum vm_alarm_kind kind,
+                 const char *node, uint64_t excess)
 {
-    char uuid[VIR_UUID_STRING_BUFLEN];
-    if (virDomainGetUUIDString(vm, uuid) == 0)
-        connection_hint(virt, uuid);
+    struct vm_alarm alarm = { .kind = kind, .excess = excess };
+    if (virDomainGetUUIDString(vm, alarm.vm) < 0)
+        return;
+    /* No layer has a name that is cut off. */
+    (void)str_copy(alarm.node, sizeof(alarm.node), node ? node : "");
+    listeners_tell(connection_listeners(virt), &alarm);
 }
 
 static int on_lifecycle(virConnectPtr conn, virDomainPtr vm, int event,
@@ -31,7 +41,7 @@ static int on_lifecycle(virConnectPtr conn, virDomainPtr vm, int event,
     (void)conn;
     (void)event;
     (void)detail;
-    hint(vm, arg);
+    tell(arg, vm, VM_ALARM_CHANGED, NULL, 0);
     return 0;
 }
 
@@ -39,10 +49,9 @@ static void on_block_job(virConnectPtr conn, virDomainPtr vm,
                          const char *target, int type, int status, void *arg)
 {
     (void)conn;
-    (void)target;
     (void)type;
     (void)status;
-    hint(vm, arg);
+    tell(arg, vm, VM_ALARM_CHANGED, target, 0);
 }
 
 /* Seven parameters are libvirt's choice. */
@@ -54,8 +63,20 @@ on_io_error(virConnectPtr conn, virDomainPtr vm, const char *path,
     (void)path;
     (void)alias;
     (void)action;
-    (void)reason;
-    hint(vm, arg);
+    bool no_space = str_equal(reason, "enospc");
+    tell(arg, vm, no_space ? VM_ALARM_NO_SPACE : VM_ALARM_CHANGED, NULL, 0);
+}
+
+static void /* NOLINTNEXTLINE(readability-function-size) */
+on_threshold(virConnectPtr conn, virDomainPtr vm, const char *node,
+             const char *path, unsigned long long threshold,
+             unsigned long long excess, void *arg)
+{
+    (void)conn;
+    (void)path;
+    (void)threshold;
+    if (node && strchr(node, '['))
+        tell(arg, vm, VM_ALARM_THRESHOLD, node, excess);
 }
 
 static void /* NOLINTNEXTLINE(readability-function-size) */
@@ -67,11 +88,12 @@ on_job_completed(virConnectPtr conn, virDomainPtr vm, const char *event,
     (void)event;
     (void)seconds;
     (void)micros;
-    char uuid[VIR_UUID_STRING_BUFLEN];
+    char uuid[VIR_UUID_STRING_BUFLEN], target[DISK_TARGET_SIZE];
     if (!details || virDomainGetUUIDString(vm, uuid) < 0)
         return;
-    reasons_note(connection_reasons(arg), uuid, details);
-    connection_hint(arg, uuid);
+    bool no_space =
+        reasons_note(connection_reasons(arg), uuid, details, target);
+    tell(arg, vm, no_space ? VM_ALARM_NO_SPACE : VM_ALARM_CHANGED, target, 0);
 }
 
 /* NOLINTEND(readability-non-const-parameter) */
@@ -85,6 +107,8 @@ static const struct {
      VIR_DOMAIN_EVENT_CALLBACK(on_block_job)                                      },
     { VIR_DOMAIN_EVENT_ID_IO_ERROR_REASON,
      VIR_DOMAIN_EVENT_CALLBACK(on_io_error)                                       },
+    { VIR_DOMAIN_EVENT_ID_BLOCK_THRESHOLD,
+     VIR_DOMAIN_EVENT_CALLBACK(on_threshold)                                      },
 };
 
 void events_start(struct events *events, virConnectPtr conn, struct virt *virt)

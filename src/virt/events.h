@@ -10,7 +10,7 @@
 struct virt;
 
 enum {
-    EVENTS_N = 4
+    EVENTS_N = 5
 };
 
 /* What is registered on one connection; -1 where nothing is. */

@@ -50,11 +50,22 @@ int virt_snapshot(void *ctx, const char *vm, const struct vm_overlay *overlays,
 int virt_disk_io(void *ctx, const char *vm, const char *target,
                  struct vm_disk_io *ret_io, struct err *err);
 
+/* layers.c */
+int virt_layer_stats(void *ctx, const char *vm, struct vm_layer **ret_layers,
+                     size_t *ret_n, struct err *err);
+
+/* space.c */
+int virt_threshold_set(void *ctx, const char *vm, const char *node,
+                       uint64_t bytes, struct err *err);
+int virt_paused_for_space(void *ctx, const char *vm, bool *ret_paused,
+                          char ret_target[DISK_TARGET_SIZE], struct err *err);
+
 /* truth.c */
 int virt_disk_layers(void *ctx, const char *vm, const char *target,
                      struct vm_layers *ret_layers, struct err *err);
 int virt_disk_truth(void *ctx, const char *vm, const char *target,
-                    struct vm_disk_truth *ret_truth, struct err *err);
+                    bool persistent, struct vm_disk_truth *ret_truth,
+                    struct err *err);
 int virt_disk_set_persistent(void *ctx, const char *vm, const char *target,
                              const char *path, const char *format,
                              struct err *err);

@@ -3,13 +3,19 @@
  * The table of operations that the use cases see.
  */
 #include "connection.h"
+#include "listeners.h"
 #include "ops.h"
 #include "place.h"
 #include <dray/virt.h>
 
 static void set_hint(void *ctx, hypervisor_hint_fn fn, void *arg)
 {
-    connection_set_hint(ctx, fn, arg);
+    listeners_set_hint(connection_listeners(ctx), fn, arg);
+}
+
+static void set_alarm(void *ctx, hypervisor_alarm_fn fn, void *arg)
+{
+    listeners_set_alarm(connection_listeners(ctx), fn, arg);
 }
 
 static int connected(void *ctx)
@@ -49,6 +55,10 @@ static const struct hypervisor_ops ops_table = {
     .disk_layers = virt_disk_layers,
     .disk_io = virt_disk_io,
     .place = place,
+    .layer_stats = virt_layer_stats,
+    .threshold_set = virt_threshold_set,
+    .paused_for_space = virt_paused_for_space,
+    .set_alarm = set_alarm,
 };
 
 struct hypervisor_port virt_port(struct virt *virt)

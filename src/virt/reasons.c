@@ -143,15 +143,19 @@ static void note(struct reasons *reasons, const char *vm, const char *target,
     (void)pthread_cond_broadcast(&reasons->changed); /* cannot fail */
 }
 
-void reasons_note(struct reasons *reasons, const char *vm, const char *details)
+bool reasons_note(struct reasons *reasons, const char *vm, const char *details,
+                  char ret_target[DISK_TARGET_SIZE])
 {
     struct json_object *event = json_tokener_parse(details);
     const char *job = string_member(event, "device");
     const char *text = string_member(event, "error");
-    char target[DISK_TARGET_SIZE];
-    if (job && target_of_job(job, target))
-        note(reasons, vm, target, text ? text : "");
+    bool no_space = str_equal(text, strerrordesc_np(ENOSPC));
+    if (job && target_of_job(job, ret_target))
+        note(reasons, vm, ret_target, text ? text : "");
+    else
+        ret_target[0] = '\0';
     json_object_put(event);
+    return no_space;
 }
 
 void reasons_get(struct reasons *reasons, const char *vm, const char *target,

@@ -7,6 +7,8 @@
 #ifndef DRAY_VIRT_REASONS_H
 #define DRAY_VIRT_REASONS_H
 
+#include <dray/ports/hypervisor.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct reasons;
@@ -18,8 +20,10 @@ void reasons_free(struct reasons *reasons);
 void reasons_forget(struct reasons *reasons, const char *vm,
                     const char *target);
 
-/* The details of qemu's event BLOCK_JOB_COMPLETED, as JSON. */
-void reasons_note(struct reasons *reasons, const char *vm, const char *details);
+/* The details of qemu's event BLOCK_JOB_COMPLETED, as JSON. *ret_target is the
+ * disk, empty when it tells of none. True: the job failed for want of space. */
+bool reasons_note(struct reasons *reasons, const char *vm, const char *details,
+                  char ret_target[DISK_TARGET_SIZE]);
 
 /* The error of the disk's last job; waits at most @wait_ms for an event that
  * is still on its way. "" when the job ended well or nothing is known. */

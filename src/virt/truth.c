@@ -113,20 +113,22 @@ static int persistent_path(const struct call *call, const char *target,
 }
 
 int virt_disk_truth(void *ctx, const char *vm, const char *target,
-                    struct vm_disk_truth *ret_truth, struct err *err)
+                    bool persistent, struct vm_disk_truth *ret_truth,
+                    struct err *err)
 {
     _cleanup_call_ struct call call = { 0 };
     int rc = call_begin_vm(&call, ctx, vm, err);
     if (rc < 0)
         return rc;
     struct vm_disk_truth truth = { 0 };
-    bool active = false, persistent = false;
-    rc = call_is_active(&call, &active);
-    if (rc == 0)
-        rc = call_is_persistent(&call, &persistent);
+    bool defined = false;
+    rc = call_state(&call, &truth.state);
+    bool active = truth.state != VM_SHUTOFF;
+    if (rc == 0 && (persistent || !active))
+        rc = call_is_persistent(&call, &defined);
     if (rc == 0 && active)
         rc = live_paths(&call, target, &truth);
-    if (rc == 0 && persistent)
+    if (rc == 0 && defined)
         rc = persistent_path(&call, target, &truth);
     if (rc < 0)
         return rc;
@@ -146,14 +148,16 @@ int virt_disk_layers(void *ctx, const char *vm, const char *target,
     _cleanup_call_ struct call call = { 0 };
     struct vm_layers layers = { 0 };
     struct xml_disk disk;
-    bool active = false;
+    enum vm_state state = VM_SHUTOFF;
     int rc = call_begin_vm(&call, ctx, vm, err);
     if (rc == 0)
-        rc = call_is_active(&call, &active);
-    if (rc == 0)
+        rc = call_state(&call, &state);
+    bool active = state != VM_SHUTOFF;
+    if (rc == 0 && active)
         rc = call_disk(&call, 0, target, &disk);
     if (rc == 0 && active)
         rc = ask_qemu(&call, &disk.disk, read_layers, &layers);
+    layers.state = state;
     if (rc == 0)
         *ret_layers = layers;
     return rc;

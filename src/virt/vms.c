@@ -31,21 +31,6 @@ void vm_handles_put(struct vm_handles *handles)
     free(handles->vms);
 }
 
-static enum vm_state state_of(int libvirt_state)
-{
-    switch (libvirt_state) {
-    case VIR_DOMAIN_RUNNING:
-    case VIR_DOMAIN_BLOCKED:
-        return VM_RUNNING;
-    case VIR_DOMAIN_PAUSED:
-        return VM_PAUSED;
-    case VIR_DOMAIN_SHUTOFF:
-        return VM_SHUTOFF;
-    default:
-        return VM_OTHER;
-    }
-}
-
 int vm_describe(const struct call *call, virDomainPtr vm,
                 struct vm_info *ret_info)
 {
@@ -53,14 +38,14 @@ int vm_describe(const struct call *call, virDomainPtr vm,
     call_uuid(vm, info.uuid);
     const char *name = virDomainGetName(vm);
     (void)str_copy(info.name, sizeof(info.name), name ? name : "");
-    int state;
     int persistent = virDomainIsPersistent(vm);
-    if (persistent < 0 || virDomainGetState(vm, &state, NULL, 0) < 0)
+    if (persistent < 0)
         return call_fail(call, "state of VM %s", info.name);
     info.persistent = persistent == 1;
-    info.state = state_of(state);
-    *ret_info = info;
-    return 0;
+    int rc = call_state_of(call, vm, &info.state);
+    if (rc == 0)
+        *ret_info = info;
+    return rc;
 }
 
 /* For VMs found in a list: one that is gone since then is none. 0, 1 for

@@ -34,21 +34,6 @@ static int serial_of(const xmlNode *disk, char *ret_serial, size_t size)
     return 0;
 }
 
-/* A running VM's XML ends each chain with an empty <backingStore/>. */
-static bool is_layer(const xmlNode *node)
-{
-    return xml_child(node, "source") != NULL;
-}
-
-static size_t count_layers(const xmlNode *disk)
-{
-    size_t n = 0;
-    for (const xmlNode *node = disk; node && is_layer(node);
-         node = xml_child(node, "backingStore"))
-        n++;
-    return n;
-}
-
 /* Only a running VM's disk says where its chain ends. */
 static bool chain_is_known(const xmlNode *disk)
 {
@@ -95,13 +80,28 @@ static enum vm_job_kind kind_of(const xmlNode *disk, const char *job,
     return VM_JOB_OTHER;
 }
 
+int xml_mirror_kind(const xmlNode *disk, enum vm_job_kind *ret_kind)
+{
+    const xmlNode *mirror = xml_child(disk, "mirror");
+    char job[16], path[PATH_MAX];
+    *ret_kind = VM_JOB_NONE;
+    if (!mirror)
+        return 0;
+    int rc = attribute_cut(mirror, "job", job, sizeof(job));
+    if (rc == 0)
+        rc = xml_source_path(mirror, path, sizeof(path));
+    if (rc == 0)
+        *ret_kind = kind_of(disk, job, path);
+    return rc;
+}
+
 static int read_mirror(const xmlNode *disk, struct xml_disk *ret_disk)
 {
     const xmlNode *mirror = xml_child(disk, "mirror");
     if (!mirror)
         return 0;
-    char job[16], ready[8];
-    int rc = attribute_cut(mirror, "job", job, sizeof(job));
+    char ready[8];
+    int rc = xml_mirror_kind(disk, &ret_disk->kind);
     if (rc == 0)
         rc = attribute_cut(mirror, "ready", ready, sizeof(ready));
     if (rc == 0)
@@ -109,7 +109,6 @@ static int read_mirror(const xmlNode *disk, struct xml_disk *ret_disk)
                              sizeof(ret_disk->mirror_path));
     if (rc < 0)
         return rc;
-    ret_disk->kind = kind_of(disk, job, ret_disk->mirror_path);
     ret_disk->phase = phase_of(ready);
     if (ret_disk->kind != VM_JOB_COPY)
         return 0;
@@ -120,22 +119,12 @@ static int read_mirror(const xmlNode *disk, struct xml_disk *ret_disk)
     return 0;
 }
 
-static uint64_t number_of(const xmlNode *node, const char *name)
-{
-    char digits[24];
-    uint64_t value = 0;
-    if (xml_attribute(node, name, digits, sizeof(digits)) < 0 ||
-        str_to_u64(digits, &value) < 0)
-        return 0;
-    return value;
-}
-
 /* Ours, and those that others made the same way: from the start on. */
 static uint64_t slice_of(const xmlNode *disk)
 {
     const xmlNode *slice =
         xml_child(xml_child(xml_child(disk, "source"), "slices"), "slice");
-    return number_of(slice, "offset") == 0 ? number_of(slice, "size") : 0;
+    return xml_number(slice, "offset") == 0 ? xml_number(slice, "size") : 0;
 }
 
 static int read_names(const xmlNode *node, struct vm_disk *ret_disk)
@@ -179,7 +168,7 @@ static int read_disk(const xmlNode *node, struct xml_disk *ret_disk,
     disk->transient = xml_child(node, "transient") != NULL;
     ret_disk->slice = slice_of(node);
     if (chain_is_known(node))
-        disk->chain_n = count_layers(node);
+        disk->chain_n = xml_chain_length(node);
     return 0;
 }
 
@@ -227,75 +216,4 @@ int xml_disk(const char *text, const char *target, struct xml_disk *ret_disk,
         }
     }
     return XML_NO_DISK;
-}
-
-/* Of the disk itself the index is with its source. */
-static unsigned index_of(const xmlNode *layer)
-{
-    uint64_t index = number_of(layer, "index");
-    if (index == 0)
-        index = number_of(xml_child(layer, "source"), "index");
-    return index <= UINT_MAX ? (unsigned)index : 0;
-}
-
-static int read_chain(const xmlNode *disk, struct xml_layer **ret_layers,
-                      size_t *ret_n, struct err *err)
-{
-    size_t n = count_layers(disk), i = 0;
-    _cleanup_free_ struct xml_layer *layers = calloc(n + 1, sizeof(*layers));
-    if (!layers)
-        return err_set(err, -ENOMEM, "VM's XML: out of memory");
-    for (const xmlNode *node = disk; i < n;
-         node = xml_child(node, "backingStore")) {
-        layers[i].index = index_of(node);
-        int rc = xml_source_path(node, layers[i].path, PATH_MAX);
-        if (rc < 0)
-            return err_set(err, rc, "VM's XML: a path is too long");
-        i++;
-    }
-    *ret_layers = TAKE(layers);
-    *ret_n = n;
-    return 0;
-}
-
-int xml_chain(const char *text, const char *target,
-              struct xml_layer **ret_layers, size_t *ret_n, struct err *err)
-{
-    _cleanup_doc_ xmlDoc *doc = NULL;
-    int rc = xml_tree_parse(text, &doc, err);
-    xmlNode *disk = NULL;
-    if (rc == 0)
-        rc = xml_find_disk(doc, target, &disk);
-    if (rc < 0)
-        return err_set(err, rc, "VM's XML: out of memory");
-    return rc == XML_NO_DISK ? rc : read_chain(disk, ret_layers, ret_n, err);
-}
-
-/* @node and the layers below it. */
-static int walk_layers(const xmlNode *node, xml_layer_fn fn, void *arg)
-{
-    for (; node; node = xml_child(node, "backingStore")) {
-        char path[PATH_MAX];
-        int rc = xml_source_path(node, path, sizeof(path));
-        if (rc < 0)
-            return rc;
-        if (path[0] && fn(arg, path))
-            return 1;
-    }
-    return 0;
-}
-
-int xml_layers(const char *text, xml_layer_fn fn, void *arg, struct err *err)
-{
-    _cleanup_doc_ xmlDoc *doc = NULL;
-    int rc = xml_tree_parse(text, &doc, err);
-    for (xmlNode *disk = rc == 0 ? xml_first_disk(doc) : NULL; disk && rc == 0;
-         disk = xml_next_disk(disk)) {
-        rc = walk_layers(disk, fn, arg);
-        if (rc == 0)
-            rc = walk_layers(xml_child(disk, "mirror"), fn, arg);
-    }
-    if (rc < 0)
-        return err_set(err, rc, "VM's XML: a path is too long");
-    return rc;
 }

@@ -96,6 +96,16 @@ int xml_attribute(const xmlNode *node, const char *name, char *ret_value,
     return fits ? 0 : -ENAMETOOLONG;
 }
 
+uint64_t xml_number(const xmlNode *node, const char *name)
+{
+    char digits[24];
+    uint64_t value = 0;
+    if (xml_attribute(node, name, digits, sizeof(digits)) < 0 ||
+        str_to_u64(digits, &value) < 0)
+        return 0;
+    return value;
+}
+
 int xml_find_disk(const xmlDoc *doc, const char *target, xmlNode **ret_disk)
 {
     for (xmlNode *disk = xml_first_disk(doc); disk;

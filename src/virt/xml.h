@@ -59,6 +59,11 @@ int xml_disk(const char *text, const char *target, struct xml_disk *ret_disk,
 int xml_chain(const char *text, const char *target,
               struct xml_layer **ret_layers, size_t *ret_n, struct err *err);
 
+/* All layers of all disks of a running VM, those of a copy's destination
+ * behind the disk's own; sizes are left 0. The caller frees *ret_layers. */
+int xml_open_layers(const char *text, struct vm_layer **ret_layers,
+                    size_t *ret_n, struct err *err);
+
 /* Calls fn(arg, path) for each place that a disk of the VM reads or
  * writes: its layers, and those of its mirror's destination. fn returns true
  * to end the walk, which then gives 1. */

@@ -35,15 +35,19 @@ static int no_vm(struct err *err)
     return err_set_code(err, ERR_NO_VM, "no such VM");
 }
 
+static enum vm_state state_of(const struct fake_world *world)
+{
+    if (!fake_runs(world))
+        return VM_SHUTOFF;
+    return world->paused ? VM_PAUSED : VM_RUNNING;
+}
+
 static void name_vm(const struct fake_world *world, struct vm_info *ret_vm)
 {
     *ret_vm = (struct vm_info){ .uuid = VM,
                                 .name = "web1",
+                                .state = state_of(world),
                                 .persistent = world->defined };
-    if (!fake_runs(world))
-        ret_vm->state = VM_SHUTOFF;
-    else
-        ret_vm->state = world->paused ? VM_PAUSED : VM_RUNNING;
 }
 
 static int hv_list(void *ctx, struct vm_info **ret_vms, size_t *ret_n,
@@ -213,8 +217,14 @@ static bool is_below(const char *path, const char *directory)
            (path[n] == '\0' || path[n] == '/');
 }
 
-static bool is_used(const struct fake_world *world, const char *path)
+static bool is_used(struct fake_world *world, const char *path)
 {
+    const struct fake_volume *lv =
+        strncmp(path, "/dev/", 5) == 0 ? world_find_path(world, path) : NULL;
+
+    if (lv)
+        return (fake_runs(world) && world_has_open(world, lv)) ||
+               world_is_named(world, lv);
     for (size_t i = 0; i < world->n_volumes; i++) {
         const struct fake_volume *volume = &world->volumes[i];
         bool open = fake_runs(world) && world_has_open(world, volume);
@@ -236,7 +246,8 @@ static int hv_path_user(void *ctx, const char *path, struct vm_info *ret_vm,
 
     if (rc)
         return rc;
-    if (strncmp(path, "/out", 4) != 0 && strchr(path + 5, '/'))
+    if (strncmp(path, "/out", 4) != 0 && strncmp(path, "/dev/", 5) != 0 &&
+        strchr(path + 5, '/'))
         world_break(world, "path_user(%s) is not an image's directory", path);
     memset(ret_vm, 0, sizeof(*ret_vm));
     if (used) {
@@ -256,7 +267,8 @@ static void spell(const struct fake_world *world,
 }
 
 static int hv_truth(void *ctx, const char *vm, const char *target,
-                    struct vm_disk_truth *ret_truth, struct err *err)
+                    bool persistent, struct vm_disk_truth *ret_truth,
+                    struct err *err)
 {
     struct fake_world *world = ctx;
     const struct fake_disk *disk = world_find_disk(world, target);
@@ -274,7 +286,8 @@ static int hv_truth(void *ctx, const char *vm, const char *target,
             (void)str_copy(ret_truth->qemu_path, PATH_MAX, "/other/file");
         (void)str_copy(ret_truth->xml_path, PATH_MAX, disk->xml->info.path);
     }
-    if (world->defined)
+    ret_truth->state = state_of(world);
+    if (world->defined && (persistent || ret_truth->state == VM_SHUTOFF))
         (void)str_copy(ret_truth->persistent_path, PATH_MAX,
                        disk->persistent->info.path);
     return world_leave(world, 0, err);
@@ -289,13 +302,18 @@ static int hv_layers(void *ctx, const char *vm, const char *target,
     int rc = fake_enter(world, "disk layers", err);
 
     (void)vm;
-    if (rc == 0 && !fake_runs(world))
+    if (rc == 0 && !world->defined && !fake_runs(world))
         rc = no_vm(err);
     if (rc)
         return rc;
     rc = world_leave(world, 0, err);
     if (rc)
         return rc;
+    layers.state = state_of(world);
+    if (layers.state == VM_SHUTOFF) {
+        *ret_layers = layers;
+        return 0;
+    }
     layers.paths = calloc(disk->n, sizeof(layers.paths[0]));
     if (!layers.paths)
         return err_set(err, -ENOMEM, "layers");

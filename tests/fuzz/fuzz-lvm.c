@@ -18,7 +18,9 @@ static void check_request(const char *text, size_t size)
     MUST(request_parse(line, strlen(line), &again, NULL) == 0);
     MUST(again.id == request.id && again.verb == request.verb);
     MUST(again.lvs.n == request.lvs.n && again.add.n == request.add.n);
-    if (request.verb != VERB_REPORT) {
+    MUST(again.held == request.held);
+    if (request.verb != VERB_REPORT && request.verb != VERB_HOLD &&
+        request.verb != VERB_LET_GO) {
         char *command = command_of(&request, "vg");
         MUST(command);
         MUST(!strpbrk(command, "\n\"'\\;$`|<>"));

@@ -38,9 +38,13 @@ class Rpc:
         self.ids = itertools.count(1)
         self.events = []  # notifications that came meanwhile
         self.buffer = b''
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(self.timeout)
-        self.socket.connect(str(path))
+        self.socket = self.connect(path)
+
+    def connect(self, path):
+        made = socket.socket(socket.AF_UNIX)
+        made.settimeout(self.timeout)
+        made.connect(str(path))
+        return made
 
     def __enter__(self):
         return self

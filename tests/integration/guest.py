@@ -25,16 +25,17 @@ class Disk:
     serial: str = ''
     alias: str = ''   # libvirt wants "ua-" in front of it
     cache: str = 'none'
-    kind: str = 'file'  # or block
 
     def xml(self):
         serial = f'<serial>{self.serial}</serial>' if self.serial else ''
         alias = f"<alias name='{self.alias}'/>" if self.alias else ''
-        source = 'dev' if self.kind == 'block' else 'file'
-        return (f"<disk type='{self.kind}' device='disk'>"
+        kind, name = (('block', 'dev')
+                      if pathlib.Path(self.path).is_block_device()
+                      else ('file', 'file'))
+        return (f"<disk type='{kind}' device='disk'>"
                 f"<driver name='qemu' type='{self.format}' "
                 f"cache='{self.cache}' discard='unmap'/>"
-                f"<source {source}='{self.path}'/>"
+                f"<source {name}='{self.path}'/>"
                 f"<target dev='{self.target}' bus='virtio'/>"
                 f"{serial}{alias}</disk>")
 
@@ -202,10 +203,16 @@ class Guest:
                  lambda: self.state() in ('shut off', 'gone'), timeout)
 
     def destroy(self):
-        """Pulls the plug; also removes the definition."""
-        self.host.virsh('destroy', self.name, check=False)
-        self.host.virsh('undefine', self.name, '--snapshots-metadata',
-                        check=False)
+        """Pulls the plug; also removes the definition. libvirtd may be on
+        its way back, or still busy with the VM."""
+        def is_gone():
+            self.host.virsh('destroy', self.name, check=False)
+            self.host.virsh('undefine', self.name, '--snapshots-metadata',
+                            check=False)
+            names = self.host.virsh('list', '--all', '--name', check=False)
+            return (names.returncode == 0 and
+                    self.name not in names.stdout.split())
+        wait_for(f'{self.name} is gone', is_gone, 60, 0.2)
 
     def slowest_ms(self, disk='vda'):
         """The longest that a batch took, in milliseconds."""

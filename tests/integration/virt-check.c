@@ -4,9 +4,11 @@
  * standard input, an operation of ports/hypervisor.h and its arguments, with
  * tabs between; writes one line of JSON for each. usage: virt-check [URI]
  */
+#include <dray/base/lock.h>
 #include <dray/virt.h>
 #include <errno.h>
 #include <json-c/json.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -29,6 +31,29 @@ static void on_hint(void *arg, const char *vm)
 {
     (void)arg;
     atomic_fetch_add(vm ? &vm_hints : &reconnect_hints, 1);
+}
+
+/* Filled on libvirt's event thread. */
+static struct {
+    pthread_mutex_t lock; /* protects what follows */
+    struct json_object *array;
+} heard = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static void on_alarm(void *arg, const struct vm_alarm *alarm)
+{
+    static const char *const kinds[] = { "threshold", "no-space", "changed" };
+    struct json_object *object = json_object_new_object();
+    (void)arg;
+    json_object_object_add(object, "kind",
+                           json_object_new_string(kinds[alarm->kind]));
+    json_object_object_add(object, "vm", json_object_new_string(alarm->vm));
+    json_object_object_add(object, "node", json_object_new_string(alarm->node));
+    json_object_object_add(object, "excess",
+                           json_object_new_uint64(alarm->excess));
+    SCOPED_LOCK(&heard.lock);
+    if (!heard.array)
+        heard.array = json_object_new_array();
+    json_object_array_add(heard.array, object);
 }
 
 static int64_t now_us(void)
@@ -218,7 +243,7 @@ static int failure(struct check *c)
 static int truth(struct check *c)
 {
     struct vm_disk_truth found;
-    int rc = c->port.ops->disk_truth(c->port.ctx, c->args[1], c->args[2],
+    int rc = c->port.ops->disk_truth(c->port.ctx, c->args[1], c->args[2], true,
                                      &found, &c->err);
     if (rc < 0)
         return rc;
@@ -297,6 +322,69 @@ static int place(struct check *c)
     return rc;
 }
 
+static struct json_object *layer_to_json(const struct vm_layer *layer)
+{
+    struct json_object *object = json_object_new_object();
+    add_string(object, "target", layer->target);
+    add_string(object, "node", layer->node);
+    add_bool(object, "replica", layer->replica);
+    add_u64(object, "depth", layer->depth);
+    add_string(object, "path", layer->path);
+    add_string(object, "format", layer->format);
+    add_u64(object, "capacity", layer->capacity);
+    add_u64(object, "allocation", layer->allocation);
+    add_u64(object, "physical", layer->physical);
+    add_u64(object, "threshold", layer->threshold);
+    return object;
+}
+
+static int layer_stats(struct check *c)
+{
+    struct vm_layer *found = NULL;
+    size_t n = 0;
+    int rc =
+        c->port.ops->layer_stats(c->port.ctx, c->args[1], &found, &n, &c->err);
+    if (rc < 0)
+        return rc;
+    struct json_object *array = json_object_new_array();
+    for (size_t i = 0; i < n; i++)
+        json_object_array_add(array, layer_to_json(&found[i]));
+    json_object_object_add(c->out, "layers", array);
+    free(found);
+    return 0;
+}
+
+static int threshold(struct check *c)
+{
+    return c->port.ops->threshold_set(c->port.ctx, c->args[1], c->args[2],
+                                      number(c->args[3]), &c->err);
+}
+
+static int paused(struct check *c)
+{
+    bool is_paused = false;
+    char target[DISK_TARGET_SIZE];
+    int rc = c->port.ops->paused_for_space(c->port.ctx, c->args[1], &is_paused,
+                                           target, &c->err);
+    if (rc < 0)
+        return rc;
+    add_bool(c->out, "paused", is_paused);
+    add_string(c->out, "target", target);
+    return 0;
+}
+
+/* What was heard since the last time; "off" ends it. */
+static int alarms(struct check *c)
+{
+    bool off = str_equal(c->args[1], "off");
+    c->port.ops->set_alarm(c->port.ctx, off ? NULL : on_alarm, NULL);
+    SCOPED_LOCK(&heard.lock);
+    json_object_object_add(c->out, "alarms",
+                           heard.array ? TAKE(heard.array)
+                                       : json_object_new_array());
+    return 0;
+}
+
 static int connected(struct check *c)
 {
     return c->port.ops->connected(c->port.ctx);
@@ -313,27 +401,31 @@ static const struct {
     const char *name;
     int (*run)(struct check *check);
 } operations[] = {
-    {"vm_list",              list     },
-    { "vm_find",             find     },
-    { "vm_disks",            disks    },
-    { "vm_suspend",          suspend  },
-    { "vm_resume",           resume   },
-    { "path_user",           user     },
-    { "mirror_start",        start    },
-    { "mirror_info",         info     },
-    { "mirror_limit",        limit    },
-    { "mirror_abort",        end      },
-    { "mirror_pivot",        pivot    },
-    { "mirror_failure",      failure  },
-    { "disk_truth",          truth    },
-    { "disk_set_persistent", persist  },
-    { "snapshot",            snapshot },
-    { "commit_start",        commit   },
-    { "disk_layers",         layers   },
-    { "disk_io",             io       },
-    { "place",               place    },
-    { "connected",           connected},
-    { "hints",               hints    },
+    {"vm_list",              list       },
+    { "vm_find",             find       },
+    { "vm_disks",            disks      },
+    { "vm_suspend",          suspend    },
+    { "vm_resume",           resume     },
+    { "path_user",           user       },
+    { "mirror_start",        start      },
+    { "mirror_info",         info       },
+    { "mirror_limit",        limit      },
+    { "mirror_abort",        end        },
+    { "mirror_pivot",        pivot      },
+    { "mirror_failure",      failure    },
+    { "disk_truth",          truth      },
+    { "disk_set_persistent", persist    },
+    { "snapshot",            snapshot   },
+    { "commit_start",        commit     },
+    { "disk_layers",         layers     },
+    { "disk_io",             io         },
+    { "place",               place      },
+    { "layer_stats",         layer_stats},
+    { "threshold_set",       threshold  },
+    { "paused_for_space",    paused     },
+    { "alarms",              alarms     },
+    { "connected",           connected  },
+    { "hints",               hints      },
 };
 
 static int run(struct check *check)

@@ -32,7 +32,6 @@
     X(ERR_JOB_NOT_ACTIVE, 84, "JobNotActive", EINVAL)                          \
     X(ERR_NO_REPLICATION, 88, "ReplicationNotInProgress", ENOENT)              \
     X(ERR_PARAMETER, 91, "InvalidParameter", EINVAL)                           \
-    X(ERR_RECOVERING, 99, "recovery", EAGAIN)                                  \
     X(ERR_GENERAL, 100, "GeneralException", EIO)                               \
     X(ERR_ACCESS, 101, "AccessDenied", EACCES)                                 \
     X(ERR_OBSTACLES, 102, "Obstacles", EINVAL)                                 \
@@ -72,6 +71,7 @@
     X(ERR_DOMAIN_CLASS, 386, "StorageDomainClassError", EINVAL)                \
     X(ERR_NO_SPACE, 397, "NoSpaceLeftOnDomain", ENOSPC)                        \
     X(ERR_IMAGE_VERIFICATION, 484, "ImageVerificationError", EIO)              \
+    X(ERR_VG_SIZE, 504, "VolumeGroupSizeError", EINVAL)                        \
     X(ERR_ACQUIRE_LOCK, 651, "AcquireLockFailure", EBUSY)                      \
     X(ERR_RELEASE_LOCK, 660, "ReleaseLockFailure", EIO)                        \
     X(ERR_ACQUIRE_HOST_ID, 661, "AcquireHostIdFailure", EIO)                   \

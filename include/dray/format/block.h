@@ -9,14 +9,16 @@
 #include <dray/format.h>
 
 enum {
-    FORMAT_BLOCK_SIZE = 512, /* the only one of a block domain */
-    FORMAT_BLOCK_ALIGNMENT = 1024 * 1024,
     FORMAT_SLOT_FIRST = 1, /* 0 is reserved */
     FORMAT_SLOT_LAST = 1947,
     FORMAT_SLOT_LEASE_BASE = 100, /* of slot n: lease area 100 + n */
     FORMAT_SDM_AREA = 1,
     FORMAT_TAG_SIZE = 1025,       /* LVM's limit and a NUL */
     FORMAT_BLOCK_NAME_CHARS = 50, /* of a domain's DESCRIPTION */
+    FORMAT_EXTENT_SIZE = 128 * 1024 * 1024,
+    FORMAT_PV_MDAS = 2, /* metadata areas: at both ends of each PV */
+    FORMAT_PV_MDA_SIZE = 128 * 1024 * 1024,
+    FORMAT_PV_MDA_MIN = 64 * 1024 * 1024, /* smaller: an unhealthy VG */
     FORMAT_PV_NAME_SIZE = 128,
     FORMAT_PV_UUID_SIZE = 39,
 };
@@ -25,12 +27,22 @@ enum {
 #define FORMAT_VG_TAG_UNREADY "RHAT_storage_domain_UNREADY"
 #define FORMAT_LV_TAG_UNREADY "OVIRT_VOL_INITIALIZING"
 
+/* 512 and 1 MiB, as VDSM makes them, or for disks with sectors of 4096 bytes
+ * 8 MiB: in smaller areas a lease's LVB is over its neighbour. */
+bool format_block_geometry_is_valid(unsigned block_size, unsigned alignment);
+
 /* --- special LVs --- */
 
 struct format_special_lv {
     const char *name;
-    uint64_t size_bytes; /* asked for; LVM rounds up */
+    uint64_t size_bytes; /* at least; LVM rounds up */
+    unsigned areas;      /* of leases that it should have room for; 0: none */
 };
+
+/* What is asked for. Areas of 8 MiB are many GiB: they take no more than a
+ * sixteenth of the VG, but the least they may have. */
+uint64_t format_special_lv_size(const struct format_special_lv *lv,
+                                unsigned alignment, uint64_t vg_bytes);
 
 /* In the order of their creation; the first must start at extent 0 of the
  * metadata PV. Ends with a NULL name. "master" is not among them: only a
@@ -42,9 +54,11 @@ bool format_is_special_lv(const char *name);
 /* --- slots --- */
 
 bool format_slot_is_valid(unsigned slot);
+/* The last one that has its lease in an LV "leases" of this size. */
+unsigned format_slot_last(uint64_t leases_bytes, unsigned alignment);
 /* Of a valid slot: in the LV "metadata", in the LV "leases". */
 uint64_t format_slot_offset(unsigned slot);
-uint64_t format_slot_lease_offset(unsigned slot);
+uint64_t format_slot_lease_offset(unsigned slot, unsigned alignment);
 
 /* What is written at a slot's offset: the record, padded with NULs. Reading it
  * back is format_volume_parse(). */
@@ -59,9 +73,10 @@ struct format_slots {
 /* False when it is no valid slot, or used already: two volumes with one slot
  * are damage. */
 bool format_slots_add(struct format_slots *slots, unsigned slot);
-/* The lowest free one; ERR_NO_SPACE when the domain has all its volumes. */
-int format_slots_choose(const struct format_slots *slots, unsigned *ret_slot,
-                        struct err *err);
+/* The lowest free one up to @last (format_slot_last()); ERR_NO_SPACE when the
+ * domain has all its volumes. */
+int format_slots_choose(const struct format_slots *slots, unsigned last,
+                        unsigned *ret_slot, struct err *err);
 
 /* --- tags of a volume's LV --- */
 

@@ -94,9 +94,11 @@ struct vm_mirror_info {
 };
 
 struct vm_disk_truth {
+    enum vm_state state;
     char xml_path[PATH_MAX];        /* live XML */
     char qemu_path[PATH_MAX];       /* what qemu writes to, from query-block */
-    char persistent_path[PATH_MAX]; /* inactive XML; empty: not persistent */
+    char persistent_path[PATH_MAX]; /* inactive XML; empty: not persistent, or
+                                       not asked for */
 };
 
 /* The file that a disk's next layer is in: a qcow2 made for it, whose backing
@@ -123,6 +125,7 @@ struct vm_disk_io {
 
 /* Layers of a disk as qemu has them open, leaf first. The caller frees. */
 struct vm_layers {
+    enum vm_state state; /* of the VM; VM_SHUTOFF: it has none open */
     size_t n;
     char (*paths)[PATH_MAX];
 };
@@ -145,9 +148,10 @@ struct vm_layer {
     char path[PATH_MAX];
     char format[16];     /* raw, qcow2 */
     uint64_t capacity;   /* virtual size */
-    uint64_t allocation; /* highest offset written since qemu opened it; 0:
-                            nothing was */
-    uint64_t physical;   /* size of the file or device, as qemu sees it */
+    uint64_t allocation; /* highest offset written since qemu opened it, or
+                            tried to; 0: nothing was */
+    uint64_t physical;   /* size of the device, as qemu sees it; what a file
+                            takes on its file system */
     uint64_t threshold;  /* as armed; 0: not, or it fired */
 };
 
@@ -210,11 +214,13 @@ struct hypervisor_ops {
      * unknown. */
     void (*mirror_failure)(void *ctx, const char *vm, const char *target,
                            char *ret_text, size_t size);
-    /* A VM that is off has xml_path and qemu_path empty. One that runs although
-     * libvirt forgot it: ERR_NOT_RESPONDING, here and wherever "off" would be
-     * the answer; touch nothing then. */
+    /* A VM that is off has xml_path and qemu_path empty. @persistent: ask for
+     * persistent_path, too (of a VM that is off it is always there). One that
+     * runs although libvirt forgot it: ERR_NOT_RESPONDING, here and wherever
+     * "off" would be the answer; touch nothing then. */
     int (*disk_truth)(void *ctx, const char *vm, const char *target,
-                      struct vm_disk_truth *ret_truth, struct err *err);
+                      bool persistent, struct vm_disk_truth *ret_truth,
+                      struct err *err);
     /* Makes the persistent definition name @path, @format for the disk; 0 when
      * it does not have the disk, or the VM is not persistent. */
     int (*disk_set_persistent)(void *ctx, const char *vm, const char *target,
@@ -248,7 +254,9 @@ struct hypervisor_ops {
                  struct err *err);
 
     /* Layers of all disks of a running VM, replicas included. The caller frees
-     * *ret_layers. A VM that is off has none. */
+     * *ret_layers. A VM that is off has none. What is not known is 0: of the
+     * layers below a replica's leaf all but the path, qemu opens them at the
+     * pivot. ERR_NOT_RESPONDING when another call to its qemu hangs. */
     int (*layer_stats)(void *ctx, const char *vm, struct vm_layer **ret_layers,
                        size_t *ret_n, struct err *err);
     /* One alarm when a write ends beyond @bytes; 0 disarms. A later call

@@ -114,6 +114,7 @@ struct domain_info {
     size_t n_devices;    /* its PVs, as this host calls them */
     char devices[DOMAIN_DEVICES_MAX][DOMAIN_DEVICE_SIZE];
     uint64_t extent_bytes; /* 0: not block */
+    char vg_uuid[40];      /* empty: not block */
     char class_name[8];    /* Data, Iso, Backup */
     char role[8];          /* Regular, Master */
     char pools[1024];      /* comma separated pool ids; empty: not attached */

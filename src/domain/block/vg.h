@@ -27,10 +27,24 @@ struct block_vg {
 /* A known domain; it need not be joined. */
 int block_vg_open(struct domains *domains, const char *sd,
                   struct block_vg *ret_vg, struct err *err);
-/* A joined domain that no pool owns. Waits for the lease (30 s). */
+/* A domain that this host has joined, or is just joining, and that no pool
+ * owns. Waits for the lease (30 s). */
 int block_vg_begin(struct domains *domains, const char *sd,
                    struct block_vg *ret_vg, struct err *err);
 void block_vg_close(struct block_vg *vg);
+
+/* Its devices as they are now, for LVM and for what this host knows. No hold of
+ * this thread survives it. */
+int block_vg_find_again(struct domains *domains, const char *sd,
+                        struct err *err);
+
+/* Slots of its volumes go up to this one. */
+unsigned block_vg_last_slot(const struct block_vg *vg);
+
+/* What the tags of VG info->sd say -> info. ERR_NO_DOMAIN when it is no domain,
+ * or not made to the end. */
+int block_tags_take(const char *const *tags, size_t n, struct domain_info *info,
+                    struct err *err);
 
 /* The domain's dray-lvm without a look at the VG, for what has to be quick
  * (extensions). Only of a joined domain. */

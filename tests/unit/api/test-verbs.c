@@ -23,6 +23,7 @@
 struct recorder {
     unsigned calls;
     struct domain_create created;
+    char devices[256]; /* one after the other */
     struct volume_create volume;
     struct volume_id id;
     char sd[UUID_SIZE], path[PATH_MAX], img[UUID_SIZE];
@@ -30,6 +31,8 @@ struct recorder {
     enum err_code fails; /* 0: no */
     bool no_lease;
     bool used; /* by a VM */
+    bool block;
+    uint64_t mda_bytes, mda_free_bytes;
 };
 
 static struct recorder seen;
@@ -40,12 +43,58 @@ static int answer(struct err *err)
     return seen.fails ? err_set_code(err, seen.fails, "%s", "it failed") : 0;
 }
 
+static void take_devices(const char *const *devices, size_t n)
+{
+    seen.devices[0] = '\0';
+    for (size_t i = 0; i < n; i++) {
+        size_t used = strlen(seen.devices);
+        (void)str_format(seen.devices + used, sizeof(seen.devices) - used,
+                         "%s ", devices[i]);
+    }
+}
+
 static int fake_create(void *ctx, const struct domain_create *spec,
                        struct err *err)
 {
     (void)ctx;
     seen.created = *spec;
+    take_devices(spec->devices, spec->n_devices);
     return answer(err);
+}
+
+static int fake_grow(void *ctx, const char *sd, const char *const *devices,
+                     size_t n_devices, bool force, struct err *err)
+{
+    (void)ctx;
+    (void)str_copy(seen.sd, UUID_SIZE, sd);
+    take_devices(devices, n_devices);
+    seen.flag = force;
+    return answer(err);
+}
+
+static int fake_audit(void *ctx, const char *sd, bool repair,
+                      struct domain_audit *ret_audit, struct err *err)
+{
+    (void)ctx;
+    (void)str_copy(seen.sd, UUID_SIZE, sd);
+    seen.flag = repair;
+    int r = answer(err);
+    if (r < 0)
+        return r;
+    ret_audit->findings = calloc(2, sizeof(*ret_audit->findings));
+    ret_audit->n = 2;
+    ret_audit->findings[0] = (struct audit_finding){
+        .kind = AUDIT_LEFTOVER,
+        .vol = VOL,
+        .text = "its making broke off",
+        .repair = "the LV is removed",
+        .repaired = repair,
+    };
+    ret_audit->findings[1] = (struct audit_finding){
+        .kind = AUDIT_ORPHAN,
+        .text = "LV swap",
+    };
+    return 0;
 }
 
 static int fake_join(void *ctx, const char *sd, const char *path,
@@ -95,12 +144,25 @@ static int fake_list(void *ctx, struct domain_info **ret_infos, size_t *ret_n,
     return answer(err);
 }
 
+static void fill_block(struct domain_info *info)
+{
+    info->type = DOMAIN_TYPE_ISCSI;
+    info->block = true;
+    info->n_devices = 2;
+    info->extent_bytes = 134217728;
+    (void)str_copy(info->devices[0], DOMAIN_DEVICE_SIZE, "/dev/mapper/wwid");
+    (void)str_copy(info->devices[1], DOMAIN_DEVICE_SIZE, "/dev/sdb");
+    (void)str_copy(info->vg_uuid, sizeof(info->vg_uuid), "V-1");
+}
+
 static int fake_info(void *ctx, const char *sd, struct domain_info *ret_info,
                      struct err *err)
 {
     (void)ctx;
     (void)sd;
     fill_domain(ret_info);
+    if (seen.block)
+        fill_block(ret_info);
     return answer(err);
 }
 
@@ -110,7 +172,9 @@ static int fake_stats(void *ctx, const char *sd, struct domain_stats *ret,
     (void)ctx;
     (void)sd;
     *ret = (struct domain_stats){ .total_bytes = 1ULL << 60,
-                                  .free_bytes = 12345678901234 };
+                                  .free_bytes = 12345678901234,
+                                  .mda_bytes = seen.mda_bytes,
+                                  .mda_free_bytes = seen.mda_free_bytes };
     return answer(err);
 }
 
@@ -221,6 +285,8 @@ static const struct storage_ops storage_ops = {
     .domain_list = fake_list,
     .domain_info = fake_info,
     .domain_stats = fake_stats,
+    .domain_grow = fake_grow,
+    .domain_audit = fake_audit,
     .domain_images = fake_images,
     .domain_volumes = fake_volumes,
     .image_prepare = fake_prepare,
@@ -323,6 +389,131 @@ static void domain_create_fills_in_what_vdsm_would(void **state)
     assert_int_equal(seen.created.type, DOMAIN_TYPE_POSIXFS);
     assert_int_equal(seen.created.block_size, 512);
     assert_int_equal(seen.created.max_hosts, 2000);
+}
+
+#define ON_DEVICES                                                             \
+    "\"storagedomainID\":\"" SD                                                \
+    "\",\"name\":\"lun\",\"devices\":[\"/dev/sda\","                           \
+    "\"/dev/sdb\"]"
+
+static void domain_create_takes_devices(void **state)
+{
+    expect(*state, "StorageDomain.create",
+           "{" ON_DEVICES ",\"domainType\":3,\"force\":true}", "true");
+    assert_string_equal(seen.devices, "/dev/sda /dev/sdb ");
+    assert_string_equal(seen.created.path, "");
+    assert_int_equal(seen.created.type, DOMAIN_TYPE_ISCSI);
+    assert_int_equal(seen.created.block_size, 0); /* theirs */
+    assert_true(seen.created.force);
+    expect(*state, "StorageDomain.create",
+           "{" ON_DEVICES ",\"domainType\":2,\"blockSize\":4096}", "true");
+    assert_int_equal(seen.created.block_size, 4096);
+    assert_false(seen.created.force);
+}
+
+static void domain_create_takes_a_directory_or_devices(void **state)
+{
+    static const struct {
+        const char *params;
+        enum err_code code;
+    } rows[] = {
+        {"{" ON_DEVICES ",\"domainType\":6}",                                   ERR_DOMAIN_TYPE},
+        { "{" ON_DEVICES ",\"domainType\":2,\"typeArgs\":\"/x\"}",              ERR_PARAMS     },
+        { "{\"storagedomainID\":\"" SD
+          "\",\"name\":\"lun\",\"domainType\":2,\"typeArgs\":\"/x\"}", ERR_DOMAIN_TYPE},
+        { "{\"storagedomainID\":\"" SD "\",\"name\":\"lun\",\"domainType\":6}",
+         ERR_PARAMS                                                                            },
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+        assert_int_equal(
+            harness_code(*state, "StorageDomain.create", rows[i].params),
+            rows[i].code);
+    assert_int_equal(seen.calls, 0);
+}
+
+static void domain_extend_hands_over_its_devices(void **state)
+{
+    expect(*state, "StorageDomain.extend",
+           "{\"storagedomainID\":\"" SD "\",\"devlist\":[\"/dev/sdc\"]}",
+           "true");
+    assert_string_equal(seen.sd, SD);
+    assert_string_equal(seen.devices, "/dev/sdc ");
+    assert_false(seen.flag);
+    expect(*state, "StorageDomain.extend",
+           "[\"" SD "\",null,[\"/dev/sdc\",\"/dev/sdd\"],true]", "true");
+    assert_string_equal(seen.devices, "/dev/sdc /dev/sdd ");
+    assert_true(seen.flag);
+}
+
+static void domain_audit_only_looks_unless_asked(void **state)
+{
+    expect(*state, "StorageDomain.audit", "{\"storagedomainID\":\"" SD "\"}",
+           "{\"findings\":[{\"kind\":\"leftover\",\"volumeID\":\"" VOL
+           "\",\"text\":\"its making broke off\",\"repair\":\"the LV is "
+           "removed\",\"repaired\":false},{\"kind\":\"orphan\",\"text\":\"LV "
+           "swap\",\"repaired\":false}]}");
+    assert_false(seen.flag);
+    struct json_object *answer =
+        harness_call(*state, "StorageDomain.audit",
+                     "{\"storagedomainID\":\"" SD "\",\"repair\":true}");
+    assert_true(seen.flag);
+    assert_true(json_object_get_boolean(json_object_object_get(
+        json_object_array_get_idx(harness_at(answer, "result.findings"), 0),
+        "repaired")));
+    json_object_put(answer);
+}
+
+static void domain_join_finds_by_name(void **state)
+{
+    expect(*state, "StorageDomain.join", "{\"name\":\"lun\"}", "\"" SD "\"");
+    assert_string_equal(seen.sd, "lun");
+    assert_string_equal(seen.path, "");
+    assert_int_equal(harness_code(*state, "StorageDomain.join",
+                                  "{\"name\":\"lun\",\"typeArgs\":\"/x\"}"),
+                     ERR_PARAMS);
+}
+
+static void a_block_domain_is_shown_as_vdsm_does(void **state)
+{
+    seen.block = true;
+    struct json_object *answer = harness_call(
+        *state, "StorageDomain.getInfo", "{\"storagedomainID\":\"" SD "\"}");
+    harness_check(answer, "result.type", "ISCSI");
+    harness_check(answer, "result.vguuid", "V-1");
+    harness_check(answer, "result.state", "OK");
+    harness_check(answer, "result.metadataDevice", "wwid");
+    harness_check(answer, "result.vgMetadataDevice", "wwid");
+    harness_check(answer, "result.extentSize", "134217728");
+    assert_string_equal(json_object_get_string(json_object_array_get_idx(
+                            harness_at(answer, "result.devices"), 1)),
+                        "/dev/sdb");
+    json_object_put(answer);
+}
+
+static void a_vg_needs_room_for_its_metadata(void **state)
+{
+    static const struct {
+        uint64_t bytes, free_bytes;
+        const char *valid, *threshold;
+    } rows[] = {
+        {0,          0,        "true",  "true" },
+        { 134217728, 67108864, "true",  "true" },
+        { 134217728, 13421772, "true",  "false"},
+        { 1048576,   524288,   "false", "true" },
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        seen.mda_bytes = rows[i].bytes;
+        seen.mda_free_bytes = rows[i].free_bytes;
+        struct json_object *answer =
+            harness_call(*state, "StorageDomain.getStats",
+                         "{\"storagedomainID\":\"" SD "\"}");
+        assert_int_equal(
+            json_object_get_int64(harness_at(answer, "result.mdasize")),
+            rows[i].bytes);
+        harness_check(answer, "result.mdavalid", rows[i].valid);
+        harness_check(answer, "result.mdathreshold", rows[i].threshold);
+        json_object_put(answer);
+    }
 }
 
 static void parameters_may_come_as_an_array(void **state)
@@ -590,6 +781,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(host_verbs),
         TEST(domain_create_fills_in_what_vdsm_would),
+        TEST(domain_create_takes_devices),
+        TEST(domain_create_takes_a_directory_or_devices),
+        TEST(domain_extend_hands_over_its_devices),
+        TEST(domain_audit_only_looks_unless_asked),
+        TEST(domain_join_finds_by_name),
+        TEST(a_block_domain_is_shown_as_vdsm_does),
+        TEST(a_vg_needs_room_for_its_metadata),
         TEST(parameters_may_come_as_an_array),
         TEST(domain_create_refuses_what_it_cannot_make),
         TEST(join_takes_id_or_path_or_both),

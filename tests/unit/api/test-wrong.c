@@ -65,8 +65,12 @@ static const char *right(const struct param_spec *spec)
         return "\"/nonexistent\"";
     case PARAM_SIZE:
         return "\"4096\"";
+    case PARAM_PATHS:
+        return "[\"/nonexistent\"]";
     case PARAM_UINT:
-        return spec->min > 1 ? spec->preset : "1";
+        if (spec->preset)
+            return spec->min > 1 ? spec->preset : "1";
+        return spec->min > 1 ? "512" : "1"; /* of sectors */
     case PARAM_BOOL:
         return "true";
     default:
@@ -236,6 +240,11 @@ static const char *const bad_paths[] = {
     "\"\"", "\"a\"", "\"./a\"", "\"~/a\"", "\"file:///a\"", "\" /a\"",
 };
 
+static const char *const bad_path_lists[] = {
+    "{}",         "[]",     "\"/a\"",         "[1]",  "[null]",
+    "[[\"/a\"]]", "[\"\"]", "[\"/a\",\"b\"]", "true", "[\"/a/../b\"]",
+};
+
 static const char *const bad_disks[] = { "\"\"", "\"a/b\"", "\".\"" };
 
 static const char *const bad_sizes[] = {
@@ -361,6 +370,7 @@ static const struct list_of_bad bad[][BAD_LISTS] = {
     [PARAM_DISK] = { BAD(bad_strings),      BAD(bad_disks)    },
     [PARAM_TEXT] = { BAD(bad_strings),      { NULL, 0 }       },
     [PARAM_PATH] = { BAD(bad_strings),      BAD(bad_paths)    },
+    [PARAM_PATHS] = { BAD(bad_path_lists),   { NULL, 0 }       },
     [PARAM_SIZE] = { BAD(bad_sizes),        { NULL, 0 }       },
     [PARAM_UINT] = { BAD(bad_uints),        { NULL, 0 }       },
     [PARAM_BOOL] = { BAD(bad_bools),        { NULL, 0 }       },

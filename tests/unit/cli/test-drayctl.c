@@ -35,8 +35,16 @@ static void wrong_usage_is_exit_2_and_asks_nothing(void **state)
         WORDS("volume", "create", "a", "1G", "--format", "vmdk"),
         WORDS("domain", "create", "a", "/tmp", "--type", "iscsi"),
         WORDS("domain", "create", "a", "/tmp", "--max-hosts", "many"),
+        WORDS("domain", "create", "a", "/tmp", "/tmp"),
+        WORDS("domain", "create", "--block", "a"),
+        WORDS("domain", "create", "--block", "a", "/tmp", "--type", "nfs"),
+        WORDS("domain", "extend", "a"),
+        WORDS("domain", "audit"),
         WORDS("job", "limit", JOB, "-1"),
         WORDS("job", "info"),
+        WORDS("vm", "watermarks"),
+        WORDS("vm", "watermarks", "a", "--all"),
+        WORDS("host", "stats", "all"),
         WORDS("rpc", "X.y", "1"),
         WORDS("rpc", "X.y", "{"),
     };
@@ -133,6 +141,67 @@ static void domain_join_takes_path_name_or_uuid(void **state)
     run = run_drayctl(NOTHING, WORDS("domain", "join", "/nonexistent/x"));
     assert_int_equal(run->exit, CLI_FAILED);
     assert_one_line(run->err);
+}
+
+static void domain_join_finds_what_is_not_known_by_name(void **state)
+{
+    (void)state;
+    const struct run *run = run_drayctl(WORDS(DOMAINS, "\"" SD "\""),
+                                        WORDS("domain", "join", "nobody"));
+    assert_int_equal(run->exit, CLI_OK);
+    assert_has(run->asked, "StorageDomain.join {\"name\":\"nobody\"}\n");
+}
+
+static void domain_create_makes_it_on_devices(void **state)
+{
+    (void)state;
+    const struct run *run = run_drayctl(
+        WORDS("true", "\"" SD "\""),
+        WORDS("domain", "create", "--block", "fast", "/tmp", "/", "--force"));
+    assert_int_equal(run->exit, CLI_OK);
+    assert_has(run->asked, "\"name\":\"fast\",\"domainType\":2,\"force\":true,"
+                           "\"devices\":[\"/tmp\",\"/\"]}");
+    run = run_drayctl(WORDS("true", "\"" SD "\""),
+                      WORDS("domain", "create", "fast", "/tmp", "--block",
+                            "--type", "iscsi"));
+    assert_has(run->asked, "\"domainType\":3,\"devices\":[\"/tmp\"]}");
+    run = run_drayctl(NOTHING, WORDS("domain", "create", "--block", "fast",
+                                     "/tmp", "/nonexistent/x"));
+    assert_int_equal(run->exit, CLI_FAILED);
+    assert_one_line(run->err);
+}
+
+static void domain_extend_adds_devices(void **state)
+{
+    (void)state;
+    const struct run *run =
+        run_drayctl(WORDS("true"), WORDS("domain", "extend", SD, "/tmp"));
+    assert_int_equal(run->exit, CLI_OK);
+    assert_has(run->asked, "StorageDomain.extend {\"storagedomainID\":\"" SD
+                           "\",\"devlist\":[\"/tmp\"]}");
+    run = run_drayctl(WORDS("true"),
+                      WORDS("domain", "extend", SD, "/tmp", "--force"));
+    assert_has(run->asked, "\"force\":true");
+}
+
+static void domain_audit_says_what_a_repair_would_do(void **state)
+{
+    (void)state;
+    const struct run *run = run_drayctl(
+        WORDS("{\"findings\":[{\"kind\":\"leftover\",\"volumeID\":\"" VOL
+              "\",\"text\":\"its making broke off\",\"repair\":\"the LV is "
+              "removed\",\"repaired\":false},{\"kind\":\"orphan\",\"text\":"
+              "\"LV swap\",\"repaired\":false}]}"),
+        WORDS("domain", "audit", SD));
+    assert_int_equal(run->exit, CLI_OK);
+    assert_has(run->asked, "\"repair\":false");
+    assert_int_equal(count_lines(run->out), 3);
+    assert_has(run->out, "the LV is removed");
+    assert_has(run->out, "by hand");
+    run = run_drayctl(WORDS("{\"findings\":[]}"),
+                      WORDS("domain", "audit", SD, "--repair"));
+    assert_has(run->asked, "\"repair\":true");
+    assert_has(run->out, "nothing was found");
 }
 
 static void names_must_be_known_and_unique(void **state)
@@ -267,6 +336,60 @@ static void volume_delete_without_volume_deletes_the_image(void **state)
     assert_has(run->asked, "\"volumeID\":\"" VOL "\"");
 }
 
+#define MARKS                                                                  \
+    "[{\"vmId\":\"" VM "\",\"name\":\"vda\",\"role\":\"source\","              \
+    "\"domainID\":\"" SD "\",\"size\":5368709120,\"allocation\":1073741824,"   \
+    "\"free\":4294967296,\"threshold\":3221225472,\"max\":10737418240,"        \
+    "\"rate\":1048576,\"problem\":\"no space\"}]"
+
+static void vm_watermarks_is_a_table_with_names(void **state)
+{
+    (void)state;
+    const struct run *run =
+        run_drayctl(WORDS(MARKS, "[{\"vmId\":\"" VM "\",\"vmName\":\"web1\"}]"),
+                    WORDS("vm", "watermarks", "web1"));
+    assert_int_equal(run->exit, CLI_OK);
+    assert_has(run->asked, "VM.getDiskWatermarks {\"vmID\":\"web1\"}");
+    assert_int_equal(count_lines(run->out), 2);
+    assert_has(run->out, "EXTENDED AT");
+    assert_has(run->out, "web1");
+    assert_has(run->out, "5.0 GiB");
+    assert_has(run->out, "3.0 GiB");
+    assert_has(run->out, "1.0 MiB/s");
+    assert_has(run->out, "no space");
+}
+
+static void vm_watermarks_of_all_as_json(void **state)
+{
+    (void)state;
+    const struct run *run =
+        run_drayctl(WORDS(MARKS), WORDS("vm", "watermarks", "--all", "--json"));
+    assert_int_equal(run->exit, CLI_OK);
+    assert_has(run->asked, "VM.getDiskWatermarks -");
+    assert_has(run->out, "\"threshold\": 3221225472");
+}
+
+static void vm_watermarks_watch_ends_with_ctrl_c(void **state)
+{
+    (void)state;
+    const struct run *run =
+        run_drayctl(WORDS("interrupt", MARKS),
+                    WORDS("vm", "watermarks", "--all", "--watch", "--json"));
+    assert_int_equal(run->exit, CLI_OK);
+}
+
+static void host_stats_are_keys_and_values(void **state)
+{
+    (void)state;
+    const struct run *run = run_drayctl(
+        WORDS("{\"pauses\":3,\"extensions\":{\"count\":7,\"p50Ms\":12}}"),
+        WORDS("host", "stats"));
+    assert_int_equal(run->exit, CLI_OK);
+    assert_has(run->asked, "Host.getStats");
+    assert_has(run->out, "extensions.p50Ms");
+    assert_int_equal(count_lines(run->out), 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -277,6 +400,10 @@ int main(void)
         cmocka_unit_test(an_error_is_one_line_with_the_next_step),
         cmocka_unit_test(domain_create_creates_and_joins),
         cmocka_unit_test(domain_join_takes_path_name_or_uuid),
+        cmocka_unit_test(domain_join_finds_what_is_not_known_by_name),
+        cmocka_unit_test(domain_create_makes_it_on_devices),
+        cmocka_unit_test(domain_extend_adds_devices),
+        cmocka_unit_test(domain_audit_says_what_a_repair_would_do),
         cmocka_unit_test(names_must_be_known_and_unique),
         cmocka_unit_test(domain_list_is_a_table),
         cmocka_unit_test(domain_info_shows_stats_too),
@@ -286,6 +413,10 @@ int main(void)
         cmocka_unit_test(a_new_volume_is_raw_and_has_no_parent),
         cmocka_unit_test(volume_list_looks_at_each_volume),
         cmocka_unit_test(volume_delete_without_volume_deletes_the_image),
+        cmocka_unit_test(vm_watermarks_is_a_table_with_names),
+        cmocka_unit_test(vm_watermarks_of_all_as_json),
+        cmocka_unit_test(vm_watermarks_watch_ends_with_ctrl_c),
+        cmocka_unit_test(host_stats_are_keys_and_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

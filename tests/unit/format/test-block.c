@@ -19,29 +19,74 @@ static void places_are_those_of_the_format(void **state)
     (void)state;
     assert_int_equal(format_slot_offset(1), 1048576 + 8192);
     assert_int_equal(format_slot_offset(1947), 1048576 + 1947 * 8192);
-    assert_int_equal(format_slot_lease_offset(1), 101 * 1048576);
-    assert_int_equal(format_slot_lease_offset(1947), 2047ULL * 1048576);
+    assert_int_equal(format_slot_lease_offset(1, 1048576), 101 * 1048576);
+    assert_int_equal(format_slot_lease_offset(1947, 1048576),
+                     2047ULL * 1048576);
+    assert_int_equal(format_slot_lease_offset(1, 8388608), 101ULL * 8388608);
     assert_false(format_slot_is_valid(0));
     assert_true(format_slot_is_valid(1));
     assert_true(format_slot_is_valid(1947));
     assert_false(format_slot_is_valid(1948));
 }
 
+static void a_slot_has_its_lease_within_the_lv(void **state)
+{
+    (void)state;
+    assert_int_equal(format_slot_last(2147483648, 1048576), 1947);
+    assert_int_equal(format_slot_last(UINT64_MAX, 1048576), 1947);
+    assert_int_equal(format_slot_last(2147483648, 8388608), 155);
+    assert_int_equal(format_slot_last(2147483647, 1048576), 1946);
+    assert_int_equal(format_slot_last(102 * 1048576ULL, 1048576), 1);
+    assert_int_equal(format_slot_last(101 * 1048576ULL, 1048576), 0);
+    assert_int_equal(format_slot_last(0, 1048576), 0);
+}
+
+static void leases_have_room_in_any_vg(void **state)
+{
+    (void)state;
+    const uint64_t gib = 1073741824;
+    const struct {
+        const char *name;
+        unsigned alignment;
+        uint64_t vg_bytes;
+        uint64_t wanted;
+    } rows[] = {
+        {"leases",   1048576, 4 * gib,    2 * gib  },
+        { "leases",  1048576, 4000 * gib, 2 * gib  },
+        { "leases",  8388608, 4 * gib,    2 * gib  },
+        { "leases",  8388608, 160 * gib,  10 * gib },
+        { "leases",  8388608, 4000 * gib, 16 * gib },
+        { "xleases", 1048576, 4000 * gib, gib      },
+        { "xleases", 8388608, 4 * gib,    gib      },
+        { "xleases", 8388608, 4000 * gib, 8 * gib  },
+        { "ids",     8388608, 4000 * gib, gib / 128},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        const struct format_special_lv *lv = format_special_lvs();
+        while (!str_equal(lv->name, rows[i].name))
+            lv++;
+        assert_int_equal(
+            format_special_lv_size(lv, rows[i].alignment, rows[i].vg_bytes),
+            rows[i].wanted);
+    }
+}
+
 static void special_lvs_come_in_their_order(void **state)
 {
     (void)state;
     static const struct format_special_lv rows[] = {
-        {"metadata", 134217728 },
-        { "ids",     8388608   },
-        { "inbox",   16777216  },
-        { "outbox",  16777216  },
-        { "leases",  2147483648},
-        { "xleases", 1073741824},
+        {"metadata", 134217728,  0   },
+        { "ids",     8388608,    0   },
+        { "inbox",   16777216,   0   },
+        { "outbox",  16777216,   0   },
+        { "leases",  2147483648, 2048},
+        { "xleases", 1073741824, 1024},
     };
     const struct format_special_lv *lv = format_special_lvs();
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++, lv++) {
         assert_string_equal(lv->name, rows[i].name);
         assert_int_equal(lv->size_bytes, rows[i].size_bytes);
+        assert_int_equal(lv->areas, rows[i].areas);
         assert_true(format_is_special_lv(lv->name));
     }
     assert_null(lv->name);
@@ -94,21 +139,22 @@ static void the_lowest_free_slot_is_chosen(void **state)
     struct format_slots slots = { .used = { false } };
     struct err err = ERR_INIT;
     unsigned slot = 0;
-    assert_int_equal(format_slots_choose(&slots, &slot, &err), 0);
+    assert_int_equal(format_slots_choose(&slots, 1947, &slot, &err), 0);
     assert_int_equal(slot, 1);
     assert_true(format_slots_add(&slots, 1));
     assert_true(format_slots_add(&slots, 3));
     assert_false(format_slots_add(&slots, 3)); /* two volumes, one slot */
     assert_false(format_slots_add(&slots, 0));
     assert_false(format_slots_add(&slots, 1948));
-    assert_int_equal(format_slots_choose(&slots, &slot, &err), 0);
+    assert_int_equal(format_slots_choose(&slots, 1947, &slot, &err), 0);
     assert_int_equal(slot, 2);
     for (unsigned i = 1; i < 1947; i++)
         (void)format_slots_add(&slots, i);
-    assert_int_equal(format_slots_choose(&slots, &slot, &err), 0);
+    assert_int_equal(format_slots_choose(&slots, 1947, &slot, &err), 0);
     assert_int_equal(slot, 1947);
+    assert_true(format_slots_choose(&slots, 1946, &slot, NULL) < 0);
     assert_true(format_slots_add(&slots, 1947));
-    assert_true(format_slots_choose(&slots, &slot, &err) < 0);
+    assert_true(format_slots_choose(&slots, 1947, &slot, &err) < 0);
     assert_int_equal(err.code, ERR_NO_SPACE);
 }
 
@@ -252,17 +298,36 @@ static void a_domain_survives_its_tags(void **state)
     format_domain_deinit(&domain);
 }
 
-static void a_block_domain_has_512_byte_blocks(void **state)
+static void a_block_domain_has_room_for_lvbs(void **state)
 {
     (void)state;
-    struct format_domain domain = { .n = 0 };
-    struct format_domain_facts facts;
-    struct err err = ERR_INIT;
-    make_domain(&domain);
-    assert_int_equal(format_domain_set(&domain, "BLOCK_SIZE", "4096", NULL), 0);
-    assert_true(format_domain_check(&domain, &facts, &err) < 0);
-    assert_non_null(strstr(err.message, "BLOCK_SIZE"));
-    format_domain_deinit(&domain);
+    static const struct {
+        const char *block_size;
+        const char *alignment;
+        bool good;
+    } rows[] = {
+        {"512",   "1048576", true },
+        { "4096", "8388608", true },
+        { "4096", "1048576", false},
+        { "4096", "2097152", false},
+        { "4096", "4194304", false},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct format_domain domain = { .n = 0 };
+        struct format_domain_facts facts;
+        struct err err = ERR_INIT;
+        make_domain(&domain);
+        assert_int_equal(
+            format_domain_set(&domain, "BLOCK_SIZE", rows[i].block_size, NULL),
+            0);
+        assert_int_equal(
+            format_domain_set(&domain, "ALIGNMENT", rows[i].alignment, NULL),
+            0);
+        assert_int_equal(format_domain_check(&domain, &facts, &err) == 0,
+                         rows[i].good);
+        assert_true(rows[i].good || strstr(err.message, "LVB"));
+        format_domain_deinit(&domain);
+    }
 }
 
 static void every_character_survives_a_tag(void **state)
@@ -384,6 +449,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(places_are_those_of_the_format),
+        cmocka_unit_test(a_slot_has_its_lease_within_the_lv),
+        cmocka_unit_test(leases_have_room_in_any_vg),
         cmocka_unit_test(special_lvs_come_in_their_order),
         cmocka_unit_test(a_slot_is_the_record_and_nuls),
         cmocka_unit_test(the_lowest_free_slot_is_chosen),
@@ -391,7 +458,7 @@ int main(void)
         cmocka_unit_test(a_half_made_lv_is_just_that),
         cmocka_unit_test(damaged_tags_are_refused),
         cmocka_unit_test(a_domain_survives_its_tags),
-        cmocka_unit_test(a_block_domain_has_512_byte_blocks),
+        cmocka_unit_test(a_block_domain_has_room_for_lvbs),
         cmocka_unit_test(every_character_survives_a_tag),
         cmocka_unit_test(a_tag_has_at_most_1024_bytes),
         cmocka_unit_test(a_coded_line_end_is_refused),

@@ -5,12 +5,15 @@
  *   once...    ends without an answer the first time: makes a file DIR/LV
  *   hang...    answers nothing
  *   full...    an error
+ *   held...    done for the holder, an error for all others
+ *   devices   the answer's size is how many devices it was told of
  *   all others are done; the answer's size is the process's number
  */
 #include "../../../src/lvm/input.h"
 #include "../../../src/lvm/message.h"
 
 #include <dray/base/util.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 
@@ -23,8 +26,9 @@ static bool is_first_time(const char *dir, const char *lv)
 }
 
 static void answer(const struct input *input, const struct lvm_request *request,
-                   const char *dir)
+                   const struct lvm_setup *setup)
 {
+    const char *dir = setup->dir;
     const char *lv = request->lvs.n > 0 ? request->lvs.names[0] : "";
     struct lvm_answer done = { .id = request->id,
                                .err = ERR_INIT,
@@ -38,6 +42,10 @@ static void answer(const struct input *input, const struct lvm_request *request,
     }
     if (str_starts_with(lv, "full"))
         (void)err_set_code(&done.err, ERR_NO_SPACE, "it is full");
+    if (str_starts_with(lv, "held") && !request->held)
+        (void)err_set(&done.err, -EPERM, "not by the holder");
+    if (str_equal(lv, "devices"))
+        done.size_bytes = setup->devices.n;
     _cleanup_free_ char *text = answer_text(&done);
     (void)input_write_line(input, text);
 }
@@ -56,7 +64,8 @@ int main(void)
                 return 2;
             if (request_parse(line, size, &request, NULL) < 0)
                 continue; /* the setup */
-            answer(&input, &request, setup.dir);
+            if (request.verb != VERB_LET_GO)
+                answer(&input, &request, &setup);
             request_deinit(&request);
         }
     }

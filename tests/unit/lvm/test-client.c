@@ -85,6 +85,40 @@ static void one_process_answers_all(void **state)
     assert_int_equal(kill((pid_t)first, 0), -1); /* it ended with us */
 }
 
+static void other_devices_need_another_process(void **state)
+{
+    (void)state;
+    static const char *const devices[] = { "/dev/vda", "/dev/vdb" };
+    static const char *const wrong[] = { "/dev/vda", "vdb" };
+    uint64_t first = 0, second = 0, n = 0;
+    assert_int_equal(open_vg(program), 0);
+    assert_int_equal(lvm_extend(lvm, "a", MIB, in_ms(20000), &first, NULL), 0);
+    assert_true(lvm_set_devices(lvm, wrong, 2, NULL) < 0);
+    assert_int_equal(lvm_set_devices(lvm, devices, 1, NULL), 0);
+    assert_int_equal(lvm_extend(lvm, "a", MIB, in_ms(20000), &second, NULL), 0);
+    assert_int_equal(first, second); /* they are the same */
+    assert_int_equal(lvm_set_devices(lvm, devices, 2, NULL), 0);
+    assert_int_equal(lvm_extend(lvm, "a", MIB, in_ms(20000), &second, NULL), 0);
+    assert_int_not_equal(first, second);
+    assert_int_equal(lvm_extend(lvm, "devices", MIB, in_ms(20000), &n, NULL),
+                     0);
+    assert_int_equal(n, 2);
+    lvm_close(lvm);
+}
+
+static void one_that_rests_comes_back(void **state)
+{
+    (void)state;
+    uint64_t first = 0, second = 0;
+    assert_int_equal(open_vg(program), 0);
+    lvm_rest(lvm);
+    assert_int_equal(lvm_extend(lvm, "a", MIB, in_ms(20000), &first, NULL), 0);
+    lvm_rest(lvm);
+    assert_int_equal(lvm_extend(lvm, "a", MIB, in_ms(20000), &second, NULL), 0);
+    assert_int_not_equal(first, second);
+    lvm_close(lvm);
+}
+
 static void errors_come_back_whole(void **state)
 {
     (void)state;
@@ -206,10 +240,95 @@ static void without_the_program_callers_hear_why(void **state)
     lvm_close(lvm);
 }
 
+static int extend(const char *lv)
+{
+    return lvm_extend(lvm, lv, MIB, in_ms(20000), NULL, NULL);
+}
+
+static void *extend_held(void *arg)
+{
+    return extend("held") == -EPERM ? arg : NULL;
+}
+
+static void a_hold_is_one_threads(void **state)
+{
+    (void)state;
+    pthread_t other;
+    void *result = NULL;
+    assert_int_equal(open_vg(program), 0);
+    assert_int_equal(extend("held"), -EPERM);
+    assert_int_equal(lvm_hold(lvm, in_ms(20000), NULL), 0);
+    assert_int_equal(extend("held"), 0);
+    assert_int_equal(pthread_create(&other, NULL, extend_held, lvm), 0);
+    assert_int_equal(pthread_join(other, &result), 0);
+    assert_ptr_equal(result, lvm);
+    lvm_let_go(lvm);
+    assert_int_equal(extend("held"), -EPERM);
+    lvm_close(lvm);
+}
+
+/* What was begun is not begun again in another hold. */
+static void a_hold_dies_with_the_process(void **state)
+{
+    (void)state;
+    const char *lv = "a";
+    const struct lvm_names names = { .names = &lv, .n = 1 };
+    struct err err = ERR_INIT;
+    assert_int_equal(open_vg(program), 0);
+    assert_int_equal(lvm_hold(lvm, in_ms(20000), NULL), 0);
+    assert_int_equal(lvm_extend(lvm, "die-held", MIB, in_ms(20000), NULL, &err),
+                     -ESTALE);
+    assert_non_null(strstr(err.message, "vg"));
+    assert_int_equal(extend("a"), -ESTALE);
+    assert_int_equal(lvm_activate(lvm, names, in_ms(20000), NULL), 0);
+    lvm_let_go(lvm);
+    assert_int_equal(extend("a"), 0);
+    assert_int_equal(lvm_hold(lvm, in_ms(20000), NULL), 0);
+    assert_int_equal(extend("held"), 0);
+    lvm_let_go(lvm);
+    lvm_close(lvm);
+}
+
+static void *hold_in_vain(void *arg)
+{
+    struct err err = ERR_INIT;
+    int rc = lvm_hold(lvm, in_ms(100), &err);
+    return rc < 0 && err.code == ERR_TIMEOUT ? arg : NULL;
+}
+
+static void *hold_once(void *arg)
+{
+    if (lvm_hold(lvm, in_ms(50000), NULL) < 0)
+        return NULL;
+    int rc = extend("held");
+    lvm_let_go(lvm);
+    return rc == 0 ? arg : NULL;
+}
+
+static void holds_wait_for_each_other(void **state)
+{
+    (void)state;
+    pthread_t others[2];
+    void *result = NULL;
+    assert_int_equal(open_vg(program), 0);
+    assert_int_equal(lvm_hold(lvm, in_ms(20000), NULL), 0);
+    assert_int_equal(pthread_create(&others[0], NULL, hold_in_vain, lvm), 0);
+    assert_int_equal(pthread_create(&others[1], NULL, hold_once, lvm), 0);
+    assert_int_equal(pthread_join(others[0], &result), 0);
+    assert_ptr_equal(result, lvm);
+    assert_int_equal(extend("held"), 0);
+    lvm_let_go(lvm);
+    assert_int_equal(pthread_join(others[1], &result), 0);
+    assert_ptr_equal(result, lvm);
+    lvm_close(lvm);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_process_answers_all),
+        cmocka_unit_test(other_devices_need_another_process),
+        cmocka_unit_test(one_that_rests_comes_back),
         cmocka_unit_test(errors_come_back_whole),
         cmocka_unit_test(words_that_are_none_do_not_get_far),
         cmocka_unit_test(a_process_that_died_is_replaced),
@@ -218,6 +337,9 @@ int main(void)
         cmocka_unit_test(a_caller_comes_back_at_its_deadline),
         cmocka_unit_test(what_it_dies_of_is_given_up),
         cmocka_unit_test(without_the_program_callers_hear_why),
+        cmocka_unit_test(a_hold_is_one_threads),
+        cmocka_unit_test(a_hold_dies_with_the_process),
+        cmocka_unit_test(holds_wait_for_each_other),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -219,7 +219,16 @@ static const char vg_report[] =
     "{\"report\":[{\"vg\":[{\"vg_name\":\"vg\",\"vg_uuid\":\"V-1\","
     "\"vg_size\":\"1000\",\"vg_free\":\"8388608\",\"vg_extent_size\":"
     "\"4194304\",\"vg_mda_size\":\"5\",\"vg_mda_free\":\"4\",\"vg_seqno\":"
-    "\"12\",\"vg_tags\":\"t\"}]}]}";
+    "\"12\",\"vg_missing_pv_count\":\"1\",\"vg_tags\":\"t\"}]}]}";
+static const char pvs_report[] =
+    "{\"report\":[{\"pv\":[{\"pv_name\":\"/dev/sda\",\"pv_uuid\":\"P-1\","
+    "\"pv_size\":\"1000\",\"pv_free\":\"8\",\"pv_pe_count\":\"7\","
+    "\"pv_mda_count\":\"2\",\"pv_mda_used_count\":\"1\",\"pv_mda_size\":\"5\","
+    "\"pv_missing\":\"\",\"pv_in_use\":\"used\",\"vg_name\":\"vg\",\"vg_tags\":\"a,b\"},"
+    "{\"pv_name\":\"/dev/sdb\",\"pv_uuid\":\"P-2\",\"pv_size\":\"0\","
+    "\"pv_free\":\"0\",\"pv_pe_count\":\"0\",\"pv_mda_count\":\"1\","
+    "\"pv_mda_used_count\":\"0\",\"pv_mda_size\":\"4\",\"pv_missing\":"
+    "\"missing\",\"vg_name\":\"\",\"vg_tags\":\"\"}]}]}";
 
 static void reports_become_structs(void **state)
 {
@@ -245,8 +254,33 @@ static void reports_become_structs(void **state)
     assert_int_equal(report.vg.free_bytes, 8388608);
     assert_int_equal(report.vg.extent_bytes, 4194304);
     assert_int_equal(report.vg.seqno, 12);
+    assert_int_equal(report.vg.missing_pvs, 1);
     lvm_report_deinit(&report);
     assert_int_equal(report.n_lvs, 0);
+}
+
+static void pvs_know_their_vg(void **state)
+{
+    (void)state;
+    struct lvm_report report = { .n_lvs = 0 };
+    assert_int_equal(
+        report_add_text(&report, pvs_report, strlen(pvs_report), NULL), 0);
+    assert_int_equal(report.n_pvs, 2);
+    const struct lvm_pv *pv = &report.pvs[0];
+    assert_string_equal(pv->name, "/dev/sda");
+    assert_string_equal(pv->vg, "vg");
+    assert_int_equal(pv->extents, 7);
+    assert_int_equal(pv->mdas, 2);
+    assert_int_equal(pv->mdas_used, 1);
+    assert_int_equal(pv->mda_bytes, 5);
+    assert_true(!pv->missing && pv->in_use);
+    assert_int_equal(pv->n_vg_tags, 2);
+    assert_string_equal(pv->vg_tags[1], "b");
+    pv = &report.pvs[1];
+    assert_string_equal(pv->vg, "");
+    assert_int_equal(pv->n_vg_tags, 0);
+    assert_true(pv->missing && !pv->in_use);
+    lvm_report_deinit(&report);
 }
 
 static void damaged_reports_name_the_field(void **state)
@@ -340,6 +374,7 @@ int main(void)
         cmocka_unit_test(requests_of_the_wrong_shape_are_refused),
         cmocka_unit_test(answers_and_setups_come_back_as_they_were),
         cmocka_unit_test(reports_become_structs),
+        cmocka_unit_test(pvs_know_their_vg),
         cmocka_unit_test(damaged_reports_name_the_field),
         cmocka_unit_test(a_failure_is_judged_by_what_is_there),
         cmocka_unit_test(lvm_sees_only_the_vgs_devices),

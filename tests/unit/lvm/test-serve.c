@@ -30,7 +30,7 @@ enum {
 #define VGS                                                                    \
     "vgs --reportformat json --units b --nosuffix -o "                         \
     "vg_name,vg_uuid,vg_size,vg_free,vg_extent_size,vg_mda_size,vg_mda_free,"  \
-    "vg_seqno,vg_tags vg"
+    "vg_seqno,vg_missing_pv_count,vg_tags vg"
 
 /* "one" has 12 MiB, the VG 4 left. */
 #define REPORT                                                                 \
@@ -41,7 +41,7 @@ enum {
     "\"vg\":[{\"vg_name\":\"vg\",\"vg_uuid\":\"V\",\"vg_size\":\"9\","         \
     "\"vg_free\":\"4194304\",\"vg_extent_size\":\"4194304\","                  \
     "\"vg_mda_size\":\"5\",\"vg_mda_free\":\"4\",\"vg_seqno\":\"12\","         \
-    "\"vg_tags\":\"\"}]}]}"
+    "\"vg_missing_pv_count\":\"0\",\"vg_tags\":\"\"}]}]}"
 
 struct world {
     char record[4096];
@@ -104,6 +104,8 @@ static size_t n_answers;
 
 static uint64_t last_id;
 
+static bool held; /* what is sent is the holder's */
+
 static void send_request(enum lvm_verb verb, const char *lv, uint64_t bytes,
                          int64_t deadline_ms)
 {
@@ -114,9 +116,10 @@ static void send_request(enum lvm_verb verb, const char *lv, uint64_t bytes,
         .verb = verb,
         .deadline_ms = deadline_ms,
         .size_bytes = bytes,
+        .held = held,
         .what = verb == VERB_REPORT ? LVM_VG : 0,
-        .lvs = {.names = &lv,  .n = verb == VERB_REPORT ? 0 : 1},
-        .add = { .names = tag, .n = verb == VERB_TAG           },
+        .lvs = {.names = &lv,  .n = lv ? 1 : 0      },
+        .add = { .names = tag, .n = verb == VERB_TAG},
     };
     _cleanup_free_ char *text = request_text(&request);
     assert_int_equal(input_write_line(&out, text), 0);
@@ -151,15 +154,19 @@ static void *run_server(void *arg)
     return NULL;
 }
 
-/* Starts the loop on what was sent, waits for that many answers, ends it. */
-static void serve_all(size_t n)
+static void start_server(void)
+{
+    n_answers = 0;
+    assert_int_equal(pthread_create(&server, NULL, run_server, NULL), 0);
+}
+
+/* Until there are @n answers in all. */
+static void read_answers(size_t n)
 {
     struct input input;
     char *line = NULL;
     size_t size = 0;
     int rc = 0;
-    n_answers = 0;
-    assert_int_equal(pthread_create(&server, NULL, run_server, NULL), 0);
     input_init(&input, world.fd);
     while (rc == 0 && n_answers < n) {
         rc = input_fill(&input, 5000);
@@ -168,10 +175,22 @@ static void serve_all(size_t n)
                 lvm_answer_parse(line, size, &answers[n_answers++], NULL), 0);
     }
     input_deinit(&input);
+}
+
+static void end_server(size_t n)
+{
     (void)shutdown(world.fd, SHUT_WR);
     assert_int_equal(pthread_join(server, NULL), 0);
     (void)close(world.fd); /* a socket */
     assert_int_equal(n_answers, n);
+}
+
+/* Starts the loop on what was sent, waits for that many answers, ends it. */
+static void serve_all(size_t n)
+{
+    start_server();
+    read_answers(n);
+    end_server(n);
 }
 
 static void free_answers(void)
@@ -382,7 +401,7 @@ static void extensions_of_one_lv_become_one(void **state)
         assert_int_equal(queue_push(&queue, &request), 0);
         assert_null(request.lvs.names);
     }
-    assert_true(queue_take(&queue, true, &request));
+    assert_true(queue_take(&queue, QUEUE_ALL, &request));
     assert_int_equal(request.id, 4); /* the largest of the first one's LV */
     request_deinit(&request);
     assert_true(queue_take_covered(&queue, "one", 9, &request));
@@ -393,16 +412,77 @@ static void extensions_of_one_lv_become_one(void **state)
     assert_int_equal(request.id, 5);
     request_deinit(&request);
     assert_false(queue_take_covered(&queue, "one", 9, &request));
-    assert_true(queue_take(&queue, false, &request)); /* without the lease */
+    assert_true(
+        queue_take(&queue, QUEUE_NONE, &request)); /* without the lease */
     assert_int_equal(request.id, 0);
     request_deinit(&request);
-    assert_false(queue_take(&queue, false, &request));
+    assert_false(queue_take(&queue, QUEUE_NONE, &request));
     assert_false(queue_take_late(&queue, 100, &request));
     assert_true(queue_take_late(&queue, 101, &request));
     assert_int_equal(request.id, 1);
     request_deinit(&request);
     assert_int_equal(queue.n, 1);
     queue_deinit(&queue);
+}
+
+/* What the others want meanwhile comes after it, but for extensions and what
+ * needs no lease. */
+static void a_hold_keeps_the_lease_between_requests(void **state)
+{
+    (void)state;
+    open_world();
+    start_server();
+    send_request(VERB_HOLD, NULL, 0, soon());
+    read_answers(1);
+    send_request(VERB_REMOVE, "other", 0, soon());
+    send_request(VERB_EXTEND, "two", 9 * MIB, soon());
+    read_answers(2);
+    send_request(VERB_REFRESH, "two", 0, soon());
+    read_answers(3);
+    held = true;
+    send_request(VERB_TAG, "one", 0, soon());
+    read_answers(4);
+    send_request(VERB_REMOVE, "one", 0, soon());
+    read_answers(5);
+    held = false;
+    send_request(VERB_LET_GO, NULL, 0, 0);
+    read_answers(6);
+    end_server(6);
+    assert_string_equal(
+        world.record,
+        "acquire; lvextend --noudevsync --size 9437184b vg/two; "
+        "lvchange --noudevsync --refresh vg/two; lvchange --addtag t vg/one; "
+        "lvremove --force --yes vg/one; lvremove --force --yes vg/other; "
+        "release");
+    free_answers();
+}
+
+static void a_hold_ends_with_its_client(void **state)
+{
+    (void)state;
+    open_world();
+    send_request(VERB_HOLD, NULL, 0, soon());
+    serve_all(1);
+    assert_string_equal(world.record, "acquire; release");
+    assert_int_equal(server_rc, 0);
+    free_answers();
+}
+
+static void the_holder_goes_before_all_but_extensions(void **state)
+{
+    (void)state;
+    open_world();
+    send_request(VERB_REFRESH, "other", 0, soon());
+    held = true;
+    send_request(VERB_REPORT, NULL, 0, soon());
+    held = false;
+    send_request(VERB_EXTEND, "two", 9 * MIB, soon());
+    serve_all(3);
+    assert_string_equal(world.record,
+                        "acquire; lvextend --noudevsync --size 9437184b "
+                        "vg/two; " VGS
+                        "; lvchange --noudevsync --refresh vg/other; release");
+    free_answers();
 }
 
 int main(void)
@@ -418,6 +498,9 @@ int main(void)
         cmocka_unit_test(a_report_is_lvms_own),
         cmocka_unit_test(a_lease_that_cannot_be_given_back_ends_the_process),
         cmocka_unit_test(a_line_that_is_no_request_ends_the_process),
+        cmocka_unit_test(a_hold_keeps_the_lease_between_requests),
+        cmocka_unit_test(a_hold_ends_with_its_client),
+        cmocka_unit_test(the_holder_goes_before_all_but_extensions),
         cmocka_unit_test(extensions_of_one_lv_become_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -290,14 +290,17 @@ static struct vm_disk *find_disk(struct small_world *world, const char *target)
 }
 
 static int disk_truth(void *ctx, const char *vm, const char *target,
-                      struct vm_disk_truth *ret_truth, struct err *err)
+                      bool persistent, struct vm_disk_truth *ret_truth,
+                      struct err *err)
 {
     const struct vm_disk *disk = find_disk(ctx, target);
 
     (void)vm;
+    (void)persistent;
     if (!disk)
         return err_set_code(err, ERR_NO_DISK, "no disk %s", target);
     memset(ret_truth, 0, sizeof(*ret_truth));
+    ret_truth->state = VM_RUNNING;
     (void)str_copy(ret_truth->xml_path, PATH_MAX, disk->path);
     (void)str_copy(ret_truth->qemu_path, PATH_MAX, disk->path);
     return 0;

@@ -262,16 +262,30 @@ struct asked {
     bool all;
 };
 
-static int note_vm(void *ctx, const char *vm, struct vm_info *ret_vm,
-                   struct err *err)
+static void note(struct asked *asked, const char *vm)
 {
-    struct asked *asked = ctx;
-
-    (void)ret_vm;
     if (asked->n < ARRAY_SIZE(asked->vms)) {
         (void)str_copy(asked->vms[asked->n], UUID_SIZE, vm);
         asked->n++;
     }
+}
+
+static int note_find(void *ctx, const char *vm, struct vm_info *ret_vm,
+                     struct err *err)
+{
+    (void)ret_vm;
+    note(ctx, vm);
+    return err_set(err, -EIO, "not now");
+}
+
+static int note_truth(void *ctx, const char *vm, const char *target,
+                      bool persistent, struct vm_disk_truth *ret_truth,
+                      struct err *err)
+{
+    (void)target;
+    (void)persistent;
+    (void)ret_truth;
+    note(ctx, vm);
     return err_set(err, -EIO, "not now");
 }
 
@@ -290,7 +304,8 @@ static int always_connected(void *ctx)
 
 static void suspended_guests_come_first(void **state)
 {
-    static const struct hypervisor_ops ops = { .vm_find = note_vm,
+    static const struct hypervisor_ops ops = { .vm_find = note_find,
+                                               .disk_truth = note_truth,
                                                .vm_resume = note_resume,
                                                .connected = always_connected };
     struct asked asked = { .n = 0 };

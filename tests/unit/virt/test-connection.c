@@ -184,8 +184,8 @@ static void says_that_a_disk_is_not_there(void **state)
     struct hypervisor_port port = virt_port(virt);
     struct vm_disk_truth truth;
     struct err err = ERR_INIT;
-    assert_true(port.ops->disk_truth(port.ctx, "test", "vdb", &truth, &err) <
-                0);
+    assert_true(
+        port.ops->disk_truth(port.ctx, "test", "vdb", true, &truth, &err) < 0);
     assert_int_equal(err.code, ERR_NO_DISK);
     err_clear(&err);
     assert_true(port.ops->mirror_abort(port.ctx, "test", "vdb", &err) < 0);
@@ -282,8 +282,9 @@ static void every_call_fails_while_libvirtd_is_away(void **state)
     assert_int_equal(port.ops->vm_suspend(port.ctx, "x", NULL), -ENOTCONN);
     assert_int_equal(port.ops->path_user(port.ctx, "/", &vm, NULL), -ENOTCONN);
     assert_int_equal(port.ops->mirror_start(port.ctx, &spec, NULL), -ENOTCONN);
-    assert_int_equal(port.ops->disk_truth(port.ctx, "x", "vda", &truth, NULL),
-                     -ENOTCONN);
+    assert_int_equal(
+        port.ops->disk_truth(port.ctx, "x", "vda", true, &truth, NULL),
+        -ENOTCONN);
     assert_int_equal(
         port.ops->disk_set_persistent(port.ctx, "x", "vda", "/", "raw", NULL),
         -ENOTCONN);

@@ -41,9 +41,16 @@ static void expect(struct reasons *reasons, const char *vm, const char *target,
     assert_string_equal(found, text);
 }
 
+/* True: for want of space. */
+static bool note(struct reasons *reasons, const char *event)
+{
+    char ignored[DISK_TARGET_SIZE];
+    return reasons_note(reasons, VM, event, ignored);
+}
+
 static void keeps_the_reason_of_a_disk(void **state)
 {
-    reasons_note(*state, VM, NO_SPACE);
+    note(*state, NO_SPACE);
     expect(*state, VM, "sda", "No space left on device");
     expect(*state, VM, "vda", "");
     expect(*state, UUID_BLANK, "sda", "");
@@ -51,17 +58,37 @@ static void keeps_the_reason_of_a_disk(void **state)
 
 static void a_good_end_replaces_it(void **state)
 {
-    reasons_note(*state, VM, NO_SPACE);
-    reasons_note(*state, VM, ENDED_WELL);
+    note(*state, NO_SPACE);
+    note(*state, ENDED_WELL);
     expect(*state, VM, "sda", "");
 }
 
 static void a_new_job_voids_it(void **state)
 {
-    reasons_note(*state, VM, NO_SPACE);
+    note(*state, NO_SPACE);
     reasons_forget(*state, VM, "sda");
     expect(*state, VM, "sda", "");
     reasons_forget(*state, VM, "nope");
+}
+
+static void tells_a_lack_of_space(void **state)
+{
+    char target[DISK_TARGET_SIZE] = "unset";
+    assert_true(reasons_note(*state, VM, NO_SPACE, target));
+    assert_string_equal(target, "sda");
+    assert_false(reasons_note(*state, VM, ENDED_WELL, target));
+    assert_string_equal(target, "sda");
+    assert_false(note(*state, "{\"device\":\"copy-sda-libvirt-2-format\","
+                              "\"error\":\"Input/output error\"}"));
+    /* of no disk that we know */
+    assert_true(reasons_note(
+        *state, VM,
+        "{\"device\":\"copy-name-of-thirty-two-bytes-or-more-libvirt-2\","
+        "\"error\":\"No space left on device\"}",
+        target));
+    assert_string_equal(target, "");
+    assert_false(reasons_note(*state, VM, "nonsense", target));
+    assert_string_equal(target, "");
 }
 
 static void takes_the_target_from_the_jobs_name(void **state)
@@ -76,7 +103,7 @@ static void takes_the_target_from_the_jobs_name(void **state)
                                  cases[i][0], i);
         char text[8];
         assert_true(str_format(text, sizeof(text), "e%zu", i));
-        reasons_note(*state, VM, event);
+        note(*state, event);
         expect(*state, VM, cases[i][1], text);
         free(event);
     }
@@ -99,7 +126,7 @@ static void ignores_what_is_no_event(void **state)
         "{\"device\":\"copy-name-of-thirty-two-bytes-or-more-libvirt-2\"}",
     };
     for (size_t i = 0; i < ARRAY_SIZE(events); i++)
-        reasons_note(*state, VM, events[i]);
+        note(*state, events[i]);
     expect(*state, VM, "", "");
     expect(*state, VM, "virtio", "");
 }
@@ -109,7 +136,7 @@ static void cuts_off_long_texts(void **state)
     char *event = str_printf("{\"device\":\"copy-vda-libvirt-1-format\","
                              "\"error\":\"%0999d\"}",
                              1);
-    reasons_note(*state, VM, event);
+    note(*state, event);
     char found[2048];
     reasons_get(*state, VM, "vda", 0, found, sizeof(found));
     assert_int_equal(strlen(found), 255);
@@ -125,7 +152,7 @@ static void the_oldest_makes_room(void **state)
     for (int i = 0; i < MANY; i++) {
         char *event = str_printf(
             "{\"device\":\"copy-d%d-libvirt-1-format\",\"error\":\"e\"}", i);
-        reasons_note(*state, VM, event);
+        note(*state, event);
         free(event);
     }
     for (int i = 0; i < MANY; i++) {
@@ -137,7 +164,7 @@ static void the_oldest_makes_room(void **state)
 
 static void *note_later(void *reasons)
 {
-    reasons_note(reasons, VM, NO_SPACE);
+    note(reasons, NO_SPACE);
     return NULL;
 }
 
@@ -171,6 +198,7 @@ int main(void)
         TEST(keeps_the_reason_of_a_disk),
         TEST(a_good_end_replaces_it),
         TEST(a_new_job_voids_it),
+        TEST(tells_a_lack_of_space),
         TEST(takes_the_target_from_the_jobs_name),
         TEST(ignores_what_is_no_event),
         TEST(cuts_off_long_texts),
