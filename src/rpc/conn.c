@@ -338,7 +338,11 @@ enum rpc_role rpc_conn_role(const struct rpc_conn *conn)
 
 size_t rpc_conn_count(const struct rpc_conn *conn)
 {
-    return conn ? conn->server->n_conns : 0;
+    size_t count = 0;
+    if (conn)
+        list_for_each (item, &conn->server->conns)
+            count++;
+    return count;
 }
 
 void rpc_conn_denied(struct rpc_conn *conn, const char *what)
