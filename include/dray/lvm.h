@@ -187,7 +187,7 @@ struct lvm_pv {
     uint64_t mdas_used;
     uint64_t mda_bytes; /* of the smallest metadata area */
     bool missing;
-    bool in_use; /* in a VG, which need not be seen here */
+    bool in_use;            /* in a VG, which need not be seen here */
     char vg[LVM_NAME_SIZE]; /* empty: of none */
     size_t n_vg_tags;
     char **vg_tags;

@@ -139,7 +139,7 @@ static int host_stats(struct cli *cli, const char *const *argv)
 const struct command watermark_commands[] = {
     {"vm",                  "watermarks", "VM|--all [--watch]",
      "Lists the thin disks on LVs that drayd watches: how large the LV is, "
-     "how\n"
+      "how\n"
       "far it is written, and from where on it is extended.\n"
       "  --all    of all VMs\n"
       "  --watch  again every 2 seconds, until Ctrl-C", vm_watermarks },

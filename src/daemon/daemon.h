@@ -52,8 +52,7 @@ void daemon_deinit(struct daemon *daemon);
 
 /* The watch over thin disks; what it tells is logged and goes to the API, on
  * the owner loop. thin_quiet() is the end of that, before work_free(). */
-int thin_start(struct daemon *daemon, struct thin **ret_thin,
-                struct err *err);
+int thin_start(struct daemon *daemon, struct thin **ret_thin, struct err *err);
 struct monitor *thin_monitor(struct thin *thin);
 void thin_quiet(struct thin *thin);
 void thin_free(struct thin *thin);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * A volume being made: what is asked for, against what is there. The same for
- * all kinds of domains; what makes it is volume_create.c and block/volume_create.c.
+ * all kinds of domains; what makes it is volume_create.c and
+ * block/volume_create.c.
  */
 #ifndef DRAY_DOMAIN_CREATION_H
 #define DRAY_DOMAIN_CREATION_H

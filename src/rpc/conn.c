@@ -26,6 +26,7 @@ enum {
     CONN_TURN = 32,
     /* How long a client may take nothing of what holds up its connection. */
     CONN_STALL_US = 5 * 1000 * 1000,
+    CONN_ACCURACY_US = 10 * 1000, /* of the timers */
 };
 
 static bool input_empty(const struct rpc_conn *conn)
@@ -271,8 +272,8 @@ static int on_io(sd_event_source *source, int fd, uint32_t events, void *arg)
 static int add_timer(sd_event *loop, sd_event_source **ret_source,
                      sd_event_time_handler_t handler, struct rpc_conn *conn)
 {
-    int r = sd_event_add_time(loop, ret_source, CLOCK_MONOTONIC, UINT64_MAX, 0,
-                              handler, conn);
+    int r = sd_event_add_time(loop, ret_source, CLOCK_MONOTONIC, UINT64_MAX,
+                              CONN_ACCURACY_US, handler, conn);
     return r < 0 ? r : sd_event_source_set_enabled(*ret_source, SD_EVENT_OFF);
 }
 
@@ -338,11 +339,14 @@ enum rpc_role rpc_conn_role(const struct rpc_conn *conn)
 
 size_t rpc_conn_count(const struct rpc_conn *conn)
 {
-    size_t count = 0;
-    if (conn)
-        list_for_each (item, &conn->server->conns)
-            count++;
-    return count;
+    size_t n = 0;
+    if (!conn)
+        return 0;
+    const struct list *conns = &conn->server->conns;
+    for (const struct list *item = conns->next; item != conns;
+         item = item->next)
+        n++;
+    return n;
 }
 
 void rpc_conn_denied(struct rpc_conn *conn, const char *what)

@@ -155,8 +155,11 @@ static int shake_hands(struct tls *tls, const struct place *place,
         return unreachable(place, -ETIMEDOUT, "it does not answer in TLS", err);
     if (r < 0) {
         (void)err_wrap(err, "drayd at %s port %s", place->name, place->port);
-        return err_next(err, "the certificates of both sides have to fit: "
-                             "certtool -i --infile cert.pem shows one");
+        return err_next(err, "%s",
+                        r == -EACCES
+                            ? "the certificates of both sides have to fit: "
+                              "certtool -i --infile cert.pem shows one"
+                            : "is that the [tls] port of its drayd.conf?");
     }
     limit_waiting(tls->transport.fd, 0);
     (void)str_format(tls->transport.peer, TRANSPORT_PEER_SIZE,

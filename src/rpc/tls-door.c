@@ -23,6 +23,7 @@
 enum {
     LINES_MAX = 50, /* in one period */
     PERIOD_MS = 10 * 1000,
+    DEADLINE_ACCURACY_US = 10 * 1000,
     REVIEWS_MAX = 8,       /* at once, of those who are in */
     REVIEW_PAUSE_US = 500, /* for everybody else */
 };
@@ -309,7 +310,8 @@ static int add_timer(sd_event *loop, sd_event_source **ret_source,
 static int door_open(struct tls_door *door, int fd, struct err *err)
 {
     sd_event *loop = door->server->loop;
-    int r = add_timer(loop, &door->deadline, 0, on_deadline, door);
+    int r = add_timer(loop, &door->deadline, DEADLINE_ACCURACY_US, on_deadline,
+                      door);
     if (r >= 0)
         r = add_timer(loop, &door->review, 1, on_review, door);
     if (r >= 0)

@@ -20,7 +20,8 @@
 
 enum {
     RECORD_MAX = 16 * 1024,
-    FIRST_BYTE = 22,  /* a handshake record's */
+    RECORD_ALERT = 21, /* a record's first byte */
+    RECORD_HANDSHAKE = 22,
     STEPS_MAX = 8,    /* of a handshake in one call */
     KEEP_IDLE_S = 20, /* a peer that is silent is asked whether it lives */
     KEEP_INTERVAL_S = 5,
@@ -63,6 +64,7 @@ static ssize_t pull(gnutls_transport_ptr_t arg, void *bytes, size_t n)
     if (got > 0 && tls->received == 0)
         tls->first = *(const unsigned char *)bytes;
     tls->received += got > 0 ? (size_t)got : 0;
+    tls->eof |= got == 0;
     follow_records(tls, bytes, got > 0 ? (size_t)got : 0);
     if (got < 0)
         gnutls_transport_set_errno(tls->session, errno);
@@ -103,20 +105,14 @@ static int say_alert(struct tls *tls, struct err *err)
 /* For a connection that is broken. */
 static int explain(struct tls *tls, int r, struct err *err)
 {
+    if (tls->eof || r == GNUTLS_E_PULL_ERROR || r == GNUTLS_E_PUSH_ERROR)
+        return -ECONNRESET;
     if (r == GNUTLS_E_REHANDSHAKE || r == GNUTLS_E_UNSAFE_RENEGOTIATION_DENIED)
         return refuse_renegotiation(tls, err);
     if (r == GNUTLS_E_FATAL_ALERT_RECEIVED)
         return say_alert(tls, err);
-    if (r == GNUTLS_E_PULL_ERROR || r == GNUTLS_E_PUSH_ERROR)
-        return -ECONNRESET;
     (void)gnutls_alert_send_appropriate(tls->session, r); /* a courtesy */
     return err_set(err, -EPROTO, "a damaged record: %s", gnutls_strerror(r));
-}
-
-static bool is_end(int r)
-{
-    return r == GNUTLS_E_PREMATURE_TERMINATION ||
-           r == GNUTLS_E_UNEXPECTED_PACKET_LENGTH || r == GNUTLS_E_PULL_ERROR;
 }
 
 static bool is_partial(const struct transport *transport)
@@ -131,14 +127,16 @@ static ssize_t tls_read(struct transport *transport, void *bytes, size_t n,
 {
     struct tls *tls = of_transport(transport);
     ssize_t r = gnutls_record_recv(tls->session, bytes, n);
+    /* GnuTLS may ask to be called again when the stream ends in a record. */
+    bool ended = tls->eof || r == GNUTLS_E_PULL_ERROR;
+    if (r < 0 && ended && is_partial(transport))
+        return err_set(err, -EPROTO, "a truncated record");
+    if (r < 0 && tls->eof)
+        return 0;
     if (r == GNUTLS_E_AGAIN || r == GNUTLS_E_WARNING_ALERT_RECEIVED)
         return -EAGAIN;
     if (r == GNUTLS_E_INTERRUPTED)
         return -EINTR;
-    if (r == GNUTLS_E_PREMATURE_TERMINATION && !is_partial(transport))
-        return 0;
-    if (is_end((int)r) && is_partial(transport))
-        return err_set(err, -EPROTO, "a truncated record");
     return r < 0 ? explain(tls, (int)r, err) : r;
 }
 
@@ -283,7 +281,7 @@ static int say_failure(struct tls *tls, int r, struct err *err)
 {
     if (tls->received == 0)
         return err_set(err, -ECONNRESET, "it went without a word");
-    if (tls->first != FIRST_BYTE)
+    if (tls->first != RECORD_HANDSHAKE && tls->first != RECORD_ALERT)
         return err_set(err, -EPROTO, "what it speaks is not TLS");
     if (r == GNUTLS_E_FATAL_ALERT_RECEIVED)
         return say_alert(tls, err);
@@ -292,7 +290,7 @@ static int say_failure(struct tls *tls, int r, struct err *err)
         return err_set(err, -EACCES, "it showed no certificate");
     if (r == GNUTLS_E_UNSUPPORTED_VERSION_PACKET)
         return err_set(err, -EPROTO, "it speaks no TLS 1.2 or newer");
-    if (is_end(r))
+    if (tls->eof || r == GNUTLS_E_PULL_ERROR)
         return err_set(err, -ECONNRESET,
                        "it broke off in the middle of the handshake");
     return err_set(err, -EPROTO, "%s", gnutls_strerror(r));
@@ -331,7 +329,8 @@ int tls_handshake(struct tls *tls, struct err *err)
     if (r != 0 && tls->received > RPC_TLS_HANDSHAKE_BYTES)
         return err_set(err, -EMSGSIZE, "its handshake has no end");
     if (r < 0)
-        return gnutls_error_is_fatal(r) ? give_up(tls, r, err) : -EAGAIN;
+        return tls->eof || gnutls_error_is_fatal(r) ? give_up(tls, r, err)
+                                                    : -EAGAIN;
     acknowledge(tls->transport.fd);
     return 0;
 }

@@ -64,6 +64,7 @@ struct tls {
     struct err refusal; /* why the judge said no */
     int alert;
     size_t received;                     /* bytes */
+    bool eof;                            /* and no more will come */
     unsigned char first;                 /* byte of all */
     unsigned char header[RECORD_HEADER]; /* of a record that is not here */
     size_t header_len;

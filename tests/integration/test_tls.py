@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from drayd import RpcError
+from drayd import RpcError, build_dir
 from host import run, wait_for
 from pki import (PING, PORT, SCRIPT, TlsRpc, context, ctl, dial, is_refused,
                  lines, start)
@@ -238,6 +238,26 @@ def test_drayctl_says_why_not(shared, pki, who, name, text):
         run('umount', '/etc/hosts')
     assert done.returncode == 3 and text in done.stderr, done.stderr
     assert done.stderr.count('\n') == 1 and '; ' in done.stderr
+
+
+@pytest.mark.parametrize('answer, text', [
+    (b'HTTP/1.0 400 Bad Request\r\n\r\n', 'what it speaks is not TLS'),
+    (b'', 'it went without a word'),
+    (b'\x15\x03\x03\x00\x02\x02\x46', 'it does not want us: '),
+    (b'\x16\x03\x03\x40', 'it broke off in the middle of the handshake')])
+def test_drayctl_meets_something_else(host, pki, answer, text):
+    with socket.create_server(('127.0.0.1', 0)) as server:
+        port = server.getsockname()[1]
+        client = subprocess.Popen(
+            [build_dir() / 'src/cli/drayctl', '--host', f'localhost:{port}',
+             '--pki', pki['host-b'], 'rpc', 'Host.ping'],
+            stderr=subprocess.PIPE, text=True)
+        with server.accept()[0] as other:
+            other.recv(4096)
+            other.sendall(answer)
+        _, complaint = client.communicate(timeout=20)
+    assert client.returncode == 3 and text in complaint, complaint
+    assert f'localhost port {port}' in complaint
 
 
 def test_the_script_says_what_is_wrong(host, pki):

@@ -94,7 +94,9 @@ static int code_as(struct harness *h, enum rpc_role role, const char *method)
     assert_int_equal(
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds),
         0);
-    assert_int_equal(conn_new(h->server, fds[0], role), 0);
+    assert_int_equal(conn_new(h->server, &h->server->acceptor,
+                              transport_socket(fds[0], "test"), role),
+                     0);
     harness_send(h, fds[1], request);
     struct json_object *answer = harness_next(h, fds[1], 5000);
     assert_non_null(answer);
