@@ -38,7 +38,13 @@ ERRORS = {
     'StorageDomain.create': [
         'StorageDomainCreationError', 'StorageDomainTypeError',
         'StorageDomainClassError', 'ClusterLockInitError',
+        'VolumeGroupSizeError', 'InvalidParameterException'],
+    'StorageDomain.extend': DOMAIN + [
+        'StorageDomainCreationError', 'StorageDomainTypeError',
+        'VolumeGroupSizeError', 'StorageException',
         'InvalidParameterException'],
+    'StorageDomain.audit': DOMAIN + [
+        'StorageException', 'MetaDataValidationError'],
     'StorageDomain.join': DOMAIN + [
         'AcquireHostIdFailure', 'StorageDomainTypeError',
         'StorageDomainClassError', 'InvalidMetadata',
@@ -165,7 +171,8 @@ def show_type(schema):
         count = ''
         if 'maxItems' in schema:
             count = f'{schema["minItems"]} to {schema["maxItems"]} '
-        what = show_type(schema['items']).replace('object', 'objects', 1)
+        what = show_type(schema['items'])
+        what = re.sub(r'^(object|path)', r'\1s', what)
         return f'array of {count}{what}'
     if kind == 'object' and schema.get('additionalProperties'):
         return 'object; other members are ignored'

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Making and removing a VG: one LVM command after the other, which see the
- * given devices only. Steps of a creation: all PVs with both metadata areas
- * ignored, the first one's areas in use, the VG (its commit). Until that commit
+ * given devices only. Steps of a creation: a PV with both metadata areas in
+ * use, PVs whose areas are ignored, the VG (its commit). Until that commit
  * there are only PVs without a VG, which the next attempt takes again.
  */
 #include "message.h"
@@ -112,9 +112,10 @@ static int check_names(const struct lvm_vg_create *what, struct err *err)
     return 0;
 }
 
-int lvm_pv_create(const char *const *devices, size_t n_devices,
-                  uint64_t mda_bytes, bool force, int64_t deadline_ms,
-                  struct err *err)
+/* The areas of one that is to have the metadata are in use. */
+static int create_pvs(const char *const *devices, size_t n_devices,
+                      const struct lvm_vg_create *what, bool in_use,
+                      int64_t deadline_ms, struct err *err)
 {
     struct command command;
     char list[LIST_SIZE];
@@ -122,11 +123,11 @@ int lvm_pv_create(const char *const *devices, size_t n_devices,
     int rc = join_devices(devices, n_devices, list, err);
     if (rc < 0)
         return rc;
-    (void)str_format(size, sizeof(size), "%" PRIu64 "b", mda_bytes);
+    (void)str_format(size, sizeof(size), "%" PRIu64 "b", what->mda_bytes);
     begin(&command, "pvcreate", list);
     /* Without --yes a device with something on it makes LVM ask, and nobody
      * answers: it refuses. */
-    if (force) {
+    if (what->force) {
         add(&command, "--yes");
         add(&command, "-ff");
     }
@@ -135,21 +136,19 @@ int lvm_pv_create(const char *const *devices, size_t n_devices,
     add(&command, "--metadatacopies");
     add(&command, "2");
     add(&command, "--metadataignore");
-    add(&command, "y");
+    add(&command, in_use ? "n" : "y");
     for (size_t i = 0; i < n_devices; i++)
         add(&command, devices[i]);
     return run(&command, deadline_ms, err);
 }
 
-static int use_first(const struct lvm_vg_create *what, const char *list,
-                     int64_t deadline_ms, struct err *err)
+int lvm_pv_create(const char *const *devices, size_t n_devices,
+                  uint64_t mda_bytes, bool force, int64_t deadline_ms,
+                  struct err *err)
 {
-    struct command command;
-    begin(&command, "pvchange", list);
-    add(&command, "--metadataignore");
-    add(&command, "n");
-    add(&command, what->devices[0]);
-    return run(&command, deadline_ms, err);
+    const struct lvm_vg_create what = { .mda_bytes = mda_bytes,
+                                        .force = force };
+    return create_pvs(devices, n_devices, &what, false, deadline_ms, err);
 }
 
 static int create_vg(const struct lvm_vg_create *what, const char *list,
@@ -183,10 +182,10 @@ int lvm_vg_create(const struct lvm_vg_create *what, int64_t deadline_ms,
     if (rc == 0)
         rc = join_devices(what->devices, what->n_devices, list, err);
     if (rc == 0)
-        rc = lvm_pv_create(what->devices, what->n_devices, what->mda_bytes,
-                           what->force, deadline_ms, err);
-    if (rc == 0)
-        rc = use_first(what, list, deadline_ms, err);
+        rc = create_pvs(what->devices, 1, what, true, deadline_ms, err);
+    if (rc == 0 && what->n_devices > 1)
+        rc = create_pvs(what->devices + 1, what->n_devices - 1, what, false,
+                        deadline_ms, err);
     return rc < 0 ? rc : create_vg(what, list, deadline_ms, err);
 }
 

@@ -123,21 +123,27 @@ static int commit(const struct building *b, struct err *err)
     return rc;
 }
 
-static int build(struct building *b, struct err *err)
+/* What is active after the commit would be a domain's, and in nobody's use. */
+static int fill_lvs(const struct building *b, struct err *err)
 {
     const char *names[NAMES_MAX];
+    int rc = block_create_fill(b->domains, &b->info, err);
+    return rc < 0 ? rc
+                  : lvm_deactivate(b->lvm, special_names(names), b->deadline_ms,
+                                   err);
+}
+
+static int build(struct building *b, struct err *err)
+{
     int rc = make_vg(b, err);
     if (rc == 0)
         rc = open_lvm(b, err);
     if (rc == 0)
         rc = make_lvs(b, err);
     if (rc == 0)
-        rc = block_create_fill(b->domains, &b->info, err);
+        rc = fill_lvs(b, err);
     if (rc == 0)
         rc = commit(b, err);
-    if (b->lvm) /* joining activates them again: a failure does no harm */
-        (void)lvm_deactivate(b->lvm, special_names(names), b->deadline_ms,
-                             NULL);
     lvm_close(b->lvm);
     return rc;
 }
@@ -157,22 +163,24 @@ static const char *find_leftover(const struct building *b,
     return NULL;
 }
 
-static int remove_leftover(const struct building *b, struct err *err)
+/* *report is new afterwards. */
+static int remove_leftover(const struct building *b, struct lvm_report *report,
+                           struct err *err)
 {
-    struct lvm_report report = { .n_pvs = 0 };
-    int rc = lvm_scan(b->names, b->devices.n, b->deadline_ms, &report, err);
-    const char *vg = rc == 0 ? find_leftover(b, &report) : NULL;
-    if (vg)
-        rc = lvm_vg_remove(vg, b->names, b->devices.n, b->deadline_ms, err);
-    lvm_report_deinit(&report);
-    return rc;
+    const char *vg = find_leftover(b, report);
+    if (!vg)
+        return 0;
+    int rc = lvm_vg_remove(vg, b->names, b->devices.n, b->deadline_ms, err);
+    lvm_report_deinit(report);
+    return rc < 0 ? rc : block_devices_scan(&b->devices, report, err);
 }
 
 /* 0: made before, just as it is wanted. DOMAIN_NONE: not yet. */
-static int find_made(struct building *b, struct err *err)
+static int find_made(struct building *b, const struct lvm_report *report,
+                     struct err *err)
 {
     struct domain_info found = { .status = DOMAIN_LEFT };
-    int rc = block_find_among(b->names, b->devices.n, b->spec->sd, &found, err);
+    int rc = block_find_among(report, b->spec->sd, &found, err);
     if (rc != 0)
         return rc;
     if (!str_equal(found.name, b->spec->name) || found.type != b->spec->type ||
@@ -194,18 +202,30 @@ static int build_or_remove(struct building *b, struct err *err)
     return rc < 0 ? err_default_code(err, ERR_DOMAIN_CREATE) : 0;
 }
 
+/* 0: it is there. DOMAIN_NONE: it can be built. */
+static int clear_place(struct building *b, struct err *err)
+{
+    struct lvm_report report = { .n_pvs = 0 };
+    int rc = block_devices_scan(&b->devices, &report, err);
+    if (rc == 0)
+        rc = remove_leftover(b, &report, err);
+    if (rc == 0)
+        rc = find_made(b, &report, err);
+    if (rc == DOMAIN_NONE) {
+        int failed = block_devices_check_free(&b->devices, &report, b->spec->sd,
+                                              b->spec->force, err);
+        rc = failed < 0 ? failed : DOMAIN_NONE;
+    }
+    lvm_report_deinit(&report);
+    return rc;
+}
+
 static int make(struct building *b, struct err *err)
 {
     int rc = block_create_check(b->spec, &b->devices, &b->info, err);
     if (rc == 0)
-        rc = remove_leftover(b, err);
-    if (rc == 0)
-        rc = find_made(b, err);
-    if (rc != DOMAIN_NONE)
-        return rc;
-    rc =
-        block_devices_check_free(&b->devices, b->spec->sd, b->spec->force, err);
-    return rc < 0 ? rc : build_or_remove(b, err);
+        rc = clear_place(b, err);
+    return rc == DOMAIN_NONE ? build_or_remove(b, err) : rc;
 }
 
 /* Known from now on, but used only after a join. */

@@ -244,18 +244,16 @@ static const struct lvm_pv *find_pv(const struct lvm_report *report,
     return NULL;
 }
 
-static int check_empty(const struct block_devices *devices, const char *sd,
+static int check_empty(const struct block_devices *devices,
+                       const struct lvm_report *report, const char *sd,
                        struct err *err)
 {
-    const char *names[DOMAIN_DEVICES_MAX];
-    struct lvm_report report = { .n_pvs = 0 };
-    block_devices_names(devices, names);
-    int rc = lvm_scan(names, devices->n, time_now_ms() + LOOK_MS, &report, err);
+    int rc = 0;
     for (size_t i = 0; rc == 0 && i < devices->n; i++) {
-        const struct lvm_pv *pv = find_pv(&report, names[i]);
-        rc = pv ? check_pv(pv, sd, err) : probe(names[i], err);
+        const char *name = devices->devices[i].name;
+        const struct lvm_pv *pv = find_pv(report, name);
+        rc = pv ? check_pv(pv, sd, err) : probe(name, err);
     }
-    lvm_report_deinit(&report);
     return rc;
 }
 
@@ -271,10 +269,20 @@ static int check_unused(const char *name, struct err *err)
     return err_next(err, "lsblk %s shows by what", name);
 }
 
-int block_devices_check_free(const struct block_devices *devices,
-                             const char *sd, bool force, struct err *err)
+int block_devices_scan(const struct block_devices *devices,
+                       struct lvm_report *ret_report, struct err *err)
 {
-    int rc = force ? 0 : check_empty(devices, sd, err);
+    const char *names[DOMAIN_DEVICES_MAX];
+    block_devices_names(devices, names);
+    return lvm_scan(names, devices->n, time_now_ms() + LOOK_MS, ret_report,
+                    err);
+}
+
+int block_devices_check_free(const struct block_devices *devices,
+                             const struct lvm_report *report, const char *sd,
+                             bool force, struct err *err)
+{
+    int rc = force ? 0 : check_empty(devices, report, sd, err);
     for (size_t i = 0; rc == 0 && i < devices->n; i++)
         rc = check_unused(devices->devices[i].name, err);
     return rc;

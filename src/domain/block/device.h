@@ -34,9 +34,14 @@ int block_devices_look(const char *const *paths, size_t n,
 void block_devices_names(const struct block_devices *devices,
                          const char *ret_names[DOMAIN_DEVICES_MAX]);
 
+/* The PVs among them. */
+int block_devices_scan(const struct block_devices *devices,
+                       struct lvm_report *ret_report, struct err *err);
+
 /* ERR_DOMAIN_CREATE when one is used by this host or, unless @force, holds
  * something else than what the making of VG @sd left when it broke off. */
 int block_devices_check_free(const struct block_devices *devices,
-                             const char *sd, bool force, struct err *err);
+                             const struct lvm_report *report, const char *sd,
+                             bool force, struct err *err);
 
 #endif

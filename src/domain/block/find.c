@@ -85,12 +85,12 @@ static int look(const char *const *devices, size_t n_devices,
     return rc;
 }
 
-int block_find_among(const char *const *devices, size_t n_devices,
-                     const char *sd, struct domain_info *info, struct err *err)
+int block_find_among(const struct lvm_report *report, const char *sd,
+                     struct domain_info *info, struct err *err)
 {
     struct domain_info found = *info;
     (void)str_copy(found.sd, sizeof(found.sd), sd);
-    int rc = look(devices, n_devices, &found, err);
+    int rc = take(report, &found, err);
     if (rc == 0)
         *info = found;
     return rc;

@@ -7,15 +7,16 @@
 #define DRAY_DOMAIN_BLOCK_FIND_H
 
 #include "../domains.h"
+#include <dray/lvm.h>
 
 /* The domain @sd: first on info->devices, then among all devices of this host.
  * Fills in what its tags say, and the devices, the one with the metadata first.
  * ERR_NO_DOMAIN; also when one of its devices is missing. */
 int block_find(const char *sd, struct domain_info *info, struct err *err);
 
-/* DOMAIN_NONE when these devices have no VG @sd. */
-int block_find_among(const char *const *devices, size_t n_devices,
-                     const char *sd, struct domain_info *info, struct err *err);
+/* The same in what lvm_scan() saw; DOMAIN_NONE when there is no VG @sd. */
+int block_find_among(const struct lvm_report *report, const char *sd,
+                     struct domain_info *info, struct err *err);
 
 /* The same for the one that is on @device (a path); the one that people call
  * @name, ERR_VALUE when there are two. */

@@ -101,6 +101,17 @@ static int make_pvs(const struct block_devices *devices, bool force,
                                time_now_ms() + GROW_MS, err);
 }
 
+static int check_free(const struct block_devices *devices, const char *sd,
+                      bool force, struct err *err)
+{
+    struct lvm_report report = { .n_pvs = 0 };
+    int rc = devices->n > 0 ? block_devices_scan(devices, &report, err) : 0;
+    if (rc == 0)
+        rc = block_devices_check_free(devices, &report, sd, force, err);
+    lvm_report_deinit(&report);
+    return rc;
+}
+
 static int grow(struct domains *domains, struct domain_info *info,
                 const struct block_devices *devices, bool force,
                 struct err *err)
@@ -136,7 +147,7 @@ int domain_grow(void *ctx, const char *sd, const char *const *paths,
         rc = block_devices_look(paths, n_paths, &info, &devices, err);
     if (rc == 0)
         rc = check_devices(&info, &devices, err);
-    if (rc == 0 && devices.n > 0)
-        rc = block_devices_check_free(&devices, sd, force, err);
+    if (rc == 0)
+        rc = check_free(&devices, sd, force, err);
     return rc < 0 ? rc : grow(ctx, &info, &devices, force, err);
 }

@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Domains on shared LUNs: made, joined on two hosts, grown, broken off, left."""
+import random
+import time
+import uuid
+
+import pytest
+
+from conftest import at_once
+from drayd import RpcError
+
+FIRST, WITH_4K, SMALL = '/dev/vda', '/dev/vdb', '/dev/vdc'
+FCP = 2
+GIB = 1 << 30
+LEASE = {'io_timeout': 4, 'require_watchdog': 'no'}
+
+
+def wipe(host, *devices):
+    """Whatever is on them is nothing any more."""
+    for device in devices:
+        host.sh(f'wipefs -qaf {device}; blkdiscard -z -l 2M {device}')
+
+
+def leave_all(drayd):
+    for one in drayd.call('StorageDomain.list'):
+        drayd.call('StorageDomain.leave', storagedomainID=one['uuid'],
+                   timeout=120)
+
+
+@pytest.fixture(scope='module')
+def drayds(nodes):
+    """One on each host."""
+    both = at_once(*(lambda node=node: node.drayd(lease=LEASE)
+                     for node in nodes))
+    yield both
+    at_once(*(lambda drayd=drayd: leave_all(drayd) for drayd in both))
+    for drayd in both:
+        drayd.kill()
+    wipe(nodes[0], FIRST, WITH_4K, SMALL)
+
+
+def create(drayd, name, *devices, sd=None, **members):
+    sd = sd or str(uuid.uuid4())
+    drayd.call('StorageDomain.create', storagedomainID=sd, domainType=FCP,
+               name=name, devices=list(devices), timeout=120, **members)
+    return sd
+
+
+def refused(call, *args, **members):
+    with pytest.raises(RpcError) as error:
+        call(*args, **members)
+    return error.value
+
+
+def answer_of(call, *args, **members):
+    """None when drayd says no, or dies."""
+    try:
+        return call(*args, **members)
+    except (RpcError, OSError):
+        return None
+
+
+def domain(drayd, method, sd, **members):
+    return drayd.call(f'StorageDomain.{method}', storagedomainID=sd,
+                      timeout=120, **members)
+
+
+def state(drayd, sd):
+    for one in drayd.call('StorageDomain.list'):
+        if one['uuid'] == sd:
+            return one
+    return None
+
+
+def active(node, sd):
+    """LVs of the domain that are active on the host."""
+    mangled = sd.replace('-', '--')
+    return {line.split('\t')[0][len(mangled) + 1:]
+            for line in node.out('dmsetup ls').splitlines()
+            if line.startswith(f'{mangled}-')}
+
+
+class Domain(str):
+    """Its UUID, and how long it took to make it."""
+
+
+SPECIAL = {'metadata', 'ids', 'inbox', 'outbox', 'leases', 'xleases'}
+
+
+@pytest.fixture(scope='module')
+def shared(drayds):
+    """A domain on the first LUN, joined by both: by UUID, and by its name."""
+    begin = time.monotonic()
+    sd = Domain(create(drayds[0], 'shared', FIRST))
+    sd.took_s = time.monotonic() - begin
+    names = at_once(
+        lambda: domain(drayds[0], 'join', sd),
+        lambda: drayds[1].call('StorageDomain.join', name='shared',
+                               timeout=120))
+    assert names == [sd, sd]
+    return sd
+
+
+def test_both_hosts_see_what_was_made(nodes, drayds, shared):
+    for node, drayd in zip(nodes, drayds):
+        info = domain(drayd, 'getInfo', shared)
+        assert (info['name'], info['type'], info['class']) == (
+            'shared', 'FCP', 'Data')
+        assert info['block_size'] == 512 and info['alignment'] == 1 << 20
+        assert info['devices'] == [FIRST]
+        assert info['hostId'] == node.number
+        assert active(node, shared) == SPECIAL
+        stats = domain(drayd, 'getStats', shared)
+        # 24 GiB, two metadata areas and the first MiB; 28 extents of LVs.
+        assert int(stats['disktotal']) == 189 * 128 << 20
+        assert int(stats['diskfree']) == (189 - 28) * 128 << 20
+        assert stats['mdavalid'] and stats['mdathreshold']
+        assert domain(drayd, 'audit', shared) == {'findings': []}
+    assert nodes[0].out(
+        'vgs --noheadings -o vg_autoactivation,vg_extent_size --units m'
+        f' {shared}').split() == ['128.00m']
+    tags = nodes[0].out(f'vgs --noheadings -o vg_tags {shared}').split(',')
+    assert 'RHAT_storage_domain' in tags
+    assert not any('UNREADY' in tag for tag in tags)
+    out = nodes[0].out('lvs --noheadings -o lv_name,lv_size,devices --units m'
+                       f' --nosuffix {shared}')
+    rows = {row.split()[0]: row.split()[1:] for row in out.splitlines()}
+    assert rows['metadata'] == ['128.00', f'{FIRST}(0)']
+    assert rows['leases'][0] == '2048.00' and rows['xleases'][0] == '1024.00'
+
+
+MAKERS = {
+    'ext4': f'mkfs.ext4 -qF {SMALL}',
+    'a PV of LVM': f'pvcreate -qy {SMALL}',
+    # One partition, in the first sector.
+    'dos partitions':
+        f'printf "\\x80\\0\\0\\0\\x83\\0\\0\\0\\0\\x08\\0\\0\\0\\x10\\0\\0" |'
+        f' dd of={SMALL} bs=1 seek=446 conv=notrunc status=none;'
+        f' printf "\\x55\\xaa" |'
+        f' dd of={SMALL} bs=1 seek=510 conv=notrunc status=none',
+}
+
+
+def test_a_device_that_holds_something_is_refused(nodes, drayds, shared):
+    host, drayd = nodes[0], drayds[0]
+    for what, make in MAKERS.items():
+        wipe(host, SMALL)
+        host.sh(make, timeout=120)
+        before = host.out(f'head -c 2M {SMALL} | sha256sum')
+        error = refused(domain, drayd, 'extend', shared, devlist=[SMALL])
+        assert error.code == 351 and f'{SMALL} holds {what}' in \
+            error.message, error
+        assert host.out(f'head -c 2M {SMALL} | sha256sum') == before
+    wipe(host, SMALL)
+    host.sh(f'mkfs.ext4 -qF {SMALL}; mkdir -p /mnt/busy;'
+            f' mount {SMALL} /mnt/busy', timeout=120)
+    error = refused(domain, drayd, 'extend', shared, devlist=[SMALL],
+                    force=True)
+    host.sh('umount /mnt/busy')
+    assert error.code == 351 and 'in use' in error.message, error
+    # A domain's own device; one that is used here; one that is too small.
+    error = refused(create, drayd, 'again', FIRST)
+    assert error.code == 351 and shared in error.message, error
+    error = refused(create, drayd, 'again', FIRST, force=True)
+    assert 'in use' in error.message, error
+    error = refused(create, drayd, 'tiny', SMALL, force=True)
+    assert error.code == 504 and 'MiB' in error.message, error
+    assert domain(drayd, 'audit', shared) == {'findings': []}
+
+
+def test_a_domain_grows_and_the_other_host_finds_the_device(nodes, drayds,
+                                                            shared):
+    free = int(domain(drayds[1], 'getStats', shared)['diskfree'])
+    domain(drayds[0], 'extend', shared, devlist=[SMALL], force=True)
+    more = 5 * 128 << 20
+    for drayd in drayds:
+        stats = domain(drayd, 'getStats', shared)
+        assert int(stats['diskfree']) == free + more
+        assert domain(drayd, 'getInfo', shared)['devices'] == [FIRST, SMALL]
+    # It is a change that needs all PVs: this host makes one, too.
+    domain(drayds[1], 'extend', shared, devlist=[SMALL])
+    tags = nodes[0].out(f'vgs --noheadings -o vg_tags {shared}')
+    assert 'MDT_PV1=pv:vdc&44&' in tags and 'mapoffset:189' in tags
+    assert 'MDT_PV2' not in tags
+    used = nodes[0].out('pvs --noheadings -o pv_mda_used_count'
+                        f' {SMALL}')
+    assert used == '0'
+    assert domain(drayds[1], 'audit', shared) == {'findings': []}
+
+
+def test_a_domain_comes_back_after_a_crash_and_a_leave(nodes, drayds, shared):
+    host, drayd = nodes[1], drayds[1]
+    drayd.restart()
+    deadline = time.monotonic() + 120
+    while state(drayd, shared)['status'] != 'joined':
+        assert time.monotonic() < deadline, state(drayd, shared)
+        time.sleep(0.5)
+    # An LV of a volume that somebody has open keeps it.
+    vol = str(uuid.uuid4())
+    host.sh(f'lvcreate -qy -an -Zn -Wn -L 128m -n {vol} {shared} {FIRST};'
+            f' lvchange -ay {shared}/{vol}', timeout=120)
+    opened = host.start(f'exec 5<>/dev/{shared}/{vol}; echo $$ >/run/opener;'
+                        ' sleep 600', check=False)
+    host.sh('wait_for 20 test -s /run/opener')
+    error = refused(domain, drayd, 'leave', shared)
+    assert error.code == 662 and vol in error.message, error
+    assert state(drayd, shared)['status'] == 'joined'
+    host.sh('kill -9 $(cat /run/opener); pkill -9 -P $(cat /run/opener);'
+            ' rm /run/opener', check=False)
+    opened.wait()
+    host.sh(f'wait_for 20 lvremove -qy {shared}/{vol}', timeout=120)
+    domain(drayd, 'leave', shared)
+    assert active(host, shared) == set()
+    assert state(drayd, shared)['status'] == 'left'
+    domain(drayd, 'leave', shared)  # again: nothing to do
+    # By a device this time.
+    assert drayd.call('StorageDomain.join', typeArgs=SMALL,
+                      timeout=120) == shared
+    assert active(host, shared) == SPECIAL
+
+
+def test_sectors_of_4_kib_have_leases_of_8_mib(nodes, drayds):
+    error = refused(create, drayds[0], 'large', WITH_4K, maxHosts=250)
+    assert 'LVB' in error.message, error
+    error = refused(create, drayds[0], 'large', WITH_4K, blockSize=512)
+    assert '4096' in error.message, error
+    error = refused(create, drayds[0], 'mixed', WITH_4K, SMALL, force=True)
+    assert 'sectors' in error.message, error
+    sd = create(drayds[0], 'large', WITH_4K)
+    at_once(*(lambda drayd=drayd: domain(drayd, 'join', sd)
+              for drayd in drayds))
+    for drayd in drayds:
+        info = domain(drayd, 'getInfo', sd)
+        assert (info['block_size'], info['alignment']) == (4096, 8 << 20)
+        assert domain(drayd, 'audit', sd) == {'findings': []}
+    for node, drayd in zip(nodes, drayds):
+        domain(drayd, 'leave', sd)
+        assert active(node, sd) == set()
+
+
+def test_a_creation_that_is_killed_is_made_again(nodes, drayds, shared):
+    """At two moments of it; the second time with another name for it."""
+    host, drayd = nodes[0], drayds[0]
+    wipe(host, WITH_4K)
+    for again in False, True:
+        sd = str(uuid.uuid4())
+        at = random.uniform(0.1, 0.9) * shared.took_s
+
+        def kill(at=at):
+            time.sleep(at)
+            drayd.restart()
+
+        at_once(lambda sd=sd: answer_of(create, drayd, 'broken', WITH_4K,
+                                        sd=sd), kill)
+        # It is no domain for anybody, or a whole one.
+        found = answer_of(drayds[1].call, 'StorageDomain.join',
+                          typeArgs=WITH_4K, timeout=120)
+        if found:
+            assert found == sd, f'killed after {at:.1f} s'
+            domain(drayds[1], 'leave', sd)
+        if again:
+            sd = create(drayd, 'broken', WITH_4K, force=True)
+        else:
+            create(drayd, 'broken', WITH_4K, sd=sd)
+        info = domain(drayd, 'getInfo', sd)
+        assert info['name'] == 'broken', f'killed after {at:.1f} s'
+        assert not active(host, sd)
+        host.sh(f'vgremove -qff -y {sd}; pvremove -qff -y {WITH_4K}',
+                timeout=120)
+
+
+def test_a_lun_that_is_not_there_holds_up_nobody(nodes, drayds, shared):
+    """On the host that starts without it; it comes back by itself."""
+    sd = create(drayds[0], 'away', WITH_4K, force=True)
+    host, drayd = nodes[1], drayds[1]
+    domain(drayd, 'join', sd)
+    drayd.stop()
+    path = host.out(f'readlink -f /sys/block/{WITH_4K[5:]}/device/..')
+    host.sh(f'echo 1 >{path}/remove; wait_for 20 test ! -e {WITH_4K}')
+    drayd.start(60)
+    assert state(drayd, shared)['status'] == 'joined'
+    missing = state(drayd, sd)
+    assert missing['status'] == 'missing', missing
+    assert sd in missing['problem'] or WITH_4K in missing['problem'], missing
+    host.sh('echo 1 >/sys/bus/pci/rescan; udevadm settle')
+    deadline = time.monotonic() + 180
+    while state(drayd, sd)['status'] != 'joined':
+        assert time.monotonic() < deadline, state(drayd, sd)
+        time.sleep(1)
+    domain(drayd, 'leave', sd)
