@@ -93,6 +93,7 @@ struct migration {
     struct vm_disk_io io; /* of all disks, when we began to watch */
 
     bool still;      /* the guest cannot write: we may pivot */
+    bool watch_told; /* to leave it so */
     int64_t held_us; /* since when it is still; -1: it is not */
 };
 
@@ -274,6 +275,9 @@ bool watch_is_needed(const struct disk *d);
 int watch_begin(struct disk *d, const char *base, struct err *err);
 /* No disk has a block job any more. */
 void watch_end(struct migration *m);
+/* The watch does not resume the VM meanwhile. */
+int watch_hold(struct migration *m, struct err *err);
+void watch_let_go(struct migration *m);
 
 /* --- guest.c --- */
 

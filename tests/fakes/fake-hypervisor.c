@@ -139,6 +139,8 @@ static int hv_suspend(void *ctx, const char *vm, struct err *err)
                 IN(JOB_PIVOTING) | IN(JOB_RETURNING) | IN(JOB_FOLDING));
     if (!world->record.suspended)
         world_break(world, "suspend without a record of it");
+    if (world->ports.watch.ops && !world->held)
+        world_break(world, "suspend, and the watch may resume");
     /* Two suspends are one: nobody can tell them apart any more. */
     world->paused_by_other = false;
     world->paused = true;

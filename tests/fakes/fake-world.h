@@ -162,6 +162,7 @@ struct fake_world {
     enum copy_mover mover;
 
     bool watch_fails; /* it cannot extend */
+    bool held;        /* the watch does not resume the VM */
 
     int64_t libvirt_back_us; /* away until then */
 
