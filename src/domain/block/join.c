@@ -170,7 +170,7 @@ int block_check_closed(struct domains *domains, const struct domain_info *info,
     struct lvm_report report = { .n_lvs = 0 };
     _cleanup_free_ const char **names = NULL;
     int rc = look(domains, info, &lvm, &report, &names, err);
-    size_t n = rc == 0 ? active(&report, true, names) : 0;
+    size_t n = names ? active(&report, true, names) : 0;
     for (size_t i = 0; rc == 0 && i < n; i++) {
         if (format_is_special_lv(names[i]))
             continue;
@@ -191,7 +191,7 @@ int block_rest(struct domains *domains, const struct domain_info *info,
     struct lvm_report report = { .n_lvs = 0 };
     _cleanup_free_ const char **names = NULL;
     int rc = look(domains, info, &lvm, &report, &names, err);
-    size_t n = rc == 0 ? active(&report, false, names) : 0;
+    size_t n = names ? active(&report, false, names) : 0;
     if (rc == 0)
         rc = lvm_deactivate(lvm, (struct lvm_names){ .names = names, .n = n },
                             time_now_ms() + LVM_MS, err);
