@@ -7,6 +7,7 @@
 #define DRAY_API_H
 
 #include <dray/migrate.h>
+#include <dray/monitor.h>
 #include <dray/ports/hypervisor.h>
 #include <dray/ports/storage.h>
 #include <dray/rpc/server.h>
@@ -19,6 +20,7 @@ struct api_options {
     const char *version;
     unsigned host_id;
     const char *host_name;
+    struct monitor *monitor; /* NULL: nobody watches */
 };
 
 /* On the owner loop. Borrows all it is given until api_free(), which comes
@@ -38,5 +40,9 @@ void api_set_ready(struct api *api, struct migrate_jobs *jobs);
 
 /* A job changed: wakes Job.wait, notifies subscribers. A migrate_job_fn. */
 void api_job_changed(void *arg, const struct job *job, bool state_changed);
+
+/* The watch over thin disks did something: notifies subscribers. On the owner
+ * loop. */
+void api_watermark(struct api *api, const struct monitor_event *event);
 
 #endif

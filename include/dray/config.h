@@ -11,6 +11,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+enum {
+    CONFIG_ROLES_SIZE = 16 * 1024
+};
+
 struct config {
     /* [daemon] */
     char socket_path[PATH_MAX]; /* socket = /run/drayd/drayd.sock */
@@ -21,6 +25,15 @@ struct config {
     /* [access] names or numbers; full: every verb, read: looking only */
     gid_t full_gid; /* full_group = dray; (gid_t)-1: root only */
     gid_t read_gid; /* read_group = (none) */
+    /* [tls] */
+    char tls_listen[64]; /* listen = (none): a numeric address */
+    unsigned tls_port;   /* port = 16515 */
+    char tls_ca[PATH_MAX];
+    char tls_cert[PATH_MAX];
+    char tls_key[PATH_MAX];
+    char tls_crl[PATH_MAX]; /* empty: there is no list */
+    /* [tls-roles] NAME = full or read, as lines "NAME ROLE\n" */
+    char tls_roles[CONFIG_ROLES_SIZE];
     /* [host] */
     unsigned host_id;   /* id = 1: sanlock host id, 1..2000, one per host */
     char host_name[48]; /* name = (contents of /etc/machine-id): sanlock's
@@ -37,6 +50,12 @@ struct config {
     /* [migrate] */
     uint64_t buffer_bytes;     /* buffer_kib = 1024: mirror's buf-size */
     unsigned converge_limit_s; /* converge_limit = 0: no deadline */
+    /* [monitor] */
+    uint64_t chunk_bytes;         /* chunk_mib = 2560 */
+    unsigned utilization_percent; /* utilization_percent = 20 */
+    unsigned replicate_factor;    /* replicate_factor = 2 */
+    unsigned safety_factor;       /* safety_factor = 4 */
+    unsigned poll_ms;             /* poll_ms = 2000 */
     /* [tools] */
     char qemu_img[PATH_MAX]; /* qemu_img = /usr/bin/qemu-img */
     char sanlock[PATH_MAX];  /* sanlock = /usr/sbin/sanlock */

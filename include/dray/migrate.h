@@ -19,6 +19,7 @@
 #include <dray/ports/journal.h>
 #include <dray/ports/storage.h>
 #include <dray/ports/watch.h>
+#include <dray/watermark.h>
 
 struct work;
 
@@ -28,7 +29,9 @@ struct migrate_ports {
     struct copier_port copier;
     struct journal_port journal;
     struct clock_port clock;
-    struct watch_port watch;   /* ops NULL: nobody watches */
+    struct watch_port watch;        /* ops NULL: nobody watches */
+    struct watermark_policy policy; /* chunk 0: the defaults. The extents are
+                                       each domain's own */
     uint64_t buffer_bytes;     /* mirror's buf-size, unless it is to be fast */
     unsigned converge_limit_s; /* 0: wait for ever */
 };
@@ -67,7 +70,9 @@ struct migrate_plan_disk {
     uint64_t leaf_bytes;
     struct domain_stats src, dst; /* zeros: outside, and not known */
     uint64_t required;            /* space needed on the destination */
-    enum copy_mover mover;        /* how frozen volumes would be copied */
+    /* By a snapshot: the same, and what the source needs for the overlay. */
+    uint64_t frozen_required, overlay_bytes;
+    enum copy_mover mover; /* how frozen volumes would be copied */
 };
 
 struct migrate_plan {

@@ -107,12 +107,14 @@ static int refuse_method(const char *method, struct err *err)
 static int check_allowed(const struct verb *verb, const struct rpc_call *rpc,
                          struct err *err)
 {
-    const struct rpc_conn *conn = rpc_call_conn(rpc);
+    struct rpc_conn *conn = rpc_call_conn(rpc);
     if (!conn || rpc_conn_role(conn) < verb->role) {
+        if (conn)
+            rpc_conn_denied(conn, verb->name);
         int r = err_set_code(err, ERR_ACCESS,
                              "this user may look, but not call %s", verb->name);
         (void)err_next(err, "use root, or a member of the group in drayd.conf "
-                            "(full_group)");
+                            "(full_group); over TLS a name with the role full");
         return r;
     }
     return 0;

@@ -148,7 +148,7 @@ static bool same_format(const struct migrate_wish *wish,
                         const struct job_disk *disk)
 {
     if (!wish->convert)
-        return !disk->convert || job_disk_is_flat(disk);
+        return !disk->convert || disk->base_cow || job_disk_is_flat(disk);
     return disk->convert && wish->base_cow == disk->base_cow;
 }
 

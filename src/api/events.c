@@ -5,6 +5,7 @@
  *   |jobs|progress|<id>  at most once a second
  * params are the job as Job.info gives it, plus VDSM's job_type, description
  * and notify_time (monotonic milliseconds).
+ *   |watermark|extended|<vm>, failed, paused, resumed: watermark.c
  */
 #include "put.h"
 #include "shape.h"
@@ -81,18 +82,26 @@ static struct json_object *shape_event(const struct job *job)
                     put_i64(object, "notify_time", time_now_ms()));
 }
 
+void events_tell(const struct api *api, const char *method,
+                 struct json_object *params)
+{
+    list_for_each (item, &api->subscribers) {
+        const struct subscriber *subscriber =
+            container_of(item, struct subscriber, link);
+        rpc_notify(subscriber->conn, method, json_object_get(params));
+    }
+    json_object_put(params);
+}
+
 static void tell(const struct api *api, const char *kind, const struct job *job)
 {
     char method[32 + UUID_SIZE];
 
     (void)str_format(method, sizeof(method), "|jobs|%s|%s", kind, job->id);
-    list_for_each (item, &api->subscribers) {
-        const struct subscriber *subscriber =
-            container_of(item, struct subscriber, link);
-        struct json_object *params = shape_event(job);
-        if (params) /* else the next event will tell */
-            rpc_notify(subscriber->conn, method, params);
-    }
+    struct json_object *params =
+        list_is_empty(&api->subscribers) ? NULL : shape_event(job);
+    if (params) /* else the next event will tell */
+        events_tell(api, method, params);
 }
 
 static struct meter *meter_of(struct api *api, const char *id)

@@ -33,33 +33,11 @@ const struct api_call *guard_changing(const struct api *api, const char *img)
     return NULL;
 }
 
-/* V5's layout of a file domain. */
-static int make_path(struct api_call *call, const char *vol,
-                     char ret_path[PATH_MAX], struct err *err)
+static int check_path(struct api_call *call, const char *path, struct err *err)
 {
-    const char *sd = params_text(call->params, "storagedomainID");
-    const char *img = params_text(call->params, "imageID");
-    struct domain_info info;
-
-    int r = API_PORT(call, storage, domain_info, sd, &info, err);
-    if (r < 0)
-        return r;
-    if (!str_format(ret_path, PATH_MAX, "%s/%s/images/%s%s%s", info.path, sd,
-                    img, vol ? "/" : "", vol ? vol : ""))
-        return err_set_code(err, ERR_IMAGE_PATH,
-                            "the path of image %s is too long", img);
-    return 0;
-}
-
-int guard_unused(struct api_call *call, const char *vol, struct err *err)
-{
-    char path[PATH_MAX];
     struct vm_info vm = { 0 };
 
-    int r = make_path(call, vol, path, err);
-    if (r < 0)
-        return r;
-    r = API_PORT(call, hypervisor, path_user, path, &vm, err);
+    int r = API_PORT(call, hypervisor, path_user, path, &vm, err);
     if (r < 0)
         return err_wrap(err, "cannot tell whether a VM uses it");
     if (!vm.name[0] && !vm.uuid[0])
@@ -68,6 +46,77 @@ int guard_unused(struct api_call *call, const char *vol, struct err *err)
     (void)err_next(err, "detach the disk from VM %s first (virsh detach-disk)",
                    vm.name);
     return r;
+}
+
+/* V5's layout of a file domain; @vol NULL: the whole image. */
+static int check_file(struct api_call *call, const char *top, const char *vol,
+                      struct err *err)
+{
+    const char *sd = params_text(call->params, "storagedomainID");
+    const char *img = params_text(call->params, "imageID");
+    char path[PATH_MAX];
+
+    if (!str_format(path, sizeof(path), "%s/%s/images/%s%s%s", top, sd, img,
+                    vol ? "/" : "", vol ? vol : ""))
+        return err_set_code(err, ERR_IMAGE_PATH,
+                            "the path of image %s is too long", img);
+    return check_path(call, path, err);
+}
+
+/* A VM that is off may name an LV that is not active, so both of its names are
+ * looked for. What is not there the verb itself finds out. */
+static int check_lv(struct api_call *call, const char *vol, struct err *err)
+{
+    struct volume_id id = { 0 };
+    struct volume_info info;
+    struct err ask = ERR_INIT;
+    char path[PATH_MAX];
+
+    (void)str_copy(id.sd, UUID_SIZE,
+                   params_text(call->params, "storagedomainID"));
+    (void)str_copy(id.img, UUID_SIZE, params_text(call->params, "imageID"));
+    (void)str_copy(id.vol, UUID_SIZE, vol);
+    int r = API_PORT(call, storage, volume_info, &id, &info, &ask);
+    if (r < 0 && (ask.code == ERR_NO_VOLUME || ask.code == ERR_NO_IMAGE))
+        return 0;
+    if (r < 0) {
+        *err = ask;
+        return r;
+    }
+    r = check_path(call, info.path, err);
+    (void)str_format(path, sizeof(path), "/dev/%s/%s", id.sd, id.vol);
+    return r < 0 ? r : check_path(call, path, err);
+}
+
+static int check_lvs(struct api_call *call, struct err *err)
+{
+    const char *sd = params_text(call->params, "storagedomainID");
+    const char *img = params_text(call->params, "imageID");
+    struct uuid_list vols = { 0 };
+    struct err ask = ERR_INIT;
+
+    int r = API_PORT(call, storage, domain_volumes, sd, img, &vols, &ask);
+    if (r < 0 && ask.code == ERR_NO_IMAGE)
+        return 0;
+    if (r < 0)
+        *err = ask;
+    for (size_t i = 0; r == 0 && i < vols.n; i++)
+        r = check_lv(call, vols.uuids[i], err);
+    uuid_list_deinit(&vols);
+    return r;
+}
+
+int guard_unused(struct api_call *call, const char *vol, struct err *err)
+{
+    const char *sd = params_text(call->params, "storagedomainID");
+    struct domain_info info;
+
+    int r = API_PORT(call, storage, domain_info, sd, &info, err);
+    if (r < 0)
+        return r;
+    if (!info.block)
+        return check_file(call, info.path, vol, err);
+    return vol ? check_lv(call, vol, err) : check_lvs(call, err);
 }
 
 /* Both are about what the storage below keeps of deleted data; a file system

@@ -85,6 +85,11 @@ static const struct param_spec volume_params[] = { VOLUME, POOL, DOMAIN,
 
 static const struct param_spec vm_params[] = { VM };
 
+static const struct param_spec watermarks_params[] = {
+    P("vmID", NAME,
+      "The VM's UUID or name; left out: all VMs.", OPTIONAL, NULLABLE),
+};
+
 #define FORMAT \
     P("format", WORD, \
       "Format of the lowest layer there; left out: as it is.", \
@@ -175,6 +180,17 @@ const struct verb verb_table[] = {
       READ,
       GIVES("object", "Version, host, formats, strategies, limits."),
       .before = verb_host_capabilities },
+    { .name = "Host.getStats",
+      .summary = "How this drayd does, in numbers since it was started.",
+      READ,
+      GIVES("object", "{jobs {total, running}, clients, domains {known, "
+                      "joined, missing}, extensions {count, failures, byAlarm, "
+                      "byPoll, p50Ms, p99Ms, maxMs}, pauses, watched}: thin "
+                      "disks on LVs that were extended, times from the need to "
+                      "usable space of the last 1000, guests that stood still "
+                      "for want of space, layers that are watched."),
+      .before = verb_host_stats_before,
+      .work = verb_host_stats },
     { .name = "Host.getJobs",
       .summary = "Jobs, as VDSM gives them.",
       READ,
@@ -405,6 +421,15 @@ const struct verb verb_table[] = {
       GIVES("array", "{name, path, format, capacity, serial, alias, chain, "
                      "domainID?, imageID?, volumeID?, mirror?, ...} of each."),
       .work = verb_vm_get_disks },
+    { .name = "VM.getDiskWatermarks",
+      .summary = "Thin disks on LVs: how full, and when they are extended.",
+      READ,
+      PARAMS(watermarks_params),
+      GIVES("array", "{vmId, name, role (source, replica, base), domainID, "
+                     "imageID, volumeID, size, allocation, free, threshold, "
+                     "max, rate, problem?} of each layer that is watched, in "
+                     "bytes; threshold 0: not armed."),
+      .work = verb_vm_watermarks },
     { .name = "VM.refreshDisk",
       .summary = "The sizes of a VM's disk, read anew.",
       READ,
@@ -508,10 +533,15 @@ const struct verb verb_table[] = {
       GIVES_JOB,
       .before = verb_job_limit },
     { .name = "Events.subscribe",
-      .summary = "Sends notifications about jobs on this connection.",
+      .summary = "Sends notifications about jobs and thin disks on this "
+                 "connection.",
       READ,
       GIVES("object", "{subscribed: true}; then |jobs|status|ID and "
-                      "|jobs|progress|ID with the job as params."),
+                      "|jobs|progress|ID with the job as params, and "
+                      "|watermark|KIND|VM (extended, failed, paused, resumed) "
+                      "with {vmId, name, domainID, imageID, volumeID, size, "
+                      "wanted, free, tookMs, problem?}: failed comes while the "
+                      "guest still has the free bytes."),
       .before = verb_events_subscribe },
     { .name = "rpc.discover",
       .summary = "This table, as an OpenRPC document.",

@@ -155,6 +155,10 @@ int verb_volume_get_size(struct api_call *call, struct err *err);
 int verb_vm_list(struct api_call *call, struct err *err);
 int verb_vm_get_disks(struct api_call *call, struct err *err);
 int verb_vm_refresh_disk(struct api_call *call, struct err *err);
+/* watermark.c */
+int verb_vm_watermarks(struct api_call *call, struct err *err);
+int verb_host_stats_before(struct api_call *call, struct err *err);
+int verb_host_stats(struct api_call *call, struct err *err);
 /* engine.c: each is a job; step.h has what they share */
 int verb_vm_snapshot_before(struct api_call *call, struct err *err);
 int verb_vm_merge_before(struct api_call *call, struct err *err);
@@ -204,6 +208,9 @@ void wait_closed(struct api *api, const struct rpc_conn *conn);
 void wait_drop_all(struct api *api);
 /* events.c */
 int verb_events_subscribe(struct api_call *call, struct err *err);
+/* To all subscribers; takes @params over. */
+void events_tell(const struct api *api, const char *method,
+                 struct json_object *params);
 void events_job_changed(struct api *api, const struct job *job,
                         bool state_changed);
 void events_closed(struct api *api, const struct rpc_conn *conn);

@@ -72,6 +72,13 @@ static void fill_spec(const struct api_call *call,
         .capacity = params_number(params, "size"),
         .sequence = (uint32_t)params_number(params, "sequence"),
     };
+    /* As VDSM has it: of a thin one a tenth more. */
+    uint64_t initial = params_has(params, "initialSize")
+                           ? params_number(params, "initialSize")
+                           : 0;
+    ret_spec->initial_bytes = ret_spec->allocation == VOLUME_SPARSE
+                                  ? initial + initial / 10
+                                  : initial;
     fill_id(call, &ret_spec->id);
     (void)str_copy(ret_spec->parent_img, UUID_SIZE, text(call, "srcImgUUID"));
     (void)str_copy(ret_spec->parent, UUID_SIZE, text(call, "srcVolUUID"));

@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <dray/base/util.h>
 #include <dray/rpc/client.h>
+#include <dray/rpc/tls.h>
 #include <errno.h>
 #include <stdio.h>
 
@@ -67,6 +68,8 @@ static int connect_once(struct cli *cli, struct err *err)
 {
     if (cli->client)
         return 0;
+    if (cli->host)
+        return rpc_client_connect_tls(cli->host, cli->pki, &cli->client, err);
     return rpc_client_connect(cli->socket, &cli->client, err);
 }
 

@@ -25,7 +25,9 @@ enum cli_exit {
 
 struct cli {
     const char *socket;
-    bool json;                 /* print the API's own answer */
+    const char *host; /* NAME[:PORT]: over TLS instead of the socket; or NULL */
+    const char *pki;  /* directory of our certificate */
+    bool json;        /* print the API's own answer */
     struct rpc_client *client; /* connected by the first call */
     const struct command *command;
 };
@@ -42,6 +44,7 @@ struct command {
 extern const struct command domain_commands[];
 extern const struct command volume_commands[];
 extern const struct command vm_commands[];
+extern const struct command watermark_commands[];
 extern const struct command disk_commands[];
 extern const struct command job_commands[];
 extern const struct command rpc_commands[];

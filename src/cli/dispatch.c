@@ -8,23 +8,28 @@
 #include "cli.h"
 #include <dray/base/util.h>
 #include <dray/rpc/client.h>
+#include <dray/rpc/tls.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 static const struct command *const tables[] = {
-    domain_commands, volume_commands, vm_commands,
+    domain_commands, volume_commands, vm_commands,  watermark_commands,
     disk_commands,   job_commands,    rpc_commands,
 };
 
 static const char usage_head[] =
-    "usage: drayctl [--socket PATH] [--json] COMMAND ...\n\n";
+    "usage: drayctl [--socket PATH | --host NAME[:PORT]] [--json] COMMAND "
+    "...\n\n";
 
 static const char usage_tail[] =
     "\nDomains and VMs are given by name or UUID, jobs by UUID or a unique "
     "beginning.\n"
     "  --socket PATH  the daemon's socket (/run/drayd/drayd.sock)\n"
+    "  --host NAME[:PORT]  the daemon of another host, over TLS\n"
+    "  --pki DIR      ca.pem, cert.pem, key.pem, crl.pem for that "
+    "(/etc/drayd/pki)\n"
     "  --json         print the API's own answer\n"
     "  --version      print the version\n"
     "  --help         print this; after a command: print the command's help\n"
@@ -95,29 +100,51 @@ static bool wants_help(const char *const *argv)
     return false;
 }
 
-/* Options before or among the command's words; "--json" may stand anywhere.
- * Moves argv on to the command. A negative value: go on. */
+/* "--name value" or "--name=value"; moves argv to the value. */
+static bool take_value(const char *const **argv, const char *name,
+                       const char **ret_value)
+{
+    const char *word = **argv;
+    size_t len = strlen(name);
+    if (!str_starts_with(word, name))
+        return false;
+    if (word[len] == '=') {
+        *ret_value = word + len + 1;
+        return true;
+    }
+    if (word[len] || !(*argv)[1])
+        return false;
+    *ret_value = *++(*argv);
+    return true;
+}
+
+static int unknown_option(const char *word)
+{
+    (void)fprintf(stderr,
+                  "drayctl: %s: no such option, or its value is missing; see "
+                  "drayctl --help\n",
+                  word);
+    return CLI_USAGE;
+}
+
+/* Options before the command; moves argv on to it. A negative value: go on. */
 static int global_options(struct cli *cli, const char *const **argv)
 {
     for (; **argv && (*argv)[0][0] == '-'; (*argv)++) {
         const char *word = **argv;
+        if (take_value(argv, "--socket", &cli->socket) ||
+            take_value(argv, "--host", &cli->host) ||
+            take_value(argv, "--pki", &cli->pki))
+            continue;
         if (str_equal(word, "--json")) {
             cli->json = true;
-        } else if (str_starts_with(word, "--socket=")) {
-            cli->socket = word + strlen("--socket=");
-        } else if (str_equal(word, "--socket") && (*argv)[1]) {
-            cli->socket = *++(*argv);
         } else if (str_equal(word, "--version")) {
             (void)puts("drayctl " DRAY_VERSION);
             return CLI_OK;
         } else if (str_equal(word, "--help") || str_equal(word, "-h")) {
             return print_help();
         } else {
-            (void)fprintf(stderr,
-                          "drayctl: %s: no such option, or its value is "
-                          "missing; see drayctl --help\n",
-                          word);
-            return CLI_USAGE;
+            return unknown_option(word);
         }
     }
     return -1;
@@ -169,7 +196,10 @@ static int check_output(int rc)
 
 int cli_main(const char *const *argv)
 {
-    struct cli cli = { .socket = "/run/drayd/drayd.sock" };
+    struct cli cli = {
+        .socket = "/run/drayd/drayd.sock",
+        .pki = RPC_TLS_PKI_DIR,
+    };
     (void)signal(SIGPIPE, SIG_IGN); /* cannot fail: a valid signal */
     int rc = check_output(run(&cli, argv));
     rpc_client_free(cli.client);

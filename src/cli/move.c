@@ -9,6 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+    DISKS_MAX = 8 /* of one job, as the daemon has it */
+};
+
 /* --- parameters -------------------------------------------------------- */
 
 static void add_item(struct json_object *array, struct json_object *item)
@@ -120,8 +124,8 @@ static int parse(struct cli *cli, const char *const *argv,
 {
     struct err err = ERR_INIT;
     bool one = command == MOVE_IMPORT || command == MOVE_EXPORT;
-    int rc = cli_parse(cli, argv, options, one ? 3 : 2,
-                       one ? 3 : ARGS_WORDS_MAX, &move->args);
+    int rc = cli_parse(cli, argv, options, one ? 3 : 2, one ? 3 : 1 + DISKS_MAX,
+                       &move->args);
     if (rc)
         return rc;
     check_options(move, &err);

@@ -21,6 +21,9 @@ enum {
     VDSM_ID = 36, /* user vdsm and group kvm on every oVirt host */
 };
 
+/* All of [monitor] as VDSM has it. */
+#define CHUNK_BYTES (UINT64_C(2560) * 1024 * 1024)
+
 static const struct config defaults = {
     .socket_path = "/run/drayd/drayd.sock",
     .state_dir = "/var/lib/drayd",
@@ -29,6 +32,11 @@ static const struct config defaults = {
     .log_level = LOG_LEVEL_INFO,
     .full_gid = (gid_t)-1,
     .read_gid = (gid_t)-1,
+    .tls_port = 16515,
+    .tls_ca = "/etc/drayd/pki/ca.pem",
+    .tls_cert = "/etc/drayd/pki/cert.pem",
+    .tls_key = "/etc/drayd/pki/key.pem",
+    .tls_crl = "/etc/drayd/pki/crl.pem",
     .host_id = 1,
     .owner_uid = VDSM_ID,
     .owner_gid = VDSM_ID,
@@ -38,6 +46,11 @@ static const struct config defaults = {
     .libvirt_uri = "qemu:///system",
     .buffer_bytes = BUFFER_BYTES,
     .converge_limit_s = 0,
+    .chunk_bytes = CHUNK_BYTES,
+    .utilization_percent = 20,
+    .replicate_factor = 2,
+    .safety_factor = 4,
+    .poll_ms = 2000,
     .qemu_img = "/usr/bin/qemu-img",
     .sanlock = "/usr/sbin/sanlock",
     .dray_lvm = DRAY_LVM,
@@ -121,7 +134,7 @@ static int read_text(const char *path, char *text, size_t size, size_t *ret_len,
 
 int config_load(const char *path, struct config *ret_config, struct err *err)
 {
-    /* 84 KiB on the stack: this is the main thread's, before all others. */
+    /* 120 KiB on the stack: this is the main thread's, before all others. */
     char text[FILE_MAX + 1];
     struct config config;
     size_t len = 0;

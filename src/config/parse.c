@@ -38,6 +38,11 @@ enum {
     MIN_BUFFER_KIB = 64, /* one granule of a mirror */
     MAX_BUFFER_KIB = 256 * 1024,
     MAX_CONVERGE_S = 7 * 24 * 3600,
+    MAX_CHUNK_MIB = 1024 * 1024,
+    MAX_UTILIZATION_PERCENT = 99,
+    MAX_FACTOR = 100,
+    MIN_POLL_MS = 100,
+    MAX_POLL_MS = 60 * 1000,
 };
 
 /* One row per key: where it stands, what it is, where it goes, its bounds.
@@ -58,6 +63,18 @@ static const struct key keys[] = {
       FIELD(full_gid), { 0, 0 } },
     { "access", "read_group", value_set_group_or_none,
       FIELD(read_gid), { 0, 0 } },
+    { "tls", "listen", value_set_address_or_none,
+      FIELD(tls_listen), { 0, FIELD_MAX(tls_listen) } },
+    { "tls", "port", value_set_unsigned,
+      FIELD(tls_port), { 1, UINT16_MAX } },
+    { "tls", "ca", value_set_path,
+      FIELD(tls_ca), { 0, FIELD_MAX(tls_ca) } },
+    { "tls", "cert", value_set_path,
+      FIELD(tls_cert), { 0, FIELD_MAX(tls_cert) } },
+    { "tls", "key", value_set_path,
+      FIELD(tls_key), { 0, FIELD_MAX(tls_key) } },
+    { "tls", "crl", value_set_path_or_none,
+      FIELD(tls_crl), { 0, FIELD_MAX(tls_crl) } },
     { "host", "id", value_set_unsigned,
       FIELD(host_id), { 1, MAX_HOST_ID } },
     { "host", "name", value_set_host_name,
@@ -78,6 +95,16 @@ static const struct key keys[] = {
       FIELD(buffer_bytes), { MIN_BUFFER_KIB, MAX_BUFFER_KIB } },
     { "migrate", "converge_limit", value_set_unsigned,
       FIELD(converge_limit_s), { 0, MAX_CONVERGE_S } },
+    { "monitor", "chunk_mib", value_set_mib,
+      FIELD(chunk_bytes), { 1, MAX_CHUNK_MIB } },
+    { "monitor", "utilization_percent", value_set_unsigned,
+      FIELD(utilization_percent), { 1, MAX_UTILIZATION_PERCENT } },
+    { "monitor", "replicate_factor", value_set_unsigned,
+      FIELD(replicate_factor), { 1, MAX_FACTOR } },
+    { "monitor", "safety_factor", value_set_unsigned,
+      FIELD(safety_factor), { 1, MAX_FACTOR } },
+    { "monitor", "poll_ms", value_set_unsigned,
+      FIELD(poll_ms), { MIN_POLL_MS, MAX_POLL_MS } },
     { "tools", "qemu_img", value_set_path,
       FIELD(qemu_img), { 0, FIELD_MAX(qemu_img) } },
     { "tools", "sanlock", value_set_path,
@@ -107,8 +134,13 @@ static int complain(struct parser *parser, const char *what, const char *value)
                    parser->line, what, value);
 }
 
+/* The section whose keys are names of peers. */
+static const char roles_section[] = "tls-roles";
+
 static bool is_section(const char *name, size_t len)
 {
+    if (len == strlen(roles_section) && memcmp(name, roles_section, len) == 0)
+        return true;
     for (size_t i = 0; i < N_KEYS; i++) {
         if (strlen(keys[i].section) == len &&
             memcmp(keys[i].section, name, len) == 0)
@@ -164,6 +196,10 @@ static const struct key *find_key(const char *section, const char *name)
 static int set_key(struct parser *parser, const char *section, const char *name,
                    const char *value)
 {
+    struct config *config = parser->config;
+    if (str_equal(section, roles_section))
+        return value_add_role(name, value, config->tls_roles,
+                              sizeof(config->tls_roles), parser->err);
     const struct key *key = find_key(section, name);
     if (!key)
         return err_set(parser->err, -EINVAL, "is not a key of this section");
@@ -172,7 +208,7 @@ static int set_key(struct parser *parser, const char *section, const char *name,
         return err_set(parser->err, -EINVAL,
                        "is given twice, or this line begins with a blank");
     *seen = true;
-    void *field = (char *)parser->config + key->offset;
+    void *field = (char *)config + key->offset;
     return key->set(value, &key->bounds, field, parser->err);
 }
 

@@ -4,18 +4,22 @@
  * errors, not numbers or booleans.
  */
 #include "value.h"
+#include <arpa/inet.h>
 #include <dray/base/log.h>
 #include <dray/base/util.h>
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
 #include <string.h>
+#include <strings.h>
 
 enum {
     BYTES_PER_KIB = 1024,
+    BYTES_PER_MIB = 1024 * 1024,
     /* An entry with all the members of a large group; with more: an error
      * (ERANGE) that a number instead of the name avoids. */
     ENTRY_SIZE = 64 * 1024,
+    ROLE_NAME_SIZE = 254, /* the longest DNS name */
 };
 
 int value_set_text(const char *text, const struct value_bounds *bounds,
@@ -38,6 +42,27 @@ int value_set_path(const char *text, const struct value_bounds *bounds,
     return value_set_text(text, bounds, field, err);
 }
 
+int value_set_path_or_none(const char *text, const struct value_bounds *bounds,
+                           void *field, struct err *err)
+{
+    if (text[0])
+        return value_set_path(text, bounds, field, err);
+    *(char *)field = '\0';
+    return 0;
+}
+
+int value_set_address_or_none(const char *text,
+                              const struct value_bounds *bounds, void *field,
+                              struct err *err)
+{
+    struct in6_addr address;
+    if (text[0] && inet_pton(AF_INET, text, &address) != 1 &&
+        inet_pton(AF_INET6, text, &address) != 1)
+        return err_set(err, -EINVAL, "'%s' is no IP address", text);
+    (void)str_copy(field, bounds->max, text); /* an address fits */
+    return 0;
+}
+
 /* What sanlock and the people who read its status can take. */
 int value_set_host_name(const char *text, const struct value_bounds *bounds,
                         void *field, struct err *err)
@@ -50,6 +75,40 @@ int value_set_host_name(const char *text, const struct value_bounds *bounds,
                        "'%s' has other characters than A-Z a-z 0-9 . - _",
                        text);
     return value_set_text(text, bounds, field, err);
+}
+
+static bool is_role(const char *role)
+{
+    return str_equal(role, "full") || str_equal(role, "read");
+}
+
+/* Names of certificates, in any case. */
+static bool has_role(const char *roles, const char *name)
+{
+    size_t len = strlen(name);
+    for (const char *line = roles; *line; line += strcspn(line, "\n") + 1)
+        if (strncasecmp(line, name, len) == 0 && line[len] == ' ')
+            return true;
+    return false;
+}
+
+int value_add_role(const char *name, const char *role, char *field, size_t size,
+                   struct err *err)
+{
+    char checked[ROLE_NAME_SIZE];
+    const struct value_bounds bounds = { .max = sizeof(checked) };
+    size_t used = strlen(field);
+    int rc = value_set_host_name(name, &bounds, checked, err);
+    if (rc < 0)
+        return rc;
+    if (!is_role(role))
+        return err_set(err, -EINVAL, "'%s' is neither full nor read", role);
+    if (has_role(field, name))
+        return err_set(err, -EINVAL, "is given twice");
+    if (str_format(field + used, size - used, "%s %s\n", name, role))
+        return 0;
+    field[used] = '\0';
+    return err_set(err, -EINVAL, "is one name too many");
 }
 
 static int parse_number(const char *text, const struct value_bounds *bounds,
@@ -75,14 +134,26 @@ int value_set_unsigned(const char *text, const struct value_bounds *bounds,
     return rc;
 }
 
-int value_set_kib(const char *text, const struct value_bounds *bounds,
-                  void *field, struct err *err)
+static int set_bytes(const char *text, const struct value_bounds *bounds,
+                     uint64_t unit, uint64_t *field, struct err *err)
 {
     uint64_t value = 0;
     int rc = parse_number(text, bounds, &value, err);
     if (rc == 0)
-        *(uint64_t *)field = value * BYTES_PER_KIB;
+        *field = value * unit;
     return rc;
+}
+
+int value_set_kib(const char *text, const struct value_bounds *bounds,
+                  void *field, struct err *err)
+{
+    return set_bytes(text, bounds, BYTES_PER_KIB, field, err);
+}
+
+int value_set_mib(const char *text, const struct value_bounds *bounds,
+                  void *field, struct err *err)
+{
+    return set_bytes(text, bounds, BYTES_PER_MIB, field, err);
 }
 
 int value_set_log_level(const char *text, const struct value_bounds *bounds,

@@ -22,6 +22,13 @@ typedef int (*value_set)(const char *text, const struct value_bounds *bounds,
 /* field: char[bounds->max] */
 int value_set_path(const char *text, const struct value_bounds *bounds,
                    void *field, struct err *err);
+/* The same; nothing: none. */
+int value_set_path_or_none(const char *text, const struct value_bounds *bounds,
+                           void *field, struct err *err);
+/* A numeric IPv4 or IPv6 address, or nothing. */
+int value_set_address_or_none(const char *text,
+                              const struct value_bounds *bounds, void *field,
+                              struct err *err);
 int value_set_text(const char *text, const struct value_bounds *bounds,
                    void *field, struct err *err);
 int value_set_host_name(const char *text, const struct value_bounds *bounds,
@@ -34,6 +41,9 @@ int value_set_log_level(const char *text, const struct value_bounds *bounds,
 /* field: uint64_t, in bytes; the text is in KiB */
 int value_set_kib(const char *text, const struct value_bounds *bounds,
                   void *field, struct err *err);
+/* The same in MiB. */
+int value_set_mib(const char *text, const struct value_bounds *bounds,
+                  void *field, struct err *err);
 /* field: bool */
 int value_set_bool(const char *text, const struct value_bounds *bounds,
                    void *field, struct err *err);
@@ -45,6 +55,10 @@ int value_set_group(const char *text, const struct value_bounds *bounds,
 /* The same; nothing means nobody: (gid_t)-1. */
 int value_set_group_or_none(const char *text, const struct value_bounds *bounds,
                             void *field, struct err *err);
+
+/* Adds "@name @role\n" to the text in @field, of @size bytes. */
+int value_add_role(const char *name, const char *role, char *field, size_t size,
+                   struct err *err);
 
 /* The number of the group @name: 0, -ENOENT when there is none. */
 int value_find_group(const char *name, gid_t *ret_gid);

@@ -16,12 +16,12 @@
 #include "convert.h"
 #include "compare.h"
 #include "fresh.h"
+#include "side.h"
 #include "tool.h"
 #include <dray/base/util.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum {
     TRIES = 3,
@@ -54,11 +54,13 @@ static int sync_file(const char *path, struct err *err)
 /* Bytes that reading all of the source means, about. */
 static int measure(const char *path, uint64_t *ret_total, struct err *err)
 {
-    struct stat st;
-    if (stat(path, &st) < 0)
-        return copy_error(err, -errno, "open", path);
-    *ret_total = (uint64_t)st.st_blocks * 512;
-    return 0;
+    struct side side = { .fd = -1 };
+    int rc = side_open_to_read(&side, path, err);
+    if (rc == 0)
+        *ret_total =
+            side.is_block ? side.size : (uint64_t)side.st.st_blocks * 512;
+    util_closep(&side.fd);
+    return rc;
 }
 
 static void add_convert(struct copy *copy, struct tool_args *args)

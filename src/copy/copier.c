@@ -14,6 +14,7 @@
 #include "convert.h"
 #include "copy.h"
 #include "same.h"
+#include "used.h"
 #include <assert.h>
 #include <dray/base/file.h>
 #include <dray/copy.h>
@@ -132,7 +133,8 @@ static int move_same(struct copy *copy, struct err *err)
 
 static int run(struct copy *copy, struct err *err)
 {
-    bool same = copy->spec.src_format == copy->spec.dst_format;
+    const struct copy_spec *spec = &copy->spec;
+    bool same = spec->src_format == spec->dst_format && !spec->compact;
     if (copy->spec.task == COPY_COMPARE)
         return same ? same_compare(copy, err) : convert_compare(copy, err);
     return same ? move_same(copy, err) : convert_copy(copy, err);
@@ -256,7 +258,8 @@ static bool op_resumable(void *ctx, const struct copy_spec *spec)
 {
     const struct copier *copier = ctx;
     return spec->task == COPY_DATA && spec->src_format == spec->dst_format &&
-           check(spec, NULL) == 0 && same_is_resumable(spec, copier->state_dir);
+           !spec->compact && check(spec, NULL) == 0 &&
+           same_is_resumable(spec, copier->state_dir);
 }
 
 static void op_forget(void *ctx, const char *resume_key)
@@ -271,6 +274,20 @@ static int op_probe(void *ctx, const char *src_path, const char *dst_dir,
 {
     (void)ctx;
     return same_probe(src_path, dst_dir, ret_mover, err);
+}
+
+static int op_measure(void *ctx, const char *path, enum volume_format format,
+                      uint64_t *ret_bytes, struct err *err)
+{
+    struct side side = { .fd = -1 };
+    (void)ctx;
+    int rc = side_open_to_read(&side, path, err);
+    if (rc == 0 && format == VOLUME_COW)
+        rc = used_end(&side, ret_bytes, err);
+    else if (rc == 0)
+        *ret_bytes = side.size;
+    util_closep(&side.fd);
+    return rc;
 }
 
 static int set_paths(struct copier *copier, const char *qemu_img,
@@ -316,6 +333,7 @@ struct copier_port copier_port(struct copier *copier)
         .resumable = op_resumable,
         .forget = op_forget,
         .probe = op_probe,
+        .measure = op_measure,
     };
     return (struct copier_port){ .ctx = copier, .ops = &ops };
 }

@@ -358,6 +358,19 @@ static void direct_deinit(struct direct *d)
     free(d->memory);
 }
 
+/* A guest sees all of a raw device, which has whole extents: nobody's old data
+ * shall be at its end. */
+static int zero_tail(struct direct *d)
+{
+    const struct pair *pair = &d->move->pair;
+    uint64_t end = (pair->src.size + SIDE_SECTOR - 1) / SIDE_SECTOR *
+                   (uint64_t)SIDE_SECTOR;
+    if (!pair->dst.is_block || d->move->copy->spec.dst_format != VOLUME_RAW ||
+        end >= pair->dst.size)
+        return 0;
+    return zero_hole(d, end, pair->dst.size);
+}
+
 int direct_move(struct move *move, struct err *err)
 {
     struct side *dst = &move->pair.dst;
@@ -381,5 +394,7 @@ int direct_move(struct move *move, struct err *err)
     if (rc)
         return rc;
     pump(&d);
+    if (d.rc == 0)
+        d.rc = zero_tail(&d);
     return d.rc ? d.rc : side_settle(dst, move->pair.src.size, err);
 }

@@ -48,13 +48,15 @@ static bool qcow2_is_empty(int fd)
 
 bool fresh_make(const struct copy_spec *spec)
 {
-    int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+    bool raw = spec->dst_format == VOLUME_RAW;
+    int flags = raw ? O_RDWR | O_NOFOLLOW : O_RDONLY; /* LVs have links */
     struct side side = { .path = spec->dst_path,
-                         .fd = open(spec->dst_path, flags) };
+                         .fd = open(spec->dst_path,
+                                    flags | O_CLOEXEC | O_NONBLOCK) };
     _cleanup_close_ int fd = side.fd;
     if (fd < 0 || fstat(fd, &side.st) < 0)
         return false;
-    if (spec->dst_format != VOLUME_RAW)
+    if (!raw)
         return !spec->dst_backing[0] && qcow2_is_empty(fd);
     if (!S_ISREG(side.st.st_mode))
         return false;

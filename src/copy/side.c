@@ -9,6 +9,7 @@
  */
 #include "side.h"
 #include "copy.h"
+#include "used.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
@@ -81,12 +82,32 @@ static bool is_same(const struct side *a, const struct side *b)
     return a->st.st_dev == b->st.st_dev && a->st.st_ino == b->st.st_ino;
 }
 
+int side_open_to_read(struct side *side, const char *path, struct err *err)
+{
+    return side_open(side, path, O_RDONLY, err);
+}
+
+/* What lies on a device behind the contents is not ours to read. */
+static int find_end(struct side *src, const struct copy_spec *spec,
+                    struct err *err)
+{
+    if (!src->is_block)
+        return 0;
+    if (spec->src_format == VOLUME_COW)
+        return used_end(src, &src->size, err);
+    if (spec->src_bytes && spec->src_bytes < src->size)
+        src->size = spec->src_bytes;
+    return 0;
+}
+
 int pair_open(struct pair *pair, const struct copy_spec *spec, int dst_flags,
               struct err *err)
 {
     const struct side *src = &pair->src;
     const struct side *dst = &pair->dst;
     int rc = side_open(&pair->src, spec->src_path, O_RDONLY, err);
+    if (rc == 0)
+        rc = find_end(&pair->src, spec, err);
     if (rc == 0)
         rc = side_open(&pair->dst, spec->dst_path, dst_flags, err);
     if (rc)

@@ -37,9 +37,13 @@ struct pair {
         .src.fd = -1, .dst.fd = -1                                             \
     }
 
+/* The caller closes its fd. */
+int side_open_to_read(struct side *side, const char *path, struct err *err);
+
 /* Refuses one file on both sides, and a device that is too small for the
  * source. @dst_flags: O_RDONLY or O_RDWR; a device that is mounted or in use
- * by another one cannot be opened O_RDWR. */
+ * by another one cannot be opened O_RDWR. The size of a source on a device is
+ * that of its contents. */
 int pair_open(struct pair *pair, const struct copy_spec *spec, int dst_flags,
               struct err *err);
 void pair_close(struct pair *pair);

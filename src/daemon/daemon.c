@@ -92,7 +92,7 @@ static int open_adapters(struct daemon *daemon, struct err *err)
 
 static int open_use_cases(struct daemon *daemon, struct err *err)
 {
-    const struct api_options options = {
+    struct api_options options = {
         .version = DRAY_VERSION,
         .host_id = daemon->config.host_id,
         .host_name = daemon->config.host_name,
@@ -108,6 +108,11 @@ static int open_use_cases(struct daemon *daemon, struct err *err)
         .buffer_bytes = daemon->config.buffer_bytes,
         .converge_limit_s = daemon->config.converge_limit_s,
     };
+    rc = thin_start(daemon, &daemon->thin, err);
+    if (rc < 0)
+        return rc;
+    options.monitor = thin_monitor(daemon->thin);
+    daemon->ports.watch = monitor_port(options.monitor);
     rc = api_new(daemon->work, &daemon->ports, &options, &daemon->api, err);
     if (rc < 0)
         return rc;
@@ -152,11 +157,11 @@ static int open_server(struct daemon *daemon, struct err *err)
 }
 
 int daemon_init(struct daemon *daemon, const struct config *config,
-                struct err *err)
+                const char *config_path, struct err *err)
 {
     int rc;
 
-    *daemon = (struct daemon){ .config = *config };
+    *daemon = (struct daemon){ .config = *config, .config_path = config_path };
     rc = make_directories(config, err);
     if (rc == 0)
         rc = open_loop(daemon, err);
@@ -166,6 +171,8 @@ int daemon_init(struct daemon *daemon, const struct config *config,
         rc = open_use_cases(daemon, err);
     if (rc == 0)
         rc = open_server(daemon, err);
+    if (rc == 0)
+        rc = daemon_open_tls(daemon, err);
     if (rc == 0)
         rc = recovery_start(daemon, &daemon->recovery, err);
     return rc;
@@ -191,7 +198,9 @@ void daemon_deinit(struct daemon *daemon)
 
         port.ops->set_hint(port.ctx, NULL, NULL);
     }
+    thin_quiet(daemon->thin);
     work_free(daemon->work);
+    thin_free(daemon->thin);
     recovery_free(daemon->recovery);
     migrate_jobs_free(daemon->jobs);
     api_free(daemon->api);

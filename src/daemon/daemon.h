@@ -13,15 +13,19 @@
 #include <dray/journal.h>
 #include <dray/lease.h>
 #include <dray/migrate.h>
+#include <dray/monitor.h>
 #include <dray/rpc/server.h>
+#include <dray/rpc/tls.h>
 #include <dray/virt.h>
 #include <dray/work.h>
 
 struct sd_event;
 struct recovery;
+struct thin;
 
 struct daemon {
     struct config config;
+    const char *config_path; /* to read it again */
     struct sd_event *loop;
     struct work *work;
     struct leases *leases;
@@ -29,20 +33,38 @@ struct daemon {
     struct virt *virt;
     struct copier *copier;
     struct journal *journal;
+    struct thin *thin;
     struct migrate_ports ports;
     struct migrate_jobs *jobs;
     struct api *api;
     struct rpc_server *server;
     struct recovery *recovery;
+    bool tls_open; /* config.tls_listen, tls_port: where */
 };
 
 /* Builds all parts in order of need. On failure daemon_deinit() cleans up what
  * is there. */
 int daemon_init(struct daemon *daemon, const struct config *config,
-                struct err *err);
+                const char *config_path, struct err *err);
 /* Serves until SIGTERM or SIGINT. Running mirrors are left alone. */
 int daemon_run(struct daemon *daemon, struct err *err);
 void daemon_deinit(struct daemon *daemon);
+
+/* The watch over thin disks; what it tells is logged and goes to the API, on
+ * the owner loop. thin_quiet() is the end of that, before work_free(). */
+int thin_start(struct daemon *daemon, struct thin **ret_thin, struct err *err);
+struct monitor *thin_monitor(struct thin *thin);
+void thin_quiet(struct thin *thin);
+void thin_free(struct thin *thin);
+
+/* The TLS listener, when there is to be one, and SIGHUP. When the certificates
+ * do not load, or the address is taken, that is logged and SIGHUP tries again:
+ * drayd's jobs do not wait for it. */
+int daemon_open_tls(struct daemon *daemon, struct err *err);
+
+/* For --check: what the settings say about certificates holds. Prints a line
+ * when there is TLS. */
+int daemon_check_tls(const struct config *config, struct err *err);
 
 /* The machine's clocks. */
 struct clock_port clock_real(void);

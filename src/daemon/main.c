@@ -87,8 +87,8 @@ static int read_config(const struct options *options, struct config *ret_config,
     return rc;
 }
 
-/* SIGTERM and SIGINT are taken by the loop; a client that goes away must not
- * end us. Blocked before any thread starts, so that all inherit it. */
+/* SIGTERM, SIGINT and SIGHUP are taken by the loop; a client that goes away
+ * must not end us. Blocked before any thread starts, so that all inherit it. */
 static void setup_signals(void)
 {
     sigset_t set;
@@ -98,14 +98,26 @@ static void setup_signals(void)
     (void)sigemptyset(&set);
     (void)sigaddset(&set, SIGTERM);
     (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGHUP);
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
-static int serve(const struct config *config)
+static int check(const struct config *config)
+{
+    struct err err = ERR_INIT;
+    if (daemon_check_tls(config, &err) < 0) {
+        log_error("%s%s%s", err.message, err.next[0] ? "; " : "", err.next);
+        return 2;
+    }
+    puts("drayd: settings are fine");
+    return 0;
+}
+
+static int serve(const struct config *config, const char *config_path)
 {
     static struct daemon daemon; /* large, and there is one */
     struct err err = ERR_INIT;
-    int rc = daemon_init(&daemon, config, &err);
+    int rc = daemon_init(&daemon, config, config_path, &err);
 
     if (rc == 0)
         rc = daemon_run(&daemon, &err);
@@ -134,10 +146,9 @@ int main(int argc, char **argv)
         log_error("%s", err.message);
         return 2;
     }
-    if (options.check) {
-        puts("drayd: settings are fine");
-        return 0;
-    }
+    if (options.check)
+        return check(&config);
     setup_signals();
-    return serve(&config);
+    return serve(&config,
+                 options.config_path ? options.config_path : DRAY_CONFIG);
 }

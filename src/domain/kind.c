@@ -80,8 +80,8 @@ int domain_image_prepare(void *ctx, const struct volume_id *id,
 {
     const struct storage_ops *ops = NULL;
     int rc = kind_of(ctx, id->sd, &ops, err);
-    return rc < 0 ? rc
-                  : ops->image_prepare(ctx, id, allow_illegal, ret_path, err);
+    return rc != 0 ? rc
+                   : ops->image_prepare(ctx, id, allow_illegal, ret_path, err);
 }
 
 int domain_image_teardown(void *ctx, const char *sd, const char *img,
@@ -89,7 +89,7 @@ int domain_image_teardown(void *ctx, const char *sd, const char *img,
 {
     const struct storage_ops *ops = NULL;
     int rc = kind_of(ctx, sd, &ops, err);
-    return rc < 0 ? rc : ops->image_teardown(ctx, sd, img, err);
+    return rc != 0 ? rc : ops->image_teardown(ctx, sd, img, err);
 }
 
 int domain_image_delete(void *ctx, const char *sd, const char *img,
@@ -97,7 +97,7 @@ int domain_image_delete(void *ctx, const char *sd, const char *img,
 {
     const struct storage_ops *ops = NULL;
     int rc = kind_of(ctx, sd, &ops, err);
-    return rc < 0 ? rc : ops->image_delete(ctx, sd, img, err);
+    return rc != 0 ? rc : ops->image_delete(ctx, sd, img, err);
 }
 
 int domain_volume_create(void *ctx, const struct volume_create *spec,
@@ -105,7 +105,7 @@ int domain_volume_create(void *ctx, const struct volume_create *spec,
 {
     const struct storage_ops *ops = NULL;
     int rc = kind_of(ctx, spec->id.sd, &ops, err);
-    return rc < 0 ? rc : ops->volume_create(ctx, spec, err);
+    return rc != 0 ? rc : ops->volume_create(ctx, spec, err);
 }
 
 int domain_volumes_create(void *ctx, const struct volume_create *specs,
@@ -115,14 +115,14 @@ int domain_volumes_create(void *ctx, const struct volume_create *specs,
     if (n == 0)
         return 0;
     int rc = kind_of(ctx, specs[0].id.sd, &ops, err);
-    return rc < 0 ? rc : ops->volumes_create(ctx, specs, n, err);
+    return rc != 0 ? rc : ops->volumes_create(ctx, specs, n, err);
 }
 
 int domain_volume_delete(void *ctx, const struct volume_id *id, struct err *err)
 {
     const struct storage_ops *ops = NULL;
     int rc = kind_of(ctx, id->sd, &ops, err);
-    return rc < 0 ? rc : ops->volume_delete(ctx, id, err);
+    return rc != 0 ? rc : ops->volume_delete(ctx, id, err);
 }
 
 int domain_volume_preallocate(void *ctx, const struct volume_id *id,
@@ -130,7 +130,7 @@ int domain_volume_preallocate(void *ctx, const struct volume_id *id,
 {
     const struct storage_ops *ops = NULL;
     int rc = kind_of(ctx, id->sd, &ops, err);
-    return rc < 0 ? rc : ops->volume_preallocate(ctx, id, err);
+    return rc != 0 ? rc : ops->volume_preallocate(ctx, id, err);
 }
 
 int domain_volume_grow(void *ctx, const struct volume_id *id, uint64_t bytes,
@@ -139,7 +139,7 @@ int domain_volume_grow(void *ctx, const struct volume_id *id, uint64_t bytes,
 {
     const struct storage_ops *ops = NULL;
     int rc = kind_of(ctx, id->sd, &ops, err);
-    return rc < 0
+    return rc != 0
                ? rc
                : ops->volume_grow(ctx, id, bytes, deadline_ms, ret_bytes, err);
 }
@@ -150,13 +150,13 @@ int domain_volume_shrink(void *ctx, const struct volume_id *id,
 {
     const struct storage_ops *ops = NULL;
     int rc = kind_of(ctx, id->sd, &ops, err);
-    return rc < 0 ? rc
-                  : ops->volume_shrink(ctx, id, spare_bytes, ret_bytes, err);
+    return rc != 0 ? rc
+                   : ops->volume_shrink(ctx, id, spare_bytes, ret_bytes, err);
 }
 
 int domain_volume_sever(void *ctx, const struct volume_id *id, struct err *err)
 {
     const struct storage_ops *ops = NULL;
     int rc = kind_of(ctx, id->sd, &ops, err);
-    return rc < 0 ? rc : ops->volume_sever(ctx, id, err);
+    return rc != 0 ? rc : ops->volume_sever(ctx, id, err);
 }

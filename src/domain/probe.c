@@ -169,33 +169,35 @@ static bool is_done(struct probe *probe)
     return probe->done;
 }
 
-/* A new one, or the one that hangs. */
-static int get(struct domains *domains, const struct volume_id *id,
-               struct probe **ret_probe, struct err *err)
+static struct probe *start_new(const struct domain_info *info,
+                               const struct volume_id *id, struct err *err)
+{
+    struct probe *probe = probe_new(info, id);
+    if (!probe) {
+        (void)err_set(err, -ENOMEM, "volume %s: out of memory", id->vol);
+        return NULL;
+    }
+    probe->users = 2; /* the thread's, and the caller's */
+    if (start(probe, err) == 0)
+        return probe;
+    probe->users = 1;
+    probe_put(probe);
+    return NULL;
+}
+
+/* A new one, or the one that hangs. NULL: see @err. */
+static struct probe *get(struct domains *domains, const struct volume_id *id,
+                         struct err *err)
 {
     struct domain_info info;
     struct probe *probe = take_hanging(domains, id->vol);
-    if (probe && !is_done(probe)) {
-        *ret_probe = probe;
-        return 0;
-    }
+    if (probe && !is_done(probe))
+        return probe;
     if (probe) /* its answer is old */
         probe_put(probe);
-    int rc = domain_known_get(domains, id->sd, &info, err);
-    if (rc < 0)
-        return rc;
-    probe = probe_new(&info, id);
-    if (!probe)
-        return err_set(err, -ENOMEM, "volume %s: out of memory", id->vol);
-    probe->users = 2; /* the thread's, and the caller's */
-    rc = start(probe, err);
-    if (rc < 0) {
-        probe->users = 1;
-        probe_put(probe);
-        return rc;
-    }
-    *ret_probe = probe;
-    return 0;
+    return domain_known_get(domains, id->sd, &info, err) == 0
+               ? start_new(&info, id, err)
+               : NULL;
 }
 
 /* False: it hangs. */
@@ -213,11 +215,10 @@ static bool wait_for(struct probe *probe, int patience_ms, struct err *ret_err)
 int domain_volume_probe(void *ctx, const struct volume_id *id, int patience_ms,
                         struct err *err)
 {
-    struct probe *probe = NULL;
     struct err answer = ERR_INIT;
-    int rc = get(ctx, id, &probe, err);
-    if (rc < 0)
-        return rc;
+    struct probe *probe = get(ctx, id, err);
+    if (!probe)
+        return err_default_code(err, ERR_STORAGE);
     if (!wait_for(probe, patience_ms, &answer)) {
         keep_hanging(ctx, probe);
         return err_set(err, -ETIMEDOUT,

@@ -36,8 +36,9 @@ struct server {
     struct input input;
     struct queue queue;
     bool held;
-    bool hold; /* a client's */
-    int64_t held_since_ms;
+    bool hold;             /* a client's */
+    int64_t held_since_ms; /* short gaps between two holds do not count */
+    int64_t released_ms;
     int64_t pause_until_ms;
 };
 
@@ -212,14 +213,17 @@ static int release(struct server *server, struct err *err)
     if (!server->held)
         return 0;
     server->held = false;
+    server->released_ms = time_now_ms();
     return server->backend->release(server->backend->ctx, err);
 }
 
-/* After a long hold, when we still want it. */
+/* After a long time of having it, or of taking it again and again, when we
+ * still want it. */
 static int give_way(struct server *server, int64_t now_ms, struct err *err)
 {
     uint32_t random = 0;
-    if (!server->held || server->hold ||
+    bool had = server->held || now_ms - server->released_ms < PAUSE_MIN_MS;
+    if (!had || server->hold || now_ms < server->pause_until_ms ||
         now_ms - server->held_since_ms < HOLD_MS)
         return 0;
     (void)getrandom(&random, sizeof(random), GRND_NONBLOCK); /* 0 will do */
@@ -259,7 +263,8 @@ static int acquire(struct server *server)
         return refuse_leased(server, &cause);
     }
     server->held = rc == 0;
-    server->held_since_ms = time_now_ms();
+    if (now_ms - server->released_ms >= PAUSE_MIN_MS)
+        server->held_since_ms = time_now_ms();
     return 0;
 }
 

@@ -131,20 +131,20 @@ static int check_space(const struct asking *q,
                        const struct storage_chain *chain, struct err *err)
 {
     const char *sd = q->job->disks[0].dst_sd;
-    struct domain_stats stats;
+    struct domain_info target;
     uint64_t required = 0;
-    int rc = PORT(q->ports, storage, domain_stats, sd, &stats, err);
+    int rc = PORT(q->ports, storage, domain_info, sd, &target, err);
 
-    if (rc)
-        return rc;
-    for (size_t i = 0; i < chain->n; i++)
-        required += chain->volumes[i].true_bytes;
-    if (stats.free_bytes < required)
-        return err_set_code(err, ERR_NO_SPACE,
-                            "domain %s has %" PRIu64 " bytes free, %" PRIu64
-                            " are needed",
-                            sd, stats.free_bytes, required);
-    return 0;
+    if (rc == 0 && q->ask->kind == JOB_CLONE && !target.block)
+        return 0; /* empty files */
+    for (size_t i = 0; rc == 0 && i < chain->n; i++) {
+        uint64_t bytes = 0;
+
+        rc = ask_measure(q->ports, &chain->volumes[i], &target,
+                         i + 1 == chain->n, &bytes, err);
+        required += bytes;
+    }
+    return rc ? rc : ask_check_room(q->ports, sd, required, err);
 }
 
 static int check_fresh_place(const struct asking *q, struct err *err)
@@ -161,8 +161,12 @@ int ask_clone(struct asking *q, struct err *err)
     struct storage_chain chain = { 0 };
     int rc = load_source(q, &chain, err);
 
+    if (rc == 0)
+        rc = check_fresh_place(q, err);
+    if (rc == 0)
+        rc = check_space(q, &chain, err);
     storage_chain_deinit(&chain);
-    return rc ? rc : check_fresh_place(q, err);
+    return rc;
 }
 
 static int check_source_can_go(const struct asking *q, struct err *err)

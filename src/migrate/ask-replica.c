@@ -76,6 +76,39 @@ static int compare(struct asking *q, const struct storage_chain *from,
     return rc;
 }
 
+/* An LV has many names; beside ours are those of the other layers. */
+static void name_lv(const struct volume_info *leaf, struct job *job)
+{
+    struct job_disk *disk = &job->disks[0];
+
+    if (leaf->block)
+        (void)str_copy(disk->src_path, sizeof(disk->src_path), leaf->path);
+}
+
+/* What its LV lacks of what it must have when the mirror begins. */
+static int check_space(const struct asking *q, const struct volume_info *from,
+                       const struct volume_info *to, struct err *err)
+{
+    struct watermark_policy policy;
+    struct domain_info target;
+    uint64_t bytes = 0;
+    int rc = 0;
+
+    if (!to->block || to->format != VOLUME_COW)
+        return 0;
+    rc = PORT(q->ports, storage, domain_info, to->id.sd, &target, err);
+    if (rc == 0)
+        rc = thin_measure(q->ports, from, &bytes, err);
+    if (rc)
+        return rc;
+    policy = thin_policy(q->ports, target.extent_bytes);
+    bytes = thin_mirrored(&policy, to->capacity, bytes);
+    return bytes <= to->apparent_bytes
+               ? 0
+               : ask_check_room(q->ports, to->id.sd, bytes - to->apparent_bytes,
+                                err);
+}
+
 static int check_chains(struct asking *q, struct err *err)
 {
     const struct job_disk *disk = &q->job->disks[0];
@@ -88,6 +121,11 @@ static int check_chains(struct asking *q, struct err *err)
         rc = ask_chain(q->ports, disk->dst_sd, disk->img, disk->leaf, &to, err);
     if (rc == 0)
         rc = compare(q, &from, &to, err);
+    if (rc == 0)
+        rc = check_space(q, &from.volumes[from.n - 1], &to.volumes[to.n - 1],
+                         err);
+    if (rc == 0)
+        name_lv(&from.volumes[from.n - 1], q->job);
     storage_chain_deinit(&from);
     storage_chain_deinit(&to);
     return rc;

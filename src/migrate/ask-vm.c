@@ -8,15 +8,29 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* The layers lie beside each other: the job keeps the path of @vol. */
-static int set_path(struct job_disk *disk, const char *vol, struct err *err)
+/* The job keeps the path of @vol. Files lie beside the VM's; an LV has many
+ * names, and the records know the one that all of the image have alike. */
+static int set_path(const struct asking *q, struct job_disk *disk,
+                    const char *vol, struct err *err)
 {
+    struct volume_id id;
+    struct volume_info info;
     char *slash = strrchr(disk->src_path, '/');
     size_t room =
         slash ? sizeof(disk->src_path) - (size_t)(slash + 1 - disk->src_path)
               : 0;
+    int rc;
 
-    if (slash && str_copy(slash + 1, room, vol))
+    memcpy(id.sd, disk->src_sd, UUID_SIZE);
+    memcpy(id.img, disk->img, UUID_SIZE);
+    memcpy(id.vol, vol, UUID_SIZE);
+    rc = PORT(q->ports, storage, volume_info, &id, &info, err);
+    if (rc)
+        return rc;
+    if (info.block &&
+        str_copy(disk->src_path, sizeof(disk->src_path), info.path))
+        return 0;
+    if (!info.block && slash && str_copy(slash + 1, room, vol))
         return 0;
     return err_set_code(err, ERR_IMAGE_PATH,
                         "disk %s: no place for a volume beside %s",
@@ -97,7 +111,7 @@ static int check_one(struct asking *q, size_t i, struct err *err)
         *err = elsewhere;
     else if (rc)
         rc = check_not_yet(q, i, err);
-    return rc ? rc : set_path(&q->job->disks[i], disk->at.vol, err);
+    return rc ? rc : set_path(q, &q->job->disks[i], disk->at.vol, err);
 }
 
 /* The same disk twice would be asked for two overlays. */
@@ -184,6 +198,36 @@ static int check_size(const struct storage_chain *chain,
     return err_next(err, "make it larger first: Volume.extendSize");
 }
 
+/* Both together go into one LV, and the leaf's guest writes on. */
+static int check_space(const struct asking *q,
+                       const struct storage_chain *chain,
+                       const struct volume_info *base,
+                       const struct volume_info *top, struct err *err)
+{
+    bool leaf = top == &chain->volumes[chain->n - 1];
+    struct volume_measure measure;
+    struct watermark_policy policy;
+    struct domain_info domain;
+    uint64_t bytes;
+    int rc;
+
+    if (!base->block || base->format != VOLUME_COW)
+        return 0;
+    rc = PORT(q->ports, storage, domain_info, base->id.sd, &domain, err);
+    if (rc == 0)
+        rc = PORT(q->ports, storage, volume_measure, &top->id, VOLUME_COW,
+                  base->id.vol, &measure, err);
+    if (rc)
+        return rc;
+    policy = thin_policy(q->ports, domain.extent_bytes);
+    bytes = thin_copied(&policy, top->capacity,
+                        measure.required + measure.bitmaps, leaf);
+    return bytes <= base->apparent_bytes
+               ? 0
+               : ask_check_room(q->ports, base->id.sd,
+                                bytes - base->apparent_bytes, err);
+}
+
 static int check_merge(const struct asking *q,
                        const struct storage_chain *chain, struct err *err)
 {
@@ -197,7 +241,9 @@ static int check_merge(const struct asking *q,
     rc = check_base(q, base, err);
     if (rc == 0)
         rc = check_order(base, top, err);
-    return rc ? rc : check_size(chain, base, top, err);
+    if (rc == 0)
+        rc = check_size(chain, base, top, err);
+    return rc ? rc : check_space(q, chain, base, top, err);
 }
 
 static int check_chain(struct asking *q, struct err *err)
@@ -225,7 +271,7 @@ int ask_merge(struct asking *q, struct err *err)
     if (rc == 0)
         rc = check_chain(q, &cause);
     if (rc == 0)
-        rc = set_path(&q->job->disks[0], disk->base, &cause);
+        rc = set_path(q, &q->job->disks[0], disk->base, &cause);
     if (rc == 0)
         return 0;
     return ask_refuse(

@@ -8,6 +8,7 @@
 #include "ask.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <string.h>
 
 static const struct {
@@ -170,6 +171,45 @@ int ask_check_domain(const struct migrate_ports *ports, const char *sd,
         return err_set_code(err, ERR_DOMAIN_CLASS,
                             "domain %s is not for disks: it is of class %s",
                             info.name, info.class_name);
+    return 0;
+}
+
+int ask_check_room(const struct migrate_ports *ports, const char *sd,
+                   uint64_t required, struct err *err)
+{
+    struct domain_stats stats;
+    int rc = PORT(ports, storage, domain_stats, sd, &stats, err);
+
+    if (rc || stats.free_bytes >= required)
+        return rc;
+    (void)err_set_code(err, ERR_NO_SPACE,
+                       "domain %s has %" PRIu64 " bytes free, %" PRIu64
+                       " are needed",
+                       sd, stats.free_bytes, required);
+    return err_next(err, "free space there, or name another domain");
+}
+
+int ask_measure(const struct migrate_ports *ports,
+                const struct volume_info *volume,
+                const struct domain_info *target, bool leaf,
+                uint64_t *ret_bytes, struct err *err)
+{
+    const struct watermark_policy policy =
+        thin_policy(ports, target->extent_bytes);
+    bool raw = volume->format == VOLUME_RAW;
+    uint64_t bytes = volume->true_bytes;
+    int rc = 0;
+
+    if (!raw && (volume->block || target->block))
+        rc = thin_measure(ports, volume, &bytes, err);
+    if (rc)
+        return rc;
+    if (target->block && raw)
+        bytes = thin_raw(&policy, volume->block ? volume->apparent_bytes
+                                                : volume->capacity);
+    else if (target->block)
+        bytes = thin_copied(&policy, volume->capacity, bytes, leaf);
+    *ret_bytes = bytes;
     return 0;
 }
 

@@ -35,6 +35,15 @@ const char *ask_drive_problem(const struct vm_disk *drive);
 /* Joined, ours to write, for disks. */
 int ask_check_domain(const struct migrate_ports *ports, const char *sd,
                      struct err *err);
+/* ERR_NO_SPACE, with the numbers. */
+int ask_check_room(const struct migrate_ports *ports, const char *sd,
+                   uint64_t required, struct err *err);
+/* What a volume of the image @leaf or below will take there when it is copied
+ * as it is. */
+int ask_measure(const struct migrate_ports *ports,
+                const struct volume_info *volume,
+                const struct domain_info *target, bool leaf,
+                uint64_t *ret_bytes, struct err *err);
 /* image_chain(), at least one volume. */
 int ask_chain(const struct migrate_ports *ports, const char *sd,
               const char *img, const char *leaf,

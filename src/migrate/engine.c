@@ -251,12 +251,32 @@ static void enter(struct migration *m, enum job_state state)
     }
 }
 
-/* A sync has no JOB_REMOVING: nobody will ask for this job again. */
-static void give_up_sync(struct migration *m)
+/* A copy that waits for a dead storage cannot be ended; whoever tried would
+ * wait, too. */
+static bool end_copies(struct migration *m)
 {
+    for_each_disk (d, m) {
+        if (d->copy && hang_free(d) == JOB_AGAIN)
+            return false;
+    }
     sync_close_copies(m);
-    for_each_disk (d, m)
-        sync_forget(d);
+    return true;
+}
+
+/* Nobody will ask for this job again. A sync has no JOB_REMOVING. */
+static void leave(struct migration *m, enum job_state next)
+{
+    watch_end(m);
+    for_each_disk (d, m) {
+        if (m->job.kind == JOB_SYNC)
+            sync_forget(d);
+        if (!m->job.vm[0])
+            disk_let_go(d, false);
+        if (!m->job.vm[0])
+            disk_let_go(d, true);
+        if (m->job.kind == JOB_REPLICATE) /* the other copy is the engine's */
+            disk_let_go(d, next != JOB_DONE);
+    }
 }
 
 static void move_on(struct migration *m, enum job_outcome outcome)
@@ -265,8 +285,10 @@ static void move_on(struct migration *m, enum job_outcome outcome)
 
     if (next == m->job.state)
         return;
-    if (m->job.kind == JOB_SYNC && job_is_terminal(next))
-        give_up_sync(m);
+    if (!end_copies(m))
+        return;
+    if (job_is_terminal(next))
+        leave(m, next);
     enter(m, next);
 }
 

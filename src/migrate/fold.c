@@ -168,12 +168,41 @@ static enum job_outcome start(struct disk *d, const struct fold *fold)
         disk_source_path(d, d->of->leaf, spec.base_path);
         disk_source_path(d, d->of->overlay, spec.top_path);
     }
-    d->limit_applied = true;
     d->pivot_asked = false;
+    if (thin_grow_base(d, fold->on_destination, fold->position == ON_TOP, &err))
+        return retry_or_give_up(d, &err);
+    if (watch_is_needed(d))
+        spec.bytes_per_s = HELD_BYTES_PER_S;
+    d->limit_applied = !watch_is_needed(d);
     if (PORT(&m->ports, hypervisor, commit_start, &spec, &err))
         return retry_or_give_up(d, &err);
     d->committing = true;
     return migration_again(m, POLL_STILL_MS);
+}
+
+/* One that fills an LV stands until the watch says that it may run. */
+static enum job_outcome let_run(struct disk *d, const struct fold *fold)
+{
+    struct migration *m = d->m;
+    struct err err = ERR_INIT;
+    char base[PATH_MAX];
+
+    if (fold->on_destination)
+        disk_target_path(d, d->of->leaf, base);
+    else
+        disk_source_path(d, d->of->leaf, base);
+    if (disk_learn_places(d, &err) || watch_begin(d, base, &err))
+        return err.code == ERR_NO_SPACE ? give_up(d, &err)
+                                        : retry_or_give_up(d, &err);
+    mirror_apply_limit(d);
+    return migration_again(m, migration_poll_ms(m));
+}
+
+int fold_prepare_offline(struct disk *d, bool on_destination, struct err *err)
+{
+    int rc = disk_activate(d, on_destination, d->of->overlay, err);
+
+    return rc ? rc : thin_grow_base(d, on_destination, true, err);
 }
 
 /* Its VM does not run: the tool does it, under qemu's own locks. */
@@ -185,7 +214,8 @@ static enum job_outcome commit_offline(struct disk *d, const struct fold *fold)
 
     if (fold_is_merge(d))
         return give_up_text(d, ERR_MERGE, "the VM does not run any more");
-    if (PORT(&d->m->ports, storage, volume_commit, &top, &err) &&
+    if ((fold_prepare_offline(d, fold->on_destination, &err) ||
+         PORT(&d->m->ports, storage, volume_commit, &top, &err)) &&
         err.code != ERR_NO_VOLUME && err.code != ERR_NO_IMAGE)
         return retry_or_give_up(d, &err);
     return JOB_OK;
@@ -204,6 +234,11 @@ static enum job_outcome commit_ended(struct disk *d)
     }
     PORT(&m->ports, hypervisor, mirror_failure, m->job.vm, d->of->target, why,
          sizeof(why));
+    if (!d->grown && strstr(why, "No space left") && watch_is_needed(d)) {
+        d->grown = true; /* what the guest wrote meanwhile counts now */
+        d->committing = d->watched = false;
+        return migration_again(m, 0);
+    }
     return give_up_text(d, ERR_MERGE,
                         why[0] ? why : "the commit ended without a reason");
 }
@@ -235,8 +270,7 @@ static enum job_outcome wait_for_commit(struct disk *d, const struct fold *fold)
                             "the pivot to the lower layer does not end");
     if (info.kind == VM_JOB_ACTIVE_COMMIT && info.ready)
         return JOB_OK;
-    mirror_apply_limit(d);
-    return migration_again(m, migration_poll_ms(m));
+    return let_run(d, fold);
 }
 
 static enum job_outcome commit(struct disk *d)

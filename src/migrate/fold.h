@@ -28,6 +28,10 @@ struct volume_id fold_volume(const struct disk *d, bool on_destination,
                              const char *vol);
 bool fold_is_merge(const struct disk *d);
 
+/* The overlay can be committed by a tool: both are active, and the layer below
+ * has room. */
+int fold_prepare_offline(struct disk *d, bool on_destination, struct err *err);
+
 /* --- folded.c --- */
 
 /* The records of the image on @sd lose the overlay. */

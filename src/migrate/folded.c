@@ -197,14 +197,20 @@ static int keep_overlay(const struct disk *d, const struct fold *fold,
     return mend_definition(d, fold, d->of->leaf, d->of->overlay, err);
 }
 
-static int drop_overlay(const struct disk *d, const struct fold *fold,
+static int drop_overlay(struct disk *d, const struct fold *fold,
                         struct err *err)
 {
     int rc = mend_definition(d, fold, d->of->overlay, d->of->leaf, err);
 
     if (rc == 0)
         rc = fold_sync_records(d, side(d, fold), err);
-    return rc ? rc : fold_delete(d, fold->on_destination, err);
+    if (rc == 0)
+        rc = fold_delete(d, fold->on_destination, err);
+    if (rc == 0)
+        rc = disk_learn_places(d, err);
+    if (rc == 0 && fold->state != VM_SHUTOFF) /* then it is active */
+        thin_shrink(d, fold->on_destination, d->of->leaf);
+    return rc;
 }
 
 static enum job_outcome settle(struct disk *d)
@@ -229,6 +235,7 @@ enum job_outcome act_folded(struct migration *m)
 {
     if (guest_let_run(m) == JOB_AGAIN)
         return JOB_AGAIN;
+    watch_end(m);
     for_each_disk (d, m) {
         if (settle(d) == JOB_AGAIN)
             return JOB_AGAIN;

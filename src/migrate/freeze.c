@@ -42,12 +42,15 @@ static int take(struct migration *m, bool quiesce, struct err *err)
     for_each_disk (d, m) {
         if (m->job.kind == JOB_SNAPSHOT && is_on_overlay(d, &ignored))
             continue;
+        rc = disk_activate(d, false, d->of->overlay, err);
+        if (rc)
+            break;
         disk_source_path(d, d->of->overlay, overlays[n].path);
         (void)str_copy(overlays[n].target, sizeof(overlays[n].target),
                        d->of->target);
         n++;
     }
-    if (n > 0)
+    if (rc == 0 && n > 0)
         rc = PORT(&m->ports, hypervisor, snapshot, m->job.vm, overlays, n,
                   quiesce, err);
     free(overlays);

@@ -26,9 +26,22 @@ enum {
     STORAGE_LOOK_MS = 2000, /* from one look at the destination to the next */
     STORAGE_PATIENCE_MS = 5000, /* how long a domain in use may be away */
     ADOPT_PATIENCE_MS = 30000,  /* storage may come back after a restart */
+    PROBE_PATIENCE_MS = 2000,   /* how long storage may take to answer */
+    HANG_MS = 15000,      /* silent for so long, and nothing moves: it hangs */
+    GROW_MS = 60000,      /* for an extension that nobody waits for */
+    HELD_BYTES_PER_S = 1, /* a block job that may not run yet */
 };
 
 struct migration;
+
+/* What one side of a disk is on. */
+struct place {
+    bool known;
+    bool block; /* LVs; false outside of domains */
+    uint64_t extent_bytes;
+    bool active;  /* this life activated the chain there */
+    bool touched; /* ... or tried to */
+};
 
 /* One disk of the job, and what this life of the daemon knows of it. */
 struct disk {
@@ -50,6 +63,15 @@ struct disk {
     bool committing;        /* this life started its commit */
     bool commit_missed;     /* the last look did not find it */
     unsigned folds;         /* how often the pivot back failed */
+
+    struct place src, dst;
+    bool watched;      /* the watch has seen to its block job */
+    bool told;         /* ... or knows of it, at least */
+    bool grown;        /* a job of it had no space once, and has more now */
+    int64_t silent_ms; /* since when the destination does not answer; 0: it
+                          does */
+    uint64_t moved;    /* bytes, when it fell silent */
+    bool severed;
 };
 
 struct migration {
@@ -174,6 +196,85 @@ enum job_outcome disk_see_destination(struct disk *d);
  * copied as a whole, no VM writes to it. Asks now and then. */
 enum job_outcome migration_see_vm(struct migration *m);
 
+/* --- place.c: LVs --- */
+
+/* Finds out what both sides are on, once in a life. */
+int disk_learn_places(struct disk *d, struct err *err);
+/* A chain on LVs is active and its links are there, up to @vol; else nothing is
+ * done. */
+int disk_activate(struct disk *d, bool on_destination, const char *vol,
+                  struct err *err);
+/* Deactivates an image on LVs that no VM has. What cannot be done becomes a
+ * warning. */
+void disk_let_go(struct disk *d, bool on_destination);
+/* A VM that has a layer of the disk, on the side given; empty if none. */
+int disk_find_user(const struct disk *d, bool on_destination,
+                   struct vm_info *ret_user, struct err *err);
+
+/* --- thin.c: how much room qcow2 has on LVs --- */
+
+struct watermark_policy thin_policy(const struct migrate_ports *ports,
+                                    uint64_t extent_bytes);
+/* Bytes that this layer alone, as a qcow2 of its own, needs. */
+int thin_measure(const struct migrate_ports *ports,
+                 const struct volume_info *volume, uint64_t *ret_bytes,
+                 struct err *err);
+/* A raw LV: all of it. */
+uint64_t thin_raw(const struct watermark_policy *policy,
+                  uint64_t capacity_bytes);
+/* The first size of the LV for a layer with so much data that is copied once;
+ * @leaf: and then written on. */
+uint64_t thin_copied(const struct watermark_policy *policy,
+                     uint64_t capacity_bytes, uint64_t data_bytes, bool leaf);
+/* ... that is mirrored to, or written on while the disk moves. */
+uint64_t thin_mirrored(const struct watermark_policy *policy,
+                       uint64_t capacity_bytes, uint64_t data_bytes);
+
+/* The mirror of @d to @top may begin: it has room for what the guest has
+ * written. */
+int thin_grow_mirror(struct disk *d, const struct volume_info *top,
+                     struct err *err);
+/* The mirror to @top had no space: so much more than it has. 1: it has all it
+ * could ever need. */
+int thin_grow_full(struct disk *d, const struct volume_info *top,
+                   struct err *err);
+/* Layer @from can be copied to @to, whose size follows. *ret_compact: not byte
+ * by byte. */
+int thin_grow_copy(struct disk *d, const struct volume_info *from,
+                   struct volume_info *to, bool *ret_compact, struct err *err);
+/* Whether @from was copied to @to byte by byte; of two qcow2. */
+int thin_is_compact(struct disk *d, const struct volume_info *from,
+                    const struct volume_info *to, bool *ret_compact,
+                    struct err *err);
+/* The overlay can be committed into the leaf, on the side given. */
+int thin_grow_base(struct disk *d, bool on_destination, bool active,
+                   struct err *err);
+/* The volume keeps what it needs; a leaf one chunk more. Only where it is safe;
+ * else it stays as it is. */
+void thin_shrink(struct disk *d, bool on_destination, const char *vol);
+
+/* --- hang.c: a destination that does not answer --- */
+
+/* JOB_OK: it answers, or has not been silent for long while something moved.
+ */
+enum job_outcome hang_watch(struct disk *d);
+/* Nothing waits for the destination any more: it answers, or was cut off.
+ * JOB_AGAIN: neither; ending a block job now would stop the VM. */
+enum job_outcome hang_free(struct disk *d);
+/* All volumes of the destination answer, or were cut off. */
+int hang_free_all(struct disk *d, struct err *err);
+
+/* --- watch.c: the monitor of thin disks --- */
+
+/* Whether the block job of @d is one that has to be watched, and hence begins
+ * at a crawl. */
+bool watch_is_needed(const struct disk *d);
+/* The job was begun, or found: it may run when this is 0. @base: see
+ * ports/watch.h. */
+int watch_begin(struct disk *d, const char *base, struct err *err);
+/* No disk has a block job any more. */
+void watch_end(struct migration *m);
+
 /* --- guest.c --- */
 
 /* Resumes the VM if we suspended it; measures the pause. */
@@ -196,6 +297,8 @@ enum job_outcome mirror_watch(struct disk *d);
 bool mirror_is_ours(const struct disk *d, const struct vm_mirror_info *info);
 /* Applies a limit that changed. */
 void mirror_apply_limit(struct disk *d);
+/* Tells the watch of it, once in a life; then it has its limit. */
+enum job_outcome mirror_let_run(struct disk *d);
 void sync_close_copies(struct migration *m);
 /* Drops the checkpoints of copies that will not be gone on with. */
 void sync_forget(struct disk *d);

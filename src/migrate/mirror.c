@@ -8,6 +8,8 @@
  */
 #include "migration.h"
 
+#include <dray/base/log.h>
+
 #include <inttypes.h>
 #include <string.h>
 
@@ -15,6 +17,50 @@ bool mirror_is_ours(const struct disk *d, const struct vm_mirror_info *info)
 {
     return info->job && disk_on_destination(d, info->mirror_path);
 }
+
+/* --- no space ---------------------------------------------------------- */
+
+static enum job_outcome start_afresh(struct disk *d);
+
+/* Once, an LV that was too small gets more, and the mirror begins anew: the
+ * guest writes to the source, and knows nothing of it. */
+static bool may_begin_anew(const struct disk *d, const char *why)
+{
+    enum job_state state = d->m->job.state;
+
+    return d->dst.block && !d->grown && strstr(why, "No space left") != NULL &&
+           (state == JOB_STARTING || state == JOB_CONVERGING);
+}
+
+static enum job_outcome begin_anew(struct disk *d, const char *why)
+{
+    struct migration *m = d->m;
+    const struct volume_id id = disk_target(d, disk_top(d));
+    struct err err = ERR_INIT;
+    struct volume_info top;
+    int rc = PORT(&m->ports, storage, volume_info, &id, &top, &err);
+
+    if (rc == 0)
+        rc = thin_grow_full(d, &top, &err);
+    if (rc > 0)
+        return migration_fail_text(m, ERR_REPLICA,
+                                   "the mirror of disk %s of VM %s ended: %s",
+                                   d->of->target, m->job.vm_name, why);
+    if (rc < 0) {
+        (void)err_wrap(&err, "the mirror of disk %s ended: %s", d->of->target,
+                       why);
+        return migration_doubt(m, &err, 0);
+    }
+    log_info("job=%s vm=%s the mirror of disk %s begins anew: %s", m->job.id,
+             m->job.vm, d->of->target, why);
+    d->grown = true;
+    d->watched = false;
+    if (start_afresh(d) == JOB_FAIL)
+        return JOB_FAIL;
+    return migration_again(m, POLL_STILL_MS);
+}
+
+/* --- watching ---------------------------------------------------------- */
 
 /* Why there is no mirror of ours (any more). */
 static enum job_outcome absence(struct disk *d, bool other_job)
@@ -41,6 +87,8 @@ static enum job_outcome absence(struct disk *d, bool other_job)
                                    target, m->job.vm_name);
     PORT(&m->ports, hypervisor, mirror_failure, m->job.vm, target, why,
          sizeof(why));
+    if (may_begin_anew(d, why))
+        return begin_anew(d, why);
     return migration_fail_text(
         m, ERR_REPLICA, "the mirror of disk %s of VM %s ended: %s", target,
         m->job.vm_name, why[0] ? why : "qemu gave no reason");
@@ -83,6 +131,20 @@ void mirror_apply_limit(struct disk *d)
                                 d->of->target, share(m), &ignored) == 0;
 }
 
+/* A mirror that fills an LV stands until the watch says that it may run. */
+enum job_outcome mirror_let_run(struct disk *d)
+{
+    struct err err = ERR_INIT;
+
+    if (watch_begin(d, NULL, &err)) {
+        (void)err_wrap(&err, "room for the mirror of disk %s", d->of->target);
+        return migration_doubt(
+            d->m, &err, err.code == ERR_NO_SPACE ? 0 : QUERY_PATIENCE_MS);
+    }
+    mirror_apply_limit(d);
+    return JOB_OK;
+}
+
 /* --- starting ---------------------------------------------------------- */
 
 static bool has_parent_there(const struct disk *d)
@@ -92,32 +154,70 @@ static bool has_parent_there(const struct disk *d)
 
 /* What an overlay held before would silently survive under a shallow mirror:
  * it is made anew right before, unless nobody had it since we made it. */
-static enum job_outcome start_afresh(struct disk *d)
+static int make_ready(struct disk *d, struct err *err)
 {
     struct migration *m = d->m;
-    const struct volume_id top = disk_target(d, disk_top(d));
-    struct err err = ERR_INIT;
+    const struct volume_id id = disk_target(d, disk_top(d));
+    struct volume_info top;
+    int rc = disk_activate(d, true, disk_top(d), err);
+
+    if (rc || !d->of->dst_sd[0])
+        return rc;
+    if (!d->fresh)
+        rc = PORT(&m->ports, storage, volume_reset, &id, err);
+    if (rc || !d->dst.block)
+        return rc;
+    rc = PORT(&m->ports, storage, volume_info, &id, &top, err);
+    return rc ? rc : thin_grow_mirror(d, &top, err);
+}
+
+/* Of a raw LV, which has whole extents, or of a device outside, the guest shall
+ * see no more than it did. */
+static uint64_t visible_bytes(const struct disk *d, const char *format)
+{
+    bool larger = d->dst.block && strcmp(format, "raw") == 0;
+
+    return !d->of->dst_sd[0] || larger ? d->of->capacity : 0;
+}
+
+static int start_mirror(struct disk *d, struct err *err)
+{
+    struct migration *m = d->m;
+    const char *format = disk_top_format(d);
+    bool held = watch_is_needed(d);
     struct vm_mirror_spec spec = {
-        .capacity = d->of->dst_sd[0] ? 0 : d->of->capacity,
-        .format = disk_top_format(d),
+        .capacity = visible_bytes(d, format),
+        .format = format,
         .shallow = has_parent_there(d),
-        .bytes_per_s = share(m),
+        .bytes_per_s = held ? HELD_BYTES_PER_S : share(m),
         .buffer_bytes = m->job.fast ? 0 : m->ports.buffer_bytes,
     };
 
-    if (d->of->dst_sd[0] && !d->fresh &&
-        PORT(&m->ports, storage, volume_reset, &top, &err))
-        return migration_storage_failed(m, &err);
     (void)str_copy(spec.vm, sizeof(spec.vm), m->job.vm);
     (void)str_copy(spec.target, sizeof(spec.target), d->of->target);
     disk_target_path(d, disk_top(d), spec.path);
     d->fresh = false;
-    if (PORT(&m->ports, hypervisor, mirror_start, &spec, &err)) {
+    d->limit_applied = !held;
+    return PORT(&m->ports, hypervisor, mirror_start, &spec, err);
+}
+
+static enum job_outcome start_afresh(struct disk *d)
+{
+    struct migration *m = d->m;
+    struct err err = ERR_INIT;
+    enum job_outcome outcome = d->fresh ? JOB_OK : hang_watch(d);
+
+    if (outcome == JOB_OK && make_ready(d, &err))
+        return migration_storage_failed(m, &err);
+    if (outcome == JOB_OK) /* qemu would wait for it, and the guest for qemu */
+        outcome = hang_watch(d);
+    if (outcome != JOB_OK)
+        return outcome;
+    if (start_mirror(d, &err)) {
         (void)err_wrap(&err, "start the mirror");
         return migration_doubt(m, &err, 0);
     }
-    d->limit_applied = true;
-    return JOB_OK;
+    return mirror_let_run(d);
 }
 
 static enum job_outcome start(struct disk *d)
@@ -138,7 +238,7 @@ static enum job_outcome start(struct disk *d)
         return JOB_OK;
     if (info.kind != VM_JOB_NONE)
         return absence(d, true);
-    if (disk_load_chain(d, &err))
+    if (disk_learn_places(d, &err) || disk_load_chain(d, &err))
         return migration_storage_failed(m, &err);
     return start_afresh(d);
 }
@@ -178,7 +278,8 @@ static enum job_outcome watch(struct disk *d)
         outcome = disk_see_destination(d);
     if (outcome == JOB_OK) {
         (void)disk_load_chain(d, &ignored);
-        mirror_apply_limit(d);
+        if (disk_learn_places(d, &ignored) == 0)
+            outcome = mirror_let_run(d);
     }
     return outcome;
 }

@@ -160,7 +160,9 @@ static enum job_outcome get_ready(struct disk *d)
                                    "more",
                                    d->of->target);
     }
-    outcome = check_layers(d);
+    outcome = hang_watch(d); /* once it is pivoting, qemu waits for it */
+    if (outcome == JOB_OK)
+        outcome = check_layers(d);
     if (outcome == JOB_OK && m->job.limit) /* the guest shall not wait for it */
         (void)PORT(&m->ports, hypervisor, mirror_limit, m->job.vm,
                    d->of->target, 0, &ignored);

@@ -155,13 +155,23 @@ static void check_layer(struct question *q, size_t i)
                       volume->id.vol, volume->capacity);
 }
 
+/* A raw LV has whole extents: the VM sees some or all of what is more than the
+ * record says. */
+static bool is_capacity_of(uint64_t capacity, const struct volume_info *leaf)
+{
+    bool raw_lv = leaf->block && leaf->format == VOLUME_RAW;
+
+    return capacity == leaf->capacity || (raw_lv && capacity > leaf->capacity &&
+                                          capacity <= leaf->apparent_bytes);
+}
+
 /* Does the record describe the disk that the VM has? */
 static void check_against_vm(struct question *q)
 {
     const struct volume_info *leaf = &q->chain.volumes[q->chain.n - 1];
     const char *format = leaf->format == VOLUME_COW ? "qcow2" : "raw";
 
-    if (q->disk.capacity && q->disk.capacity != leaf->capacity)
+    if (q->disk.capacity && !is_capacity_of(q->disk.capacity, leaf))
         plan_obstacle(q->plan, ERR_METADATA_INVALID,
                       "disk %s has %" PRIu64
                       " bytes in the VM, its record says "
@@ -175,6 +185,15 @@ static void check_against_vm(struct question *q)
         plan_obstacle(q->plan, ERR_IMAGE_CHAIN,
                       "disk %s has %zu layers in the VM, %zu in its records",
                       q->disk.target, q->disk.chain_n, q->chain.n);
+}
+
+/* An LV has many names; beside ours are those of the other layers. */
+static void name_lv(struct question *q)
+{
+    const struct volume_info *leaf = &q->chain.volumes[q->chain.n - 1];
+
+    if (leaf->block)
+        (void)str_copy(q->of->src_path, sizeof(q->of->src_path), leaf->path);
 }
 
 void plan_check_source(struct question *q)
@@ -201,6 +220,8 @@ void plan_check_source(struct question *q)
     q->out->chain_n = q->chain.n;
     for (size_t i = 0; i < q->chain.n; i++)
         check_layer(q, i);
-    if (q->chain.n > 0)
+    if (q->chain.n > 0) {
         check_against_vm(q);
+        name_lv(q);
+    }
 }

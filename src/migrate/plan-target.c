@@ -101,6 +101,24 @@ static void check_outside(struct question *q)
         plan_obstacle(q->plan, ERR_STORAGE, "%s does not answer", of->dst_path);
 }
 
+/* A raw LV has all its space from the beginning: what is sparse on files
+ * becomes qcow2, unless raw was asked for. */
+static void choose_format(struct question *q)
+{
+    struct job_disk *of = q->of;
+    const struct volume_info *base = q->chain.n ? &q->chain.volumes[0] : NULL;
+
+    if (!q->target.block || q->wish->convert)
+        return;
+    if (!q->located) {
+        of->base_cow = of->base_cow || strcmp(q->disk.type, "file") == 0;
+    } else if (base && base->format == VOLUME_RAW &&
+               base->allocation == VOLUME_SPARSE) {
+        of->convert = true;
+        of->base_cow = true;
+    }
+}
+
 void plan_check_target(struct question *q)
 {
     const struct job_disk *of = q->of;
@@ -118,6 +136,7 @@ void plan_check_target(struct question *q)
     if (!check_usable(q))
         return;
     check_geometry(q);
+    choose_format(q);
     if (q->located)
         check_image_absent(q);
 }
@@ -133,36 +152,103 @@ static enum volume_format target_format(const struct question *q, size_t i)
     return q->chain.volumes[i].format;
 }
 
-/* What a layer may take: its data, and for qcow2 the tables: 8 bytes of L2 and
- * 2 of refcount for each cluster of 64 KiB, and some fixed clusters. */
-static uint64_t allocation(const struct question *q, size_t i)
+/* What a layer has. Of a qcow2 on an LV only a look into it tells. */
+static int measure(const struct question *q, size_t i, uint64_t *ret_bytes,
+                   struct err *err)
+{
+    const struct volume_info *volume = &q->chain.volumes[i];
+    bool thin = volume->block && volume->format == VOLUME_COW;
+
+    *ret_bytes = volume->true_bytes;
+    if (!thin && !(q->target.block && target_format(q, i) == VOLUME_COW))
+        return 0;
+    return thin_measure(q->ports, volume, ret_bytes, err);
+}
+
+/* What a layer may take on a file system: its data, and for qcow2 the tables: 8
+ * bytes of L2 and 2 of refcount for each cluster of 64 KiB, and some fixed
+ * clusters. */
+static uint64_t file_bytes(const struct question *q, size_t i, uint64_t data)
 {
     const struct volume_info *volume = &q->chain.volumes[i];
     uint64_t tables =
         volume->capacity / 8192 + volume->capacity / 32768 + (1 << 20);
 
     if (target_format(q, i) == VOLUME_COW)
-        return volume->true_bytes + tables;
+        return data + tables;
     if (volume->format == VOLUME_RAW &&
-        volume->allocation == VOLUME_PREALLOCATED &&
-        volume->true_bytes < volume->capacity)
+        volume->allocation == VOLUME_PREALLOCATED && data < volume->capacity)
         return volume->capacity;
-    return volume->true_bytes;
+    return data;
 }
 
-static void sum_up(struct question *q)
+/* What its LV will have when the mirror begins; it may grow from then on. */
+static void add_lv(struct question *q, size_t i, uint64_t data)
+{
+    const struct volume_info *volume = &q->chain.volumes[i];
+    const struct watermark_policy policy =
+        thin_policy(q->ports, q->target.extent_bytes);
+    bool raw_lv = volume->block && volume->format == VOLUME_RAW;
+    bool leaf = i + 1 == q->chain.n;
+    uint64_t capacity = raw_lv ? volume->apparent_bytes : volume->capacity;
+    uint64_t copied = target_format(q, i) == VOLUME_RAW
+                          ? thin_raw(&policy, capacity)
+                          : thin_copied(&policy, capacity, data, false);
+    uint64_t mirrored = target_format(q, i) == VOLUME_RAW
+                            ? copied
+                            : thin_mirrored(&policy, capacity, data);
+
+    q->out->required += leaf ? mirrored : copied;
+    q->out->frozen_required += copied;
+    if (leaf)
+        q->out->frozen_required += thin_mirrored(&policy, capacity, 0);
+}
+
+static int sum_up(struct question *q, struct err *err)
 {
     struct migrate_plan_disk *out = q->out;
 
     for (size_t i = 0; i < q->chain.n; i++) {
-        out->bytes += q->chain.volumes[i].true_bytes;
-        out->required += allocation(q, i);
+        uint64_t data = 0;
+        int rc = measure(q, i, &data, err);
+
+        if (rc)
+            return rc;
+        out->bytes += data;
+        if (q->target.block)
+            add_lv(q, i, data);
+        else
+            out->required += file_bytes(q, i, data);
     }
-    if (!q->located) { /* nobody knows better what is in it */
-        out->bytes = q->of->capacity;
-        out->required = 0;
-    }
+    if (q->target.block)
+        return 0;
     out->required += out->required / 100;
+    out->frozen_required = out->required;
+    return 0;
+}
+
+/* Of a source outside nobody knows better what is in it. */
+static int sum_up_outside(struct question *q, struct err *err)
+{
+    const struct watermark_policy policy =
+        thin_policy(q->ports, q->target.extent_bytes);
+    struct migrate_plan_disk *out = q->out;
+    struct outside_info info;
+    int rc;
+
+    out->bytes = q->of->capacity;
+    if (!q->target.block)
+        return 0;
+    if (!q->of->base_cow) {
+        out->required = thin_raw(&policy, q->of->capacity);
+        return 0;
+    }
+    rc = PORT(q->ports, storage, outside_info, q->of->src_path, VOLUME_RAW,
+              &info, err);
+    if (rc == 0)
+        out->required =
+            thin_mirrored(&policy, q->of->capacity, info.true_bytes);
+    return rc;
 }
 
 void plan_check_space(struct question *q)
@@ -171,7 +257,10 @@ void plan_check_space(struct question *q)
     const struct job_disk *of = q->of;
     struct err err = ERR_INIT;
 
-    sum_up(q);
+    if (q->located ? sum_up(q, &err) : sum_up_outside(q, &err)) {
+        plan_obstacle_from(q->plan, &err);
+        err_clear(&err);
+    }
     if (q->located &&
         PORT(q->ports, storage, domain_stats, of->src_sd, &out->src, &err)) {
         plan_obstacle_from(q->plan, &err);

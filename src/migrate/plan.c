@@ -253,9 +253,9 @@ int migrate_plan(const struct migrate_ports *ports,
     rc = ask_all(ports, request, &vm, ret_plan, err);
     if (rc)
         return rc;
+    plan_strategy(request, ret_plan);
     for (size_t i = 0; i < ret_plan->job.n_disks; i++)
         plan_check_sum_of_space(ret_plan, i);
-    plan_strategy(request, ret_plan);
     show_ways_out(ret_plan);
     ret_plan->job.progress.total = ret_plan->bytes;
     ret_plan->expected_s = expect_s(ret_plan, rate_guess);

@@ -128,31 +128,82 @@ static void set_parent(const struct disk *d, struct volume_create *spec,
     (void)str_copy(spec->parent_img, UUID_SIZE, d->of->img);
 }
 
-static struct volume_create describe(const struct disk *d, size_t i)
+/* A raw LV has whole extents, and its guest sees all of them, or what its
+ * definition says. */
+static uint64_t capacity_of(const struct disk *d, size_t i)
+{
+    const struct volume_info *from = &d->chain.volumes[i];
+
+    if (!from->block || from->format != VOLUME_RAW)
+        return from->capacity;
+    if (d->of->target[0] && i + 1 == d->chain.n)
+        return d->of->capacity;
+    return from->apparent_bytes;
+}
+
+/* Bytes that the LV of layer @i has to have in the first place. */
+static int measure(const struct disk *d, size_t i, bool top,
+                   struct volume_create *spec, struct err *err)
+{
+    const struct volume_info *from = &d->chain.volumes[i];
+    const struct watermark_policy policy =
+        thin_policy(&d->m->ports, d->dst.extent_bytes);
+    struct outside_info outside;
+    uint64_t data = 0;
+    int rc = 0;
+
+    if (!d->dst.block || spec->format == VOLUME_RAW)
+        return 0;
+    if (d->of->src_sd[0])
+        rc = thin_measure(&d->m->ports, from, &data, err);
+    else
+        rc = PORT(&d->m->ports, storage, outside_info, d->of->src_path,
+                  VOLUME_RAW, &outside, err);
+    if (rc)
+        return rc;
+    if (!d->of->src_sd[0])
+        data = outside.true_bytes;
+    spec->initial_bytes = top && d->of->target[0]
+                              ? thin_mirrored(&policy, spec->capacity, data)
+                              : thin_copied(&policy, spec->capacity, data, top);
+    return 0;
+}
+
+static int describe(const struct disk *d, size_t i, struct volume_create *spec,
+                    struct err *err)
 {
     const struct volume_info *from = &d->chain.volumes[i];
     bool top = i + 1 == d->chain.n && !d->of->overlay[0];
-    struct volume_create spec = like(d, from);
 
-    spec.format = disk_format(d, i);
-    spec.role = top ? VOLUME_LEAF : VOLUME_INTERNAL;
-    if (spec.format == VOLUME_RAW)
-        spec.allocation = from->allocation;
+    *spec = like(d, from);
+    spec->format = disk_format(d, i);
+    spec->role = top ? VOLUME_LEAF : VOLUME_INTERNAL;
+    spec->capacity = capacity_of(d, i);
+    if (spec->format == VOLUME_RAW)
+        spec->allocation =
+            d->dst.block ? VOLUME_PREALLOCATED : from->allocation;
     if (i > 0)
-        set_parent(d, &spec, d->chain.volumes[i - 1].id.vol);
-    return spec;
+        set_parent(d, spec, d->chain.volumes[i - 1].id.vol);
+    return measure(d, i, top, spec, err);
 }
 
 static struct volume_create describe_overlay(const struct disk *d,
-                                             struct volume_id id)
+                                             bool on_destination)
 {
     const struct volume_info *leaf = &d->chain.volumes[d->chain.n - 1];
+    const struct place *place = on_destination ? &d->dst : &d->src;
+    const struct watermark_policy policy =
+        thin_policy(&d->m->ports, place->extent_bytes);
     struct volume_create spec = like(d, leaf);
 
-    spec.id = id;
+    spec.id = on_destination ? disk_target(d, d->of->overlay)
+                             : disk_source(d, d->of->overlay);
     spec.format = VOLUME_COW;
     spec.role = VOLUME_LEAF;
     spec.sequence = leaf->sequence + 1;
+    spec.capacity = capacity_of(d, d->chain.n - 1);
+    if (place->block)
+        spec.initial_bytes = thin_mirrored(&policy, spec.capacity, 0);
     set_parent(d, &spec, d->of->leaf);
     return spec;
 }
@@ -166,23 +217,29 @@ static int make_volumes(struct disk *d, struct err *err)
 
     if (!specs)
         return err_set(err, -ENOMEM, "out of memory");
-    for (size_t i = 0; i < n; i++)
-        specs[i] = describe(d, i);
+    for (size_t i = 0; i < n; i++) {
+        int rc = describe(d, i, &specs[i], err);
+
+        if (rc)
+            return rc;
+    }
     if (d->of->overlay[0])
-        specs[n++] = describe_overlay(d, disk_target(d, d->of->overlay));
+        specs[n++] = describe_overlay(d, true);
     return PORT(&d->m->ports, storage, volumes_create, specs, n, err);
 }
 
 static int make_source_overlay(struct disk *d, struct err *err)
 {
     struct volume_create spec;
+    int rc;
 
     if (!d->of->overlay[0])
         return 0;
-    spec = describe_overlay(d, disk_source(d, d->of->overlay));
+    spec = describe_overlay(d, false);
     spec.legality = VOLUME_LEGAL;
     spec.clone = false;
-    return PORT(&d->m->ports, storage, volumes_create, &spec, 1, err);
+    rc = PORT(&d->m->ports, storage, volumes_create, &spec, 1, err);
+    return rc ? rc : disk_activate(d, false, d->of->overlay, err);
 }
 
 /* The path of the top layer, through the links that a VM needs. */
@@ -194,6 +251,7 @@ static int prepare_image(struct disk *d, struct err *err)
 
     if (rc)
         return rc;
+    d->dst.active = true;
     if (d->of->overlay[0]) {
         char *slash = strrchr(path, '/');
 
@@ -225,6 +283,8 @@ static int make(struct disk *d, struct err *err)
 {
     int rc = disk_load_chain(d, err);
 
+    if (rc == 0)
+        rc = disk_learn_places(d, err);
     if (rc == 0 && !d->of->dst_sd[0])
         return make_outside(d, err);
     if (rc == 0)

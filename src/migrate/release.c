@@ -132,7 +132,8 @@ enum job_outcome act_settle(struct migration *m)
 {
     enum job_outcome outcome = guest_let_run(m);
 
-    sync_close_copies(m);
+    if (outcome == JOB_OK)
+        watch_end(m);
     for_each_disk (d, m) {
         if (outcome == JOB_OK)
             outcome = disk_settle(d);
@@ -193,18 +194,6 @@ static int check_destination(const struct disk *d, struct err *err)
     return rc;
 }
 
-/* A VM that has a layer of the source, in *ret_user; empty if none. */
-static int find_user(const struct disk *d, struct vm_info *ret_user,
-                     struct err *err)
-{
-    char directory[PATH_MAX];
-
-    disk_source_path(d, d->of->leaf, directory);
-    migration_directory(directory, directory);
-    memset(ret_user, 0, sizeof(*ret_user));
-    return PORT(&d->m->ports, hypervisor, path_user, directory, ret_user, err);
-}
-
 /* Last: its links are names by which a VM may still know a layer, and the
  * proofs need them. */
 static enum job_outcome tear_source_down(struct disk *d)
@@ -212,7 +201,8 @@ static enum job_outcome tear_source_down(struct disk *d)
     struct err err = ERR_INIT;
 
     if (PORT(&d->m->ports, storage, image_teardown, d->of->src_sd, d->of->img,
-             &err))
+             &err) &&
+        err.code != ERR_NO_IMAGE)
         return retry_or_warn(d->m, &err, "the source is still prepared");
     return JOB_OK;
 }
@@ -241,24 +231,30 @@ static bool source_is_deleted(const struct disk *d)
     return rc && err.code == ERR_NO_IMAGE;
 }
 
-static int fold_source(const struct disk *d, struct err *err)
+static int fold_source(struct disk *d, struct err *err)
 {
     const struct volume_id top = disk_source(d, d->of->overlay);
     struct err gone = ERR_INIT;
     struct vm_info user;
-    int rc = find_user(d, &user, err);
+    int rc = disk_find_user(d, false, &user, err);
 
     if (rc == 0 && user.uuid[0])
         rc = err_set_code(err, ERR_VOLUME_BUSY, "VM %s uses it", user.name);
     if (rc)
         return rc;
-    rc = PORT(&d->m->ports, storage, volume_commit, &top, &gone);
+    rc = fold_prepare_offline(d, false, &gone);
+    if (rc == 0)
+        rc = PORT(&d->m->ports, storage, volume_commit, &top, &gone);
     if (rc && gone.code != ERR_NO_VOLUME && gone.code != ERR_NO_IMAGE) {
         *err = gone;
         return rc;
     }
     rc = fold_sync_records(d, d->of->src_sd, err);
-    return rc ? rc : fold_delete(d, false, err);
+    if (rc == 0)
+        rc = fold_delete(d, false, err);
+    if (rc == 0)
+        thin_shrink(d, false, d->of->leaf);
+    return rc;
 }
 
 /* A source that is kept has the layers that it had, with all that the guest
@@ -296,6 +292,8 @@ static enum job_outcome release(struct disk *d)
 
     if (!d->of->src_sd[0])
         return JOB_OK; /* outside: not ours to delete */
+    if (disk_learn_places(d, &err))
+        return retry_or_keep(d, &err);
     if (d->m->job.keep_source)
         return keep_as_asked(d);
     if (source_is_deleted(d))
@@ -306,7 +304,7 @@ static enum job_outcome release(struct disk *d)
         if (vm_speaks_against(&sight))
             return keep(d, vm_speaks_against(&sight));
     }
-    if (find_user(d, &user, &err))
+    if (disk_find_user(d, false, &user, &err))
         return retry_or_keep(d, &err);
     if (user.uuid[0])
         return keep(d, "a VM still has a layer of it");

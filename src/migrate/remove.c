@@ -36,26 +36,23 @@ static int prove_no_mirror(const struct disk *d, struct err *err)
 }
 
 /* That no VM has any of its layers. */
-static int prove_unused(const struct disk *d, struct err *err)
+static int prove_unused(struct disk *d, struct err *err)
 {
-    char path[PATH_MAX];
     struct vm_info user = { .uuid = "" };
     int rc = 0;
 
     if (d->of->dst_path[0] != '/')
         return 0; /* never handed to anyone, or nothing that we delete */
-    disk_target_path(d, d->of->leaf, path);
-    if (d->of->dst_sd[0])
-        migration_directory(path, path);
-    rc = PORT(&d->m->ports, hypervisor, path_user, path, &user, err);
+    rc = disk_learn_places(d, err);
+    if (rc == 0)
+        rc = disk_find_user(d, true, &user, err);
     if (rc == 0 && user.uuid[0])
         rc = err_set_code(err, ERR_VOLUME_BUSY, "VM %s uses it", user.name);
     return rc;
 }
 
 /* Sees whether anything speaks against the deletion. */
-static int prove(const struct disk *d, const struct sight *sight,
-                 struct err *err)
+static int prove(struct disk *d, const struct sight *sight, struct err *err)
 {
     int rc = 0;
 
@@ -80,16 +77,19 @@ static enum job_outcome delete_image(struct disk *d)
     const struct job_disk *of = d->of;
     struct migration *m = d->m;
     struct err err = ERR_INIT;
-    int rc =
-        PORT(&m->ports, storage, image_teardown, of->dst_sd, of->img, &err);
+    int rc = hang_free_all(d, &err);
 
     sync_forget(d);
+    if (rc == 0)
+        rc =
+            PORT(&m->ports, storage, image_teardown, of->dst_sd, of->img, &err);
     if (rc == 0 || err.code == ERR_NO_IMAGE) {
         err_clear(&err);
         rc = PORT(&m->ports, storage, image_delete, of->dst_sd, of->img, &err);
     }
     if (rc && err.code != ERR_NO_IMAGE)
         return retry_or_leave(d, &err);
+    d->dst.active = false;
     return JOB_OK;
 }
 
@@ -153,7 +153,7 @@ static enum job_outcome remove_one(struct disk *d)
 
 enum job_outcome act_remove(struct migration *m)
 {
-    sync_close_copies(m);
+    watch_end(m);
     for (; m->at < m->job.n_disks; m->at++) {
         enum job_outcome outcome = remove_one(&m->disks[m->at]);
 

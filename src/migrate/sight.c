@@ -154,9 +154,13 @@ enum job_outcome disk_see_destination(struct disk *d)
     const struct volume_id top = disk_target(d, disk_top(d));
     struct err err = ERR_INIT;
     struct volume_info info;
+    enum job_outcome outcome;
 
     if (!d->of->dst_sd[0] || !is_time_to_look(m, d->looked_ms))
         return JOB_OK;
+    outcome = hang_watch(d);
+    if (outcome != JOB_OK)
+        return outcome;
     if (PORT(&m->ports, storage, volume_info, &top, &info, &err))
         return migration_doubt(
             m, &err, m->adopted ? ADOPT_PATIENCE_MS : STORAGE_PATIENCE_MS);

@@ -15,8 +15,17 @@
  */
 static const uint64_t small_leaf = 32 << 20;
 
-/* What the source must have for the overlay, at least. */
-static const uint64_t overlay_room = 64 << 20;
+/* What the source must have for the overlay, at least: on LVs what it takes in
+ * the first place. */
+static uint64_t overlay_room(const struct question *q)
+{
+    const struct watermark_policy policy =
+        thin_policy(q->ports, q->source.extent_bytes);
+
+    if (q->source.block)
+        return thin_mirrored(&policy, q->of->capacity, 0);
+    return 64 << 20;
+}
 
 void plan_frozen(struct question *q)
 {
@@ -24,6 +33,7 @@ void plan_frozen(struct question *q)
     char dir[PATH_MAX];
 
     q->out->mover = COPY_BY_DIRECT;
+    q->out->overlay_bytes = overlay_room(q);
     if (q->chain.n == 0 || q->target.path[0] == '\0')
         return;
 
@@ -33,7 +43,8 @@ void plan_frozen(struct question *q)
     if (q->chain.n == 1 && q->of->convert &&
         (leaf->format == VOLUME_COW) != q->of->base_cow)
         q->out->mover = COPY_BY_CONVERT;
-    else if (str_format(dir, sizeof(dir), "%s/%s/images", q->target.path,
+    else if (!q->source.block && !q->target.block &&
+             str_format(dir, sizeof(dir), "%s/%s/images", q->target.path,
                         q->target.sd))
         (void)PORT(q->ports, copier, probe, leaf->path, dir, &q->out->mover,
                    &ignored);
@@ -119,15 +130,26 @@ static void check(struct migrate_plan *plan)
                       "guest writes to cannot be compared");
 }
 
+/* Several disks may come from one place. */
 static void check_room(struct migrate_plan *plan, size_t i)
 {
     const struct domain_stats *src = &plan->disks[i].src;
+    const char *sd = plan->job.disks[i].src_sd;
+    uint64_t required = 0;
 
-    if (src->total_bytes && src->free_bytes < overlay_room)
+    for (size_t k = 0; k < plan->job.n_disks; k++) {
+        bool same = strcmp(plan->job.disks[k].src_sd, sd) == 0;
+
+        if (same && k < i)
+            return; /* said so */
+        if (same)
+            required += plan->disks[k].overlay_bytes;
+    }
+    if (src->total_bytes && src->free_bytes < required)
         plan_obstacle(plan, ERR_NO_SPACE,
-                      "the source has %" PRIu64 " MiB free: too little for "
-                      "what the guest writes meanwhile",
-                      src->free_bytes >> 20);
+                      "the source has %" PRIu64 " MiB free, too little for "
+                      "what the guest writes meanwhile: %" PRIu64 " MiB",
+                      src->free_bytes >> 20, required >> 20);
 }
 
 void plan_strategy(const struct migrate_request *request,
@@ -145,6 +167,7 @@ void plan_strategy(const struct migrate_request *request,
         if (job->strategy != JOB_BY_SNAPSHOT)
             break;
         check_room(plan, i);
+        plan->disks[i].required = plan->disks[i].frozen_required;
         uuid_new(job->disks[i].overlay);
     }
 }

@@ -113,6 +113,7 @@ static void describe(const struct disk *d, const struct volume_info *to,
 
     *ret_spec = (struct copy_spec){ .src_format = from->format,
                                     .dst_format = to->format,
+                                    .src_bytes = to->capacity,
                                     .bytes_per_s = d->m->job.limit,
                                     .task = task };
     (void)str_copy(ret_spec->src_path, sizeof(ret_spec->src_path), from->path);
@@ -128,15 +129,39 @@ static void describe(const struct disk *d, const struct volume_info *to,
     ret_spec->dst_backing_format = disk_format(d, d->layer - 1);
 }
 
-static int start(struct disk *d, const struct volume_info *to,
-                 enum copy_task task, struct err *err)
+/* LVs that only we use, or that a host which was started again has not. */
+static int activate(struct disk *d, struct err *err)
+{
+    int rc = disk_activate(d, true, disk_top(d), err);
+
+    if (rc == 0 && !d->of->target[0])
+        rc = disk_activate(d, false, d->of->leaf, err);
+    return rc;
+}
+
+/* The copier never meets the end of an LV. */
+static int make_room(struct disk *d, struct volume_info *to,
+                     enum copy_task task, bool *ret_compact, struct err *err)
+{
+    const struct volume_info *from = &d->chain.volumes[d->layer];
+    int rc = activate(d, err);
+
+    if (rc == 0 && task == COPY_DATA)
+        return thin_grow_copy(d, from, to, ret_compact, err);
+    return rc ? rc : thin_is_compact(d, from, to, ret_compact, err);
+}
+
+static int start(struct disk *d, struct volume_info *to, enum copy_task task,
+                 struct err *err)
 {
     struct migration *m = d->m;
     struct copy_spec spec;
-    int rc = 0;
+    bool compact = false;
+    int rc = make_room(d, to, task, &compact, err);
 
     describe(d, to, task, &spec);
-    if (task == COPY_DATA && !d->fresh &&
+    spec.compact = compact;
+    if (rc == 0 && task == COPY_DATA && !d->fresh &&
         !PORT(&m->ports, copier, resumable, &spec))
         rc = PORT(&m->ports, storage, volume_reset, &to->id, err);
     if (rc == 0)
@@ -176,8 +201,10 @@ static enum job_outcome finished(struct disk *d, enum copy_task task,
         migration_name_cause(m, err);
         return migration_fail(m, err);
     }
-    if (task == COPY_DATA)
+    if (task == COPY_DATA) {
         take_promised_space(d, &id);
+        thin_shrink(d, true, id.vol);
+    }
     if (task == COPY_DATA &&
         PORT(&m->ports, storage, volume_set_legality, &id, VOLUME_LEGAL, err))
         return migration_storage_failed(m, err);

@@ -8,6 +8,7 @@
 
 enum {
     FACTS_PATIENCE_MS = 500, /* the guest is held meanwhile */
+    UNSEEN_MS = 10000,       /* how long qemu's own word is waited for */
 };
 
 /* --- ending the mirror ------------------------------------------------- */
@@ -59,6 +60,8 @@ static enum job_outcome end_job(struct disk *d)
         return retry_or_go_on(m, &err, "the mirror could not be asked");
     if (!is_ours(d, &info))
         return JOB_OK;
+    if (m->job.kind != JOB_MERGE && hang_free(d) == JOB_AGAIN)
+        return JOB_AGAIN;
     if (PORT(&m->ports, hypervisor, mirror_abort, m->job.vm, d->of->target,
              &err) == 0) {
         if (migration_now_ms(m) - m->entered_ms < UNDO_PATIENCE_MS)
@@ -192,6 +195,21 @@ static enum job_outcome look_at_merge(struct disk *d)
     return fold.position == FOLDED ? JOB_LANDED : JOB_OK;
 }
 
+/* qemu itself waits for a destination that died in the pivot, and answers
+ * nobody. The guest was still, both copies are the same: cutting it off leaves
+ * the source. */
+static enum job_outcome free_qemu(struct migration *m, const struct err *err)
+{
+    if (m->job.kind == JOB_MERGE || migration_libvirt_is_away(m, err) ||
+        migration_now_ms(m) - m->entered_ms < UNSEEN_MS)
+        return JOB_OK;
+    for_each_disk (d, m) {
+        if (hang_free(d) == JOB_AGAIN)
+            return JOB_AGAIN;
+    }
+    return JOB_OK;
+}
+
 static enum job_outcome abort_all(struct migration *m)
 {
     struct err err = ERR_INIT;
@@ -201,6 +219,8 @@ static enum job_outcome abort_all(struct migration *m)
         return JOB_LANDED;
     if (w.gone > 0)
         return without_vm(m);
+    if (!w.seen && free_qemu(m, &err) == JOB_AGAIN)
+        return JOB_AGAIN;
     if (resume(m, &w) == JOB_AGAIN)
         return JOB_AGAIN;
     if (!w.seen)
@@ -216,10 +236,8 @@ static enum job_outcome abort_all(struct migration *m)
 
 enum job_outcome act_abort(struct migration *m)
 {
-    enum job_outcome outcome;
+    enum job_outcome outcome = abort_all(m);
 
-    sync_close_copies(m);
-    outcome = abort_all(m);
     if (outcome == JOB_OK && m->job.kind == JOB_MERGE)
         outcome = look_at_merge(&m->disks[0]);
     if (outcome == JOB_OK && m->job.kind == JOB_REPLICATE)

@@ -109,6 +109,7 @@ static void start(struct rpc_conn *conn, struct rpc_batch *batch,
         return;
     }
     if (conn->role == RPC_ROLE_NONE) {
+        rpc_conn_denied(conn, "anything");
         (void)err_set_code(&err, ERR_ACCESS, "this user may not use drayd");
         (void)err_next(&err, "ask the administrator for membership in the "
                              "groups named in drayd.conf, or be root");

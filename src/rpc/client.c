@@ -4,8 +4,9 @@
  * and answers one line per request; an answer with another id belongs to a call
  * that was given up (a signal came) and is dropped, as are notifications.
  */
+#include "client.h"
+
 #include <dray/base/util.h>
-#include <dray/rpc/client.h>
 #include <errno.h>
 #include <json-c/json.h>
 #include <string.h>
@@ -13,7 +14,7 @@
 #include <sys/un.h>
 
 struct rpc_client {
-    int fd;
+    struct transport *transport;
     int32_t next_id;
     char *bytes; /* received, not yet a whole line */
     size_t len, size;
@@ -29,6 +30,22 @@ static int explain_connect(const char *path, int errnum, struct err *err)
     return err_next(err, "start it: systemctl start drayd");
 }
 
+int client_new(struct transport *transport, struct rpc_client **ret_client,
+               struct err *err)
+{
+    struct rpc_client *client = calloc(1, sizeof(*client));
+    if (!transport || !client) {
+        if (transport)
+            transport->ops->close(transport);
+        free(client);
+        return err_set(err, -ENOMEM, "no memory for a connection");
+    }
+    client->transport = transport;
+    client->next_id = 1;
+    *ret_client = client;
+    return 0;
+}
+
 int rpc_client_connect(const char *path, struct rpc_client **ret_client,
                        struct err *err)
 {
@@ -41,41 +58,40 @@ int rpc_client_connect(const char *path, struct rpc_client **ret_client,
         return err_set(err, -errno, "socket: %m");
     if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
         return explain_connect(path, errno, err);
-    struct rpc_client *client = calloc(1, sizeof(*client));
-    if (!client)
-        return err_set(err, -ENOMEM, "no memory for a connection");
-    client->fd = TAKE_FD(fd);
-    client->next_id = 1;
-    *ret_client = client;
-    return 0;
+    return client_new(transport_socket(TAKE_FD(fd), path), ret_client, err);
 }
 
 void rpc_client_free(struct rpc_client *client)
 {
     if (!client)
         return;
-    (void)close(client->fd); /* all was sent or does not matter */
+    client->transport->ops->close(client->transport);
     free(client->bytes);
     free(client);
 }
 
-static int lost(struct err *err, int r)
+/* The transport may know better why. */
+static int lost(const struct rpc_client *client, struct err *err, int r)
 {
+    if (err && err->rc)
+        return err_wrap(err, "%s", client->transport->peer);
     (void)err_set(err, r, "drayd closed the connection");
     return err_next(err, "look at its log: journalctl -u drayd");
 }
 
-/* send() instead of write(): no SIGPIPE when drayd has gone. */
-static int send_all(int fd, const char *bytes, size_t n, struct err *err)
+static int send_all(const struct rpc_client *client, const char *bytes,
+                    size_t n, struct err *err)
 {
+    struct transport *transport = client->transport;
+
     while (n > 0) {
-        ssize_t sent = send(fd, bytes, n, MSG_NOSIGNAL);
-        if (sent < 0 && errno == EINTR)
+        ssize_t sent = transport->ops->write(transport, bytes, n, err);
+        if (sent == -EINTR || sent == -EAGAIN)
             continue; /* half a request must not stay behind */
-        if (sent < 0 && (errno == EPIPE || errno == ECONNRESET))
+        if (sent == -EPIPE || sent == -ECONNRESET)
             return 0; /* it stopped reading: its reason is to be received */
         if (sent < 0)
-            return lost(err, -errno);
+            return lost(client, err, (int)sent);
         bytes += sent;
         n -= (size_t)sent;
     }
@@ -102,7 +118,7 @@ static int send_request(struct rpc_client *client, int32_t id,
             json_object_to_json_string_ext(request, JSON_C_TO_STRING_PLAIN);
         _cleanup_free_ char *line = text ? str_printf("%s\n", text) : NULL;
         if (line)
-            r = send_all(client->fd, line, strlen(line), err);
+            r = send_all(client, line, strlen(line), err);
     }
     json_object_put(request);
     return r == -ENOMEM ? err_set(err, r, "no memory for the request") : r;
@@ -118,15 +134,16 @@ static int receive(struct rpc_client *client, struct err *err)
         client->bytes = bytes;
         client->size = size;
     }
-    ssize_t n = recv(client->fd, client->bytes + client->len,
-                     client->size - client->len, 0);
-    if (n < 0 && errno == EINTR)
+    ssize_t n = client->transport->ops->read(client->transport,
+                                             client->bytes + client->len,
+                                             client->size - client->len, err);
+    if (n == -EINTR)
         return err_set(err, -EINTR, "interrupted");
-    if (n < 0)
-        return lost(err, -errno);
+    if (n < 0 && n != -EAGAIN) /* that was no data: what TLS says to TLS */
+        return lost(client, err, (int)n);
     if (n == 0)
-        return lost(err, -ECONNRESET);
-    client->len += (size_t)n;
+        return lost(client, err, -ECONNRESET);
+    client->len += n > 0 ? (size_t)n : 0;
     return 0;
 }
 

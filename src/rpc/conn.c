@@ -15,17 +15,18 @@
 
 #include "envelope.h"
 
+#include <dray/base/log.h>
 #include <dray/base/util.h>
 #include <errno.h>
 #include <json-c/json.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 
 enum {
     CONN_TURN = 32,
     /* How long a client may take nothing of what holds up its connection. */
     CONN_STALL_US = 5 * 1000 * 1000,
+    CONN_ACCURACY_US = 10 * 1000, /* of the timers */
 };
 
 static bool input_empty(const struct rpc_conn *conn)
@@ -41,8 +42,8 @@ static bool is_choked(const struct rpc_conn *conn)
 /* No further request is started now. */
 static bool is_held(const struct rpc_conn *conn)
 {
-    return conn->dead || conn->closing || conn->n_calls >= RPC_CALLS_MAX ||
-           is_choked(conn);
+    return conn->dead || conn->closing || conn->suspect ||
+           conn->n_calls >= RPC_CALLS_MAX || is_choked(conn);
 }
 
 /* Not a defer source of the loop: those come before every other event again and
@@ -56,6 +57,15 @@ void conn_wake(struct rpc_conn *conn)
     if (list_is_empty(&server->turns))
         (void)eventfd_write(server->turn_fd, 1); /* cannot fail below 2^64 */
     list_append(&server->turns, &conn->turn_link);
+}
+
+/* The peer's going away says nothing in @err, and is nothing to tell. */
+void conn_cut_off(struct rpc_conn *conn, const struct err *err)
+{
+    if (err->message[0] && !conn->dead)
+        log_warning("%s cut off: %s", conn->transport->peer, err->message);
+    conn->dead = true;
+    conn_wake(conn);
 }
 
 void conn_send(struct rpc_conn *conn, struct json_object *value)
@@ -76,6 +86,8 @@ static void answer_bad_input(struct rpc_conn *conn, const struct err *err)
 static void take(struct rpc_conn *conn, enum frame_result result,
                  struct json_object *value, const struct err *err)
 {
+    if (result != FRAME_MORE)
+        (void)sd_event_source_set_enabled(conn->begun, SD_EVENT_OFF);
     if (result == FRAME_VALUE)
         call_dispatch(conn, value);
     if (result == FRAME_ERROR || result == FRAME_FATAL)
@@ -108,13 +120,15 @@ static void read_input(struct rpc_conn *conn)
 {
     if (!input_empty(conn) || conn->eof || is_held(conn))
         return;
-    ssize_t n = recv(conn->fd, conn->in, sizeof(conn->in), MSG_DONTWAIT);
+    struct err err = ERR_INIT;
+    ssize_t n = conn->transport->ops->read(conn->transport, conn->in,
+                                           sizeof(conn->in), &err);
     conn->in_begin = 0;
     conn->in_end = n > 0 ? (size_t)n : 0;
     if (n == 0)
         conn->eof = true;
-    else if (n < 0 && errno != EAGAIN && errno != EINTR)
-        conn->dead = true;
+    else if (n < 0 && n != -EAGAIN && n != -EINTR)
+        conn_cut_off(conn, &err);
 }
 
 static int on_stall(sd_event_source *source, uint64_t usec, void *arg)
@@ -144,13 +158,44 @@ static void watch_stall(struct rpc_conn *conn, bool progress)
     }
 }
 
+static int on_begun(sd_event_source *source, uint64_t usec, void *arg)
+{
+    struct rpc_conn *conn = arg;
+    struct err err = ERR_INIT;
+    (void)source;
+    (void)usec;
+    (void)err_set(&err, -ETIMEDOUT, "its request was not complete in time");
+    conn_cut_off(conn, &err);
+    return 0;
+}
+
+/* Runs from the first byte of a request to its last, which turns it off. */
+static void watch_begun(struct rpc_conn *conn)
+{
+    int enabled = SD_EVENT_OFF;
+    bool begun = scan_is_inside(&conn->frame.scan) ||
+                 conn->transport->ops->is_partial(conn->transport);
+
+    if (conn->door->request_us == 0)
+        return;
+    (void)sd_event_source_get_enabled(conn->begun, &enabled);
+    if (!begun || is_held(conn)) {
+        (void)sd_event_source_set_enabled(conn->begun, SD_EVENT_OFF);
+    } else if (enabled == SD_EVENT_OFF) {
+        (void)sd_event_source_set_time_relative(conn->begun,
+                                                conn->door->request_us);
+        (void)sd_event_source_set_enabled(conn->begun, SD_EVENT_ONESHOT);
+    }
+}
+
 static void flush(struct rpc_conn *conn)
 {
     size_t sent = 0;
+    struct err err = ERR_INIT;
     if (conn->hup)
         outbox_deinit(&conn->out);
-    else if (outbox_flush(&conn->out, conn->fd, &sent) < 0)
-        conn->dead = true;
+    else if (outbox_flush(&conn->out, conn->transport, &sent, &err) < 0)
+        conn_cut_off(conn, &err);
     watch_stall(conn, sent > 0);
 }
 
@@ -178,6 +223,7 @@ static void set_interest(struct rpc_conn *conn)
     (void)sd_event_source_set_enabled(conn->io,
                                       conn->hup ? SD_EVENT_OFF : SD_EVENT_ON);
     (void)sd_event_source_set_io_events(conn->io, events);
+    watch_begun(conn);
     bool more = !input_empty(conn) || (conn->eof && !conn->ended) ||
                 (conn->hup && !conn->eof);
     if (more && !is_held(conn))
@@ -222,47 +268,49 @@ static int on_io(sd_event_source *source, int fd, uint32_t events, void *arg)
     return 0;
 }
 
+/* Not running yet. */
+static int add_timer(sd_event *loop, sd_event_source **ret_source,
+                     sd_event_time_handler_t handler, struct rpc_conn *conn)
+{
+    int r = sd_event_add_time(loop, ret_source, CLOCK_MONOTONIC, UINT64_MAX,
+                              CONN_ACCURACY_US, handler, conn);
+    return r < 0 ? r : sd_event_source_set_enabled(*ret_source, SD_EVENT_OFF);
+}
+
 static int add_sources(struct rpc_conn *conn)
 {
     sd_event *loop = conn->server->loop;
-    int r = sd_event_add_io(loop, &conn->io, conn->fd, EPOLLIN, on_io, conn);
-    if (r < 0)
-        return r;
-    r = sd_event_add_time_relative(loop, &conn->stall, CLOCK_MONOTONIC,
-                                   CONN_STALL_US, 0, on_stall, conn);
-    if (r < 0)
-        return r;
-    return sd_event_source_set_enabled(conn->stall, SD_EVENT_OFF);
+    int r = sd_event_add_io(loop, &conn->io, conn->transport->fd, EPOLLIN,
+                            on_io, conn);
+    if (r >= 0)
+        r = add_timer(loop, &conn->stall, on_stall, conn);
+    if (r >= 0)
+        r = add_timer(loop, &conn->begun, on_begun, conn);
+    return r;
 }
 
-int conn_new(struct rpc_server *server, int fd, enum rpc_role role)
+int conn_new(struct rpc_server *server, struct acceptor *door,
+             struct transport *transport, enum rpc_role role)
 {
     struct rpc_conn *conn = calloc(1, sizeof(*conn));
-    if (!conn)
+    if (!conn) {
+        transport->ops->close(transport);
         return -ENOMEM;
-    *conn = (struct rpc_conn){ .server = server, .fd = fd, .role = role };
+    }
+    conn->server = server;
+    conn->door = door;
+    conn->transport = transport;
+    conn->role = role;
     frame_init(&conn->frame);
     list_init(&conn->calls);
     list_init(&conn->turn_link);
     list_append(&server->conns, &conn->link);
-    server->n_conns++;
+    door->n_clients++;
 
     int r = add_sources(conn);
     if (r < 0)
         conn_free(conn);
     return r;
-}
-
-/* What the peer has sent and we will not read would turn our end into a
- * connection reset, which hides the last answer from some clients. The peer
- * cannot send more after the shutdown, so this ends. */
-static void close_politely(int fd)
-{
-    char rest[4096];
-    (void)shutdown(fd, SHUT_RDWR); /* fails when the peer went first */
-    while (recv(fd, rest, sizeof(rest), MSG_DONTWAIT) > 0)
-        ;
-    (void)close(fd); /* nothing to lose */
 }
 
 void conn_free(struct rpc_conn *conn)
@@ -274,16 +322,37 @@ void conn_free(struct rpc_conn *conn)
     call_detach_all(conn);
     (void)sd_event_source_disable_unref(conn->io);
     (void)sd_event_source_disable_unref(conn->stall);
-    close_politely(conn->fd);
+    (void)sd_event_source_disable_unref(conn->begun);
+    conn->transport->ops->close(conn->transport);
     frame_deinit(&conn->frame);
     outbox_deinit(&conn->out);
     list_remove(&conn->turn_link);
     list_remove(&conn->link);
-    server->n_conns--;
+    conn->door->n_clients--;
     free(conn);
 }
 
 enum rpc_role rpc_conn_role(const struct rpc_conn *conn)
 {
     return conn->role;
+}
+
+size_t rpc_conn_count(const struct rpc_conn *conn)
+{
+    size_t n = 0;
+    if (!conn)
+        return 0;
+    const struct list *conns = &conn->server->conns;
+    for (const struct list *item = conns->next; item != conns;
+         item = item->next)
+        n++;
+    return n;
+}
+
+void rpc_conn_denied(struct rpc_conn *conn, const char *what)
+{
+    if (!conn->denied)
+        log_warning("%s may not call %s: its role is %s", conn->transport->peer,
+                    what, conn->role == RPC_ROLE_READ ? "read" : "none");
+    conn->denied = true;
 }

@@ -4,13 +4,13 @@
  * not the client's. The limit is for what a client lets pile up.
  */
 #include "outbox.h"
+#include "transport.h"
 
 #include <dray/rpc/server.h>
 #include <errno.h>
 #include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 enum {
     OUTBOX_KEEP = 16 * 1024
@@ -76,16 +76,18 @@ static void give_back(struct outbox *outbox)
         outbox_deinit(outbox);
 }
 
-int outbox_flush(struct outbox *outbox, int fd, size_t *ret_sent)
+int outbox_flush(struct outbox *outbox, struct transport *transport,
+                 size_t *ret_sent, struct err *err)
 {
     *ret_sent = 0;
     while (outbox_pending(outbox) > 0) {
-        ssize_t n = send(fd, outbox->bytes + outbox->begin,
-                         outbox_pending(outbox), MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (n < 0 && errno == EINTR)
+        ssize_t n =
+            transport->ops->write(transport, outbox->bytes + outbox->begin,
+                                  outbox_pending(outbox), err);
+        if (n == -EINTR)
             continue;
         if (n < 0)
-            return errno == EAGAIN ? 0 : -errno;
+            return n == -EAGAIN ? 0 : (int)n;
         outbox->begin += (size_t)n;
         *ret_sent += (size_t)n;
     }

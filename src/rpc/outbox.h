@@ -7,7 +7,9 @@
 
 #include <stddef.h>
 
+struct err;
 struct json_object;
+struct transport;
 
 struct outbox {
     char *bytes;
@@ -21,8 +23,9 @@ size_t outbox_pending(const struct outbox *outbox);
  * exceed RPC_BACKLOG_MAX. */
 int outbox_put(struct outbox *outbox, struct json_object *value);
 
-/* Sends what the socket takes: 0, also when it takes nothing; negative errno
+/* Sends what the transport takes: 0, also when it takes nothing; negative errno
  * when the peer is gone. *ret_sent counts. */
-int outbox_flush(struct outbox *outbox, int fd, size_t *ret_sent);
+int outbox_flush(struct outbox *outbox, struct transport *transport,
+                 size_t *ret_sent, struct err *err);
 
 #endif

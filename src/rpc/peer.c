@@ -36,15 +36,19 @@ static gid_t *read_groups(int fd, size_t *ret_n)
     return groups;
 }
 
-enum rpc_role peer_role(int fd, const struct rpc_access *access)
+enum rpc_role peer_role(int fd, const struct rpc_access *access, char *ret_peer,
+                        size_t peer_size)
 {
     const gid_t nobody = (gid_t)-1;
     struct ucred peer = { .uid = (uid_t)-1, .gid = nobody };
     socklen_t size = sizeof(peer);
     size_t n = 0;
 
+    (void)str_copy(ret_peer, peer_size, "an unknown user");
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
         return RPC_ROLE_NONE;
+    (void)str_format(ret_peer, peer_size, "user %u (process %d)", peer.uid,
+                     peer.pid);
     /* Who runs as we do could do all we can without asking us. */
     if (peer.uid == 0 || peer.uid == geteuid())
         return RPC_ROLE_FULL;

@@ -23,7 +23,7 @@ void call_end(struct call *call)
     if (call->vm)
         (void)virDomainFree(call->vm); /* drops a reference */
     if (call->conn)
-        (void)virConnectClose(call->conn); /* same */
+        connection_put(call->virt, call->conn);
 }
 
 int call_error_number(void)

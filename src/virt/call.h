@@ -15,7 +15,7 @@
 
 struct call {
     struct virt *virt;
-    virConnectPtr conn; /* a reference */
+    virConnectPtr conn; /* for this one alone */
     virDomainPtr vm;    /* NULL for requests about no single VM */
     const char *name;   /* the vm's; any call of libvirt resets its last error,
                            also the one that tells the name */

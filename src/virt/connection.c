@@ -1,34 +1,32 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The connection to libvirtd and the two threads that keep it:
+ * The connections to libvirtd and the two threads that keep them:
  *
  *   loop       runs libvirt's event loop: keepalive, events, close callback
- *   connector  opens the connection, and opens a new one when it was lost:
- *              at once, then every RECONNECT_MS until it succeeds. It may
- *              block in libvirt; nobody waits for it.
+ *   connector  opens the first connection, which gets the events, and a new
+ *              one when it was lost: at once, then every RECONNECT_MS until it
+ *              succeeds. It may block in libvirt; nobody waits for it.
  *
- * A connection goes: opening -> published (workers take references) -> lost
- * (closed by libvirtd, by keepalive, or a worker found it dead) -> dropped by
- * the connector. Workers that still hold a lost one get errors from it, and
- * the last reference frees it.
+ * The first goes: opening -> published -> lost (closed by libvirtd, by
+ * keepalive, or a call found it dead) -> dropped by the connector, with all
+ * others. Calls that still hold a lost one get errors from it, and the last
+ * reference frees it.
  *
- * libvirt's event loop is global and cannot be taken away again; a second
- * virt_new() after virt_free() uses the same.
+ * A connection serves one call at a time; for a further call another one is
+ * opened, and kept for later ones. For a call may hang as long as the VM's qemu
+ * does, and those that share a connection with it then do as well: of libvirt
+ * 9.0 the second call is sent only when something arrives if it comes at the
+ * wrong moment (a keepalive may be the first), and libvirtd reads no further
+ * when it has five calls of a connection under way.
  */
 #include "connection.h"
-#include "events.h"
-#include "listeners.h"
-#include "reasons.h"
-#include <assert.h>
+#include "room.h"
+#include "thread.h"
 #include <dray/base/lock.h>
 #include <dray/base/util.h>
 #include <errno.h>
 #include <libvirt/virterror.h>
-#include <libxml/parser.h>
-#include <poll.h>
 #include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <string.h>
 
 enum {
@@ -36,73 +34,7 @@ enum {
     STOP_MS = 3000,
     KEEPALIVE_S = 5,
     KEEPALIVE_MISSES = 3,
-    WHY_SIZE = 256,
 };
-
-struct virt {
-    char *uri;               /* constant */
-    struct reasons *reasons; /* locks itself */
-    pthread_t loop;
-    pthread_t connector;
-    bool loop_runs;      /* the owner's */
-    bool connector_runs; /* the owner's */
-    int wake_timer;      /* constant */
-    atomic_bool loop_stops;
-    atomic_bool up; /* conn && !lost, for those who may not wait */
-
-    pthread_mutex_t lock;   /* protects what follows */
-    pthread_cond_t changed; /* lost, stopping or connector_ended was set */
-    virConnectPtr conn;     /* NULL: none, or not published yet */
-    struct events events;   /* of conn */
-    bool lost;
-    bool stopping;
-    bool connector_ended;
-    char why[WHY_SIZE]; /* the last error of opening it */
-
-    struct listeners listeners; /* locks itself */
-};
-
-/* --- the event loop ---------------------------------------------------- */
-
-static void on_wake(int timer, void *arg)
-{
-    (void)timer;
-    (void)arg;
-}
-
-static void *run_loop(void *arg)
-{
-    struct virt *virt = arg;
-    while (!atomic_load(&virt->loop_stops)) {
-        if (virEventRunDefaultImpl() < 0)
-            (void)poll(NULL, 0, RECONNECT_MS); /* never seen: do not spin */
-    }
-    return NULL;
-}
-
-/* Signals belong to the main thread. */
-static int start_thread(pthread_t *ret_thread, void *(*run)(void *), void *arg)
-{
-    sigset_t all, old;
-    (void)sigfillset(&all); /* cannot fail */
-    int rc = pthread_sigmask(SIG_SETMASK, &all, &old);
-    if (rc)
-        return -rc;
-    rc = pthread_create(ret_thread, NULL, run, arg);
-    (void)pthread_sigmask(SIG_SETMASK, &old, NULL); /* it worked above */
-    return -rc;
-}
-
-static void stop_loop(struct virt *virt)
-{
-    if (virt->loop_runs) {
-        atomic_store(&virt->loop_stops, true);
-        virEventUpdateTimeout(virt->wake_timer, 0);
-        (void)pthread_join(virt->loop, NULL); /* ours, and joinable */
-    }
-    if (virt->wake_timer >= 0)
-        (void)virEventRemoveTimeout(virt->wake_timer); /* exists */
-}
 
 /* --- the connector ----------------------------------------------------- */
 
@@ -121,17 +53,12 @@ static void on_close(virConnectPtr conn, int reason, void *arg)
 }
 
 /* Blocks. NULL when libvirtd is not there. */
-static virConnectPtr open_connection(struct virt *virt, struct events *events)
+static virConnectPtr open_connection(const struct virt *virt)
 {
     virConnectPtr conn = virConnectOpen(virt->uri);
-    if (!conn) {
-        keep_why(virt);
-        return NULL;
-    }
-    /* Drivers inside our own process have neither; they do not go away. */
-    (void)virConnectSetKeepAlive(conn, KEEPALIVE_S, KEEPALIVE_MISSES);
-    (void)virConnectRegisterCloseCallback(conn, on_close, virt, NULL);
-    events_start(events, conn, virt);
+    /* Drivers inside our own process have none; they do not go away. */
+    if (conn)
+        (void)virConnectSetKeepAlive(conn, KEEPALIVE_S, KEEPALIVE_MISSES);
     return conn;
 }
 
@@ -139,7 +66,7 @@ static void drop_connection(virConnectPtr conn, const struct events *events)
 {
     events_stop(events, conn);
     (void)virConnectUnregisterCloseCallback(conn, on_close); /* or had none */
-    (void)virConnectClose(conn); /* workers may still hold references */
+    (void)virConnectClose(conn); /* calls may still hold references */
 }
 
 /* Waits until the connection is lost. False: stop. */
@@ -156,19 +83,27 @@ static virConnectPtr take_connection(struct virt *virt,
 {
     SCOPED_LOCK(&virt->lock);
     *ret_events = virt->events;
-    virt->lost = false;
+    virt->lost = virt->in_use = false;
     atomic_store(&virt->up, false);
     return TAKE(virt->conn);
 }
 
-static void publish(struct virt *virt, virConnectPtr conn,
-                    const struct events *events)
+static virConnectPtr take_idle(struct virt *virt)
 {
+    SCOPED_LOCK(&virt->lock);
+    return virt->n_idle > 0 ? virt->idle[--virt->n_idle] : NULL;
+}
+
+static void publish(struct virt *virt, virConnectPtr conn)
+{
+    struct events events;
+    (void)virConnectRegisterCloseCallback(conn, on_close, virt, NULL);
+    events_start(&events, conn, virt);
     {
         SCOPED_LOCK(&virt->lock);
         virt->conn = conn;
-        virt->events = *events;
-        virt->lost = false;
+        virt->events = events;
+        virt->lost = virt->in_use = false;
         atomic_store(&virt->up, true);
     }
     /* It may have died before on_close() could know it for ours. */
@@ -191,9 +126,11 @@ static void pause_before_retry(struct virt *virt)
 static void drop_ours(struct virt *virt)
 {
     struct events events;
-    virConnectPtr conn = take_connection(virt, &events);
+    virConnectPtr idle, conn = take_connection(virt, &events);
     if (conn)
         drop_connection(conn, &events);
+    while ((idle = take_idle(virt)) != NULL)
+        (void)virConnectClose(idle); /* nobody uses it */
 }
 
 static void *run_connector(void *arg)
@@ -201,12 +138,13 @@ static void *run_connector(void *arg)
     struct virt *virt = arg;
     while (wait_until_lost(virt)) {
         drop_ours(virt);
-        struct events events;
-        virConnectPtr conn = open_connection(virt, &events);
-        if (conn)
-            publish(virt, conn, &events);
-        else
-            pause_before_retry(virt);
+        virConnectPtr conn = open_connection(virt);
+        if (conn) {
+            publish(virt, conn);
+            continue;
+        }
+        keep_why(virt);
+        pause_before_retry(virt);
     }
     drop_ours(virt);
     SCOPED_LOCK(&virt->lock);
@@ -215,8 +153,18 @@ static void *run_connector(void *arg)
     return NULL;
 }
 
-/* False: it hangs in libvirt (a libvirtd that accepts and says nothing). */
-static bool stop_connector(struct virt *virt)
+int connection_start(struct virt *virt, struct err *err)
+{
+    (void)str_copy(virt->why, sizeof(virt->why), "connecting");
+    int rc = thread_start(&virt->connector, run_connector, virt);
+    if (rc < 0)
+        return err_set(err, rc, "libvirt's connector thread: %s",
+                       strerrordesc_np(-rc));
+    virt->connector_runs = true;
+    return 0;
+}
+
+bool connection_stop(struct virt *virt)
 {
     if (!virt->connector_runs)
         return true;
@@ -246,28 +194,74 @@ int connection_away(struct virt *virt, const char *why, struct err *err)
     return -ENOTCONN;
 }
 
+/* Outcomes of find_connection(). */
+enum {
+    CONNECTION_OPEN = 1, /* another one is needed */
+    CONNECTION_AWAY = 2,
+};
+
+/* *ret_why is the reason of the last. */
+static int find_connection(struct virt *virt, virConnectPtr *ret_conn,
+                           char *ret_why, size_t size)
+{
+    SCOPED_LOCK(&virt->lock);
+    if (!virt->conn || virt->lost) {
+        (void)str_copy(ret_why, size, virt->why);
+        return CONNECTION_AWAY;
+    }
+    /* Counts up, no more: safe under the lock. */
+    if (!virt->in_use && virConnectRef(virt->conn) == 0) {
+        virt->in_use = true;
+        *ret_conn = virt->conn;
+        return 0;
+    }
+    if (virt->n_idle == 0)
+        return CONNECTION_OPEN;
+    *ret_conn = virt->idle[--virt->n_idle];
+    return 0;
+}
+
 int connection_get(struct virt *virt, virConnectPtr *ret_conn, struct err *err)
 {
-    char why[WHY_SIZE];
-    {
-        SCOPED_LOCK(&virt->lock);
-        if (virt->conn && !virt->lost) {
-            /* counts up, no more: safe under the lock */
-            if (virConnectRef(virt->conn) < 0)
-                return err_set(err, -ENOTCONN, "libvirt: no connection");
-            *ret_conn = virt->conn;
-            return 0;
-        }
-        (void)str_copy(why, sizeof(why), virt->why);
+    char why[sizeof(virt->why)];
+    int rc = find_connection(virt, ret_conn, why, sizeof(why));
+    if (rc == CONNECTION_AWAY)
+        return connection_away(virt, why, err);
+    if (rc == 0)
+        return 0;
+    virConnectPtr conn = open_connection(virt);
+    if (!conn)
+        return connection_away(virt, virGetLastErrorMessage(), err);
+    *ret_conn = conn;
+    return 0;
+}
+
+/* True: it is kept, for the next call. */
+static bool keep(struct virt *virt, virConnectPtr conn)
+{
+    SCOPED_LOCK(&virt->lock);
+    if (virt->conn == conn) {
+        virt->in_use = false;
+        return false; /* by its own reference */
     }
-    return connection_away(virt, why, err);
+    if (!virt->conn || virt->lost || virt->n_idle == CONNECTIONS_IDLE_MAX ||
+        virConnectIsAlive(conn) == 0) /* looks at a flag, no more */
+        return false;
+    virt->idle[virt->n_idle++] = conn;
+    return true;
+}
+
+void connection_put(struct virt *virt, virConnectPtr conn)
+{
+    if (!keep(virt, conn))
+        (void)virConnectClose(conn); /* drops a reference */
 }
 
 void connection_lost(struct virt *virt, virConnectPtr conn)
 {
     SCOPED_LOCK(&virt->lock);
     if (virt->conn != conn)
-        return; /* an older one: known already */
+        return; /* an older one, or another: known already, or soon */
     virt->lost = true;
     atomic_store(&virt->up, false);
     (void)str_copy(virt->why, sizeof(virt->why), "connection lost");
@@ -277,106 +271,4 @@ void connection_lost(struct virt *virt, virConnectPtr conn)
 int connection_is_up(struct virt *virt)
 {
     return atomic_load(&virt->up) ? 0 : -ENOTCONN;
-}
-
-struct listeners *connection_listeners(struct virt *virt)
-{
-    return &virt->listeners;
-}
-
-struct reasons *connection_reasons(struct virt *virt)
-{
-    return virt->reasons;
-}
-
-/* --- life ---------------------------------------------------------------- */
-
-/* libvirt prints to stderr by default; we return its errors instead. */
-static void ignore_error(void *arg, virErrorPtr error)
-{
-    (void)arg;
-    (void)error;
-}
-
-static int init_locks(struct virt *virt)
-{
-    pthread_condattr_t monotonic;
-    int rc = pthread_condattr_init(&monotonic);
-    if (rc)
-        return -rc;
-    rc = pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    if (rc == 0)
-        rc = pthread_cond_init(&virt->changed, &monotonic);
-    (void)pthread_condattr_destroy(&monotonic); /* cannot fail */
-    if (rc == 0)
-        rc = pthread_mutex_init(&virt->lock, NULL);
-    return rc ? -rc : listeners_init(&virt->listeners);
-}
-
-static int start(struct virt *virt, struct err *err)
-{
-    virSetErrorFunc(NULL, ignore_error);
-    xmlInitParser(); /* before there are threads */
-    if (virInitialize() < 0 || virEventRegisterDefaultImpl() < 0)
-        return err_set(err, -EIO, "libvirt: %s", virGetLastErrorMessage());
-    virt->wake_timer = virEventAddTimeout(-1, on_wake, NULL, NULL);
-    if (virt->wake_timer < 0)
-        return err_set(err, -EIO, "libvirt: %s", virGetLastErrorMessage());
-    int rc = start_thread(&virt->loop, run_loop, virt);
-    if (rc < 0)
-        return err_set(err, rc, "libvirt's event thread: %s",
-                       strerrordesc_np(-rc));
-    virt->loop_runs = true;
-    rc = start_thread(&virt->connector, run_connector, virt);
-    if (rc < 0)
-        return err_set(err, rc, "libvirt's connector thread: %s",
-                       strerrordesc_np(-rc));
-    virt->connector_runs = true;
-    return 0;
-}
-
-int virt_new(const char *uri, struct virt **ret_virt, struct err *err)
-{
-    struct virt *virt = calloc(1, sizeof(*virt));
-    if (!virt)
-        return err_set(err, -ENOMEM, "libvirt: out of memory");
-    int rc = init_locks(virt);
-    if (rc < 0) {
-        free(virt);
-        return err_set(err, rc, "libvirt: no lock to be had");
-    }
-    virt->wake_timer = -1;
-    (void)str_copy(virt->why, sizeof(virt->why), "connecting");
-    virt->uri = strdup(uri);
-    if (!virt->uri || reasons_new(&virt->reasons) < 0)
-        rc = err_set(err, -ENOMEM, "libvirt: out of memory");
-    else
-        rc = start(virt, err);
-    if (rc < 0) {
-        virt_free(virt);
-        return rc;
-    }
-    *ret_virt = virt;
-    return 0;
-}
-
-void virt_free(struct virt *virt)
-{
-    if (!virt)
-        return;
-    listeners_set_hint(&virt->listeners, NULL, NULL);
-    listeners_set_alarm(&virt->listeners, NULL, NULL);
-    if (!stop_connector(virt))
-        return; /* it still uses all of this; the process ends anyway */
-    stop_loop(virt);
-    assert(!virt->conn);
-    int rc = pthread_mutex_destroy(&virt->lock);
-    assert(rc == 0);
-    rc = pthread_cond_destroy(&virt->changed);
-    assert(rc == 0);
-    (void)rc;
-    listeners_deinit(&virt->listeners);
-    reasons_free(virt->reasons);
-    free(virt->uri);
-    free(virt);
 }

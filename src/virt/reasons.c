@@ -11,6 +11,7 @@
  * the middle.
  */
 #include "reasons.h"
+#include "thread.h"
 #include <assert.h>
 #include <dray/base/lock.h>
 #include <dray/base/util.h>
@@ -45,19 +46,12 @@ int reasons_new(struct reasons **ret_reasons)
     struct reasons *reasons = calloc(1, sizeof(*reasons));
     if (!reasons)
         return -ENOMEM;
-    pthread_condattr_t monotonic;
-    int rc = pthread_condattr_init(&monotonic);
-    if (rc == 0) {
-        rc = pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-        if (rc == 0)
-            rc = pthread_cond_init(&reasons->changed, &monotonic);
-        (void)pthread_condattr_destroy(&monotonic); /* cannot fail */
-    }
+    int rc = thread_init_condition(&reasons->changed);
     if (rc == 0)
-        rc = pthread_mutex_init(&reasons->lock, NULL);
-    if (rc) {
+        rc = -pthread_mutex_init(&reasons->lock, NULL);
+    if (rc < 0) {
         free(reasons);
-        return -rc;
+        return rc;
     }
     *ret_reasons = reasons;
     return 0;

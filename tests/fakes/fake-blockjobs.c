@@ -45,6 +45,7 @@ static void freeze(struct fake_world *world, const struct vm_overlay *overlay)
     if (!top)
         return;
     top->fresh = false;
+    world_uses(world, top, "snapshot");
     world_open_chain(disk, top);
     disk->xml = top;
     if (!world->cuts_calls)
@@ -79,6 +80,24 @@ int fake_snapshot(void *ctx, const char *vm, const struct vm_overlay *overlays,
 
 /* --- mirrors ----------------------------------------------------------- */
 
+/* What may be larger than the disk is used in part. */
+static uint64_t expected_capacity(const struct fake_world *world,
+                                  const struct fake_volume *to)
+{
+    bool larger = world->domains[to->side].outside ||
+                  (to->info.block && to->info.format == VOLUME_RAW);
+
+    return larger ? 1ULL << 30 : 0;
+}
+
+/* Raw LVs aside, what the mirror writes to is held back until the watch knows.
+ */
+static bool must_be_held(const struct fake_world *world,
+                         const struct fake_volume *to)
+{
+    return world->ports.watch.ops && world_is_thin(to);
+}
+
 /* A full mirror zeroes its target first: only what has a parent, and what we
  * can, is made anew before. */
 static void check_start(struct fake_world *world, struct fake_disk *disk,
@@ -98,13 +117,19 @@ static void check_start(struct fake_world *world, struct fake_disk *disk,
         world_break(world, "mirror as %s onto %s", spec->format, format_of(to));
     else if (spec->shallow != has_parent)
         world_break(world, "shallow is %d for %s", spec->shallow, spec->path);
-    else if (spec->capacity != (domain->outside ? 1ULL << 30 : 0))
+    else if (spec->capacity != expected_capacity(world, to))
         world_break(world, "mirror with capacity %llu",
                     (unsigned long long)spec->capacity);
     else if (to->side == SRC && !world->paused)
         world_break(world, "the way back while the guest runs");
     else if (to->disk != (size_t)(disk - world->disks))
         world_break(world, "mirror onto another disk's %s", spec->path);
+    else if (to->side == DST && must_be_held(world, to) &&
+             spec->bytes_per_s != 1)
+        world_break(world, "a mirror that fills an LV is not held back");
+    if (world_hung_before(world, to))
+        world_break(world, "mirror to %s, which hangs", spec->path);
+    world_uses(world, to, "mirror");
 }
 
 static void start(struct fake_disk *disk, struct fake_volume *to,
@@ -121,7 +146,9 @@ static void start(struct fake_disk *disk, struct fake_volume *to,
                                    .shallow = spec->shallow,
                                    .target = to,
                                    .floor = to->to,
+                                   .used = to->used,
                                    .same = same };
+    disk->failure[0] = '\0';
     to->fresh = false;
     if (!same)
         world_empty(to);
@@ -147,7 +174,9 @@ int fake_mirror_start(void *ctx, const struct vm_mirror_spec *spec,
     if (disk->job.kind != VM_JOB_NONE || world->disk.job)
         return err_set_code(err, ERR_DISK_BUSY, "the disk has a job");
     world_needs(world, "mirror start",
-                to->side == SRC ? IN(JOB_RETURNING) : IN(JOB_STARTING));
+                to->side == SRC         ? IN(JOB_RETURNING)
+                : disk->failure[0] != 0 ? IN(JOB_STARTING) | IN(JOB_CONVERGING)
+                                        : IN(JOB_STARTING));
     check_start(world, disk, to, spec);
     start(disk, to, spec);
     return world_leave(world, 0, err);
@@ -193,7 +222,12 @@ int fake_commit_start(void *ctx, const struct vm_commit_spec *spec,
         .target = base,
         .top = top,
         .floor = base->to,
+        .used = base->used,
     };
+    disk->failure[0] = '\0';
+    world_uses(world, base, "commit");
+    if (must_be_held(world, base) && spec->bytes_per_s != 1)
+        world_break(world, "a commit that fills an LV is not held back");
     return world_leave(world, 0, err);
 }
 
@@ -254,6 +288,9 @@ int fake_mirror_limit(void *ctx, const char *vm, const char *target,
         return rc;
     if (!fake_runs(world) || disk->job.kind == VM_JOB_NONE)
         return err_set_code(err, ERR_REPLICA, "no mirror");
+    if (disk->job.limit == 1 && bytes_per_s != 1 && !disk->watched &&
+        must_be_held(world, disk->job.target))
+        world_break(world, "it runs before the watch knows");
     disk->job.limit = bytes_per_s;
     return world_leave(world, 0, err);
 }
@@ -273,6 +310,9 @@ int fake_mirror_abort(void *ctx, const char *vm, const char *target,
                     IN(JOB_FOLDING) | IN(JOB_FOLDED));
     if (disk->job.kind != VM_JOB_NONE && disk->job.pivot_at_us >= 0)
         return err_set_code(err, ERR_DISK_BUSY, "its pivot is under way");
+    if (disk->job.kind != VM_JOB_NONE &&
+        world_hung_before(world, disk->job.target))
+        world_break(world, "abort while the destination hangs: the VM stands");
     disk->job.aborting = true;
     return world_leave(world, 0, err);
 }
@@ -318,8 +358,10 @@ int fake_mirror_pivot(void *ctx, const char *vm, const char *target,
 void fake_mirror_failure(void *ctx, const char *vm, const char *target,
                          char *ret_text, size_t size)
 {
-    (void)ctx;
+    const struct fake_disk *disk = world_find_disk(ctx, target);
+
     (void)vm;
-    (void)target;
-    (void)str_copy(ret_text, size, "No space left on device");
+    (void)str_copy(ret_text, size,
+                   disk->failure[0] ? disk->failure
+                                    : "No space left on device");
 }

@@ -40,6 +40,29 @@ static bool is_beside(const struct fake_volume *a, const struct fake_volume *b)
            strcmp(a->info.id.vol, b->info.id.vol) == 0;
 }
 
+/* Bytes that the destination must have. */
+static uint64_t need(const struct copy *copy)
+{
+    const struct fake_volume *from = copy->from;
+    bool same = copy->spec.src_format == copy->spec.dst_format;
+
+    if (copy->spec.dst_format == VOLUME_RAW)
+        return copy->to->info.capacity;
+    return from->used + (same && !copy->spec.compact ? from->waste : 0);
+}
+
+static void check_room(struct fake_world *world, const struct copy *copy)
+{
+    const struct fake_volume *to = copy->to;
+
+    world_uses(world, copy->from, "copy");
+    world_uses(world, to, "copy");
+    if (to->info.block && copy->spec.task == COPY_DATA &&
+        to->info.apparent_bytes < need(copy))
+        world_break(world, "the copy of %s will meet the end of its LV",
+                    to->info.path);
+}
+
 static void check_spec(struct fake_world *world, const struct copy *copy)
 {
     const struct copy_spec *spec = &copy->spec;
@@ -64,6 +87,7 @@ static void check_spec(struct fake_world *world, const struct copy *copy)
     else if (!has_format(from->below, spec->src_backing_format) ||
              !has_format(under, spec->dst_backing_format))
         world_break(world, "copy of %s: wrong backing format", path);
+    check_room(world, copy);
     world_needs(world, "copy or comparison",
                 spec->task == COPY_DATA ? IN(JOB_SYNCING) : IN(JOB_VERIFYING));
 }
@@ -161,6 +185,8 @@ static void finish(struct fake_world *world, struct copy *copy)
                            : 0;
         return;
     }
+    copy->to->used = copy->from->used;
+    copy->to->waste = need(copy) > copy->from->used ? copy->from->waste : 0;
     copy->to->whole = copy->from->whole;
     copy->to->from = copy->from->from;
     copy->to->to = copy->from->to;
@@ -172,8 +198,13 @@ void fake_copier_pass(struct fake_world *world)
     struct copy *copy = world->copy;
     uint64_t step = world->copy_per_ms;
 
-    if (!copy || copy->finished || world->dead)
+    if (!copy || copy->finished || world->dead || world_hangs(world, copy->to))
         return;
+    if (copy->to->severed) {
+        copy->finished = true;
+        copy->result = -EIO;
+        return;
+    }
     if (copy->limit && copy->limit / 1000 < step)
         step = copy->limit / 1000 + 1;
     copy->done += step;
@@ -216,6 +247,8 @@ static void copier_close(void *ctx, struct copy *copy)
 {
     struct fake_world *world = ctx;
 
+    if (!world->dead && !copy->finished && world_hangs(world, copy->to))
+        world_break(world, "the end of a copy whose destination hangs");
     if (world->copy == copy)
         world->copy = NULL;
     free(copy);
@@ -235,6 +268,26 @@ static int copier_probe(void *ctx, const char *src_path, const char *dst_dir,
     return world_leave(world, 0, err);
 }
 
+static int copier_measure(void *ctx, const char *path,
+                          enum volume_format format, uint64_t *ret_bytes,
+                          struct err *err)
+{
+    struct fake_world *world = ctx;
+    const struct fake_volume *volume = world_find_path(world, path);
+    int rc = world_enter(world, "copier measure", err);
+
+    if (rc)
+        return rc;
+    if (!volume || volume->info.format != format) {
+        world_break(world, "measure of %s", path);
+        return -ENOENT;
+    }
+    world_uses(world, volume, "measure");
+    *ret_bytes = format == VOLUME_RAW ? volume->info.capacity
+                                      : volume->used + volume->waste;
+    return world_leave(world, 0, err);
+}
+
 struct copier_port fake_copier(struct fake_world *world)
 {
     static const struct copier_ops ops = {
@@ -245,6 +298,7 @@ struct copier_port fake_copier(struct fake_world *world)
         .resumable = copier_resumable,
         .forget = copier_forget,
         .probe = copier_probe,
+        .measure = copier_measure,
     };
 
     return (struct copier_port){ .ctx = world, .ops = &ops };

@@ -19,13 +19,24 @@ struct fake_volume *world_find(struct fake_world *world,
     return NULL;
 }
 
+/* "/dev/VG/LV". */
+static bool is_device(const struct fake_volume *volume, const char *path)
+{
+    char name[PATH_MAX];
+
+    (void)str_format(name, sizeof(name), "/dev/%s/%s", volume->info.id.sd,
+                     volume->info.id.vol);
+    return volume->info.block && strcmp(path, name) == 0;
+}
+
 struct fake_volume *world_find_path(struct fake_world *world, const char *path)
 {
     for (size_t i = 0; i < world->n_volumes; i++) {
         const char *name = world->volumes[i].info.path;
 
         if (strcmp(path, name) == 0 ||
-            (strncmp(path, "/run", 4) == 0 && strcmp(path + 4, name) == 0))
+            (strncmp(path, "/run", 4) == 0 && strcmp(path + 4, name) == 0) ||
+            is_device(&world->volumes[i], path))
             return &world->volumes[i];
     }
     return NULL;
@@ -112,6 +123,7 @@ void world_empty(struct fake_volume *volume)
 {
     volume->from = volume->to = 0;
     volume->whole = false;
+    volume->used = FAKE_HEADER;
 }
 
 bool world_image_exists(const struct fake_world *world, enum side side)

@@ -217,8 +217,14 @@ static bool is_below(const char *path, const char *directory)
            (path[n] == '\0' || path[n] == '/');
 }
 
-static bool is_used(const struct fake_world *world, const char *path)
+static bool is_used(struct fake_world *world, const char *path)
 {
+    const struct fake_volume *lv =
+        strncmp(path, "/dev/", 5) == 0 ? world_find_path(world, path) : NULL;
+
+    if (lv)
+        return (fake_runs(world) && world_has_open(world, lv)) ||
+               world_is_named(world, lv);
     for (size_t i = 0; i < world->n_volumes; i++) {
         const struct fake_volume *volume = &world->volumes[i];
         bool open = fake_runs(world) && world_has_open(world, volume);
@@ -240,7 +246,8 @@ static int hv_path_user(void *ctx, const char *path, struct vm_info *ret_vm,
 
     if (rc)
         return rc;
-    if (strncmp(path, "/out", 4) != 0 && strchr(path + 5, '/'))
+    if (strncmp(path, "/out", 4) != 0 && strncmp(path, "/dev/", 5) != 0 &&
+        strchr(path + 5, '/'))
         world_break(world, "path_user(%s) is not an image's directory", path);
     memset(ret_vm, 0, sizeof(*ret_vm));
     if (used) {

@@ -9,6 +9,7 @@
 
 enum {
     HELD_MAX_US = 8000000,
+    JOB_KIB = 400, /* of old data in each job */
 };
 
 /* --- the guest --------------------------------------------------------- */
@@ -21,6 +22,7 @@ static void check_disk(struct fake_world *world, struct fake_disk *disk)
         if (!disk->chain[i]->exists)
             world_break(world, "the guest's layer %s is gone",
                         disk->chain[i]->info.path);
+        world_uses(world, disk->chain[i], "the guest");
     }
     if (known != disk->acknowledged)
         world_break(world, "the guest runs on %s with %llu of %llu writes",
@@ -35,6 +37,9 @@ static void guest_writes(struct fake_world *world, struct fake_disk *disk)
     check_disk(world, disk);
     if (top->to == top->from)
         top->from = disk->acknowledged;
+    top->used += (uint64_t)world->writes_per_ms << 10;
+    if (!world_has_room(world, top, true) && !world->watch_fails)
+        world_break(world, "the guest's %s has no space", top->info.path);
     disk->acknowledged += world->writes_per_ms;
     top->to = disk->acknowledged;
     top->fresh = false;
@@ -97,23 +102,46 @@ static void commit_ends(struct fake_world *world, struct fake_disk *disk)
     world_end_job(disk);
 }
 
+/* What the target takes by now. */
+static bool fill(struct fake_world *world, struct fake_disk *disk)
+{
+    struct fake_job *job = &disk->job;
+    const struct fake_volume *from = job->top ? job->top : disk->chain[0];
+    uint64_t used = from->used * (JOB_KIB - job->left) / JOB_KIB;
+
+    used += job->top ? job->used : FAKE_HEADER;
+    if (job->target->used < used)
+        job->target->used = used;
+    if (world_has_room(world, job->target, disk->watched))
+        return true;
+    job->target->used = job->target->info.apparent_bytes;
+    world_end_job(disk);
+    (void)str_copy(disk->failure, sizeof(disk->failure),
+                   "No space left on device");
+    return false;
+}
+
 static void job_works(struct fake_world *world, struct fake_disk *disk)
 {
     struct fake_job *job = &disk->job;
     uint64_t budget = world->mirror_per_ms;
     uint64_t lag;
 
-    if (job->kind == VM_JOB_NONE || job->stuck)
+    if (job->kind == VM_JOB_NONE || job->stuck ||
+        world_hangs(world, job->target))
         return;
     if (job->limit && job->limit >> 10 < budget * 1000)
         budget = (job->limit >> 10) / 1000 + 1;
     job->done += budget;
     if (job->left > budget) {
         job->left -= budget;
+        (void)fill(world, disk);
         return;
     }
     budget -= job->left;
     job->left = 0;
+    if (!fill(world, disk))
+        return;
     job->target->whole = true;
     lag = goal(disk) - job->target->to;
     job->target->to += lag < budget ? lag : budget;
@@ -146,8 +174,10 @@ static void pivot_ends(struct fake_world *world, struct fake_disk *disk)
 {
     struct fake_volume *top = disk->job.target;
 
+    /* Asked to end, a mirror still copies what there is to be copied. */
     if (disk->job.kind == VM_JOB_NONE || disk->job.pivot_at_us < 0 ||
-        world->pivot_hangs || world->now_us < disk->job.pivot_at_us)
+        goal(disk) > top->to || world->pivot_hangs ||
+        world->now_us < disk->job.pivot_at_us || world_hangs(world, top))
         return;
     world_end_job(disk);
     if (!world->pivot_fails && !disk->pivot_fails)

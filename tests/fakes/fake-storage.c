@@ -66,10 +66,13 @@ static int domain_info(void *ctx, const char *sd, struct domain_info *ret_info,
 
     if (rc)
         return rc;
-    *ret_info = (struct domain_info){ .block_size = domain->block_size,
-                                      .status = domain->status,
-                                      .read_only = domain->read_only,
-                                      .class_name = "Data" };
+    *ret_info =
+        (struct domain_info){ .block_size = domain->block_size,
+                              .status = domain->status,
+                              .read_only = domain->read_only,
+                              .block = domain->block,
+                              .extent_bytes = domain->block ? FAKE_EXTENT : 0,
+                              .class_name = "Data" };
     (void)str_copy(ret_info->sd, UUID_SIZE, sd);
     (void)str_copy(ret_info->name, sizeof(ret_info->name), domain->name);
     (void)str_copy(ret_info->path, sizeof(ret_info->path), "/srv/domain");
@@ -313,7 +316,7 @@ static int image_prepare(void *ctx, const struct volume_id *id,
                          struct err *err)
 {
     struct fake_world *world = ctx;
-    const struct fake_volume *volume = fake_existing(world, id);
+    struct fake_volume *volume = fake_existing(world, id);
     int rc = world_enter(world, "image prepare", err);
 
     if (rc)
@@ -323,6 +326,8 @@ static int image_prepare(void *ctx, const struct volume_id *id,
     if (volume->info.legality != VOLUME_LEGAL && !allow_illegal)
         return err_set_code(err, ERR_VOLUME_ILLEGAL, "volume %s", id->vol);
     world->domains[volume->side].prepared[volume->disk] = true;
+    for (struct fake_volume *layer = volume; layer; layer = layer->below)
+        layer->active = layer->info.block;
     rc = world_leave(world, 0, err);
     if (rc == 0)
         (void)str_copy(ret_path, PATH_MAX, volume->info.path);
@@ -354,6 +359,16 @@ static int image_teardown(void *ctx, const char *sd, const char *img,
                         volume->info.path);
     }
     unprepare(world, sd, img);
+    for (size_t i = 0; i < world->n_volumes; i++) {
+        struct fake_volume *volume = &world->volumes[i];
+
+        if (is_in(volume, sd, img) && volume->active &&
+            world_hangs(world, volume))
+            world_break(world, "teardown of %s, which hangs",
+                        volume->info.path);
+        if (is_in(volume, sd, img))
+            volume->active = volume->severed = false;
+    }
     return world_leave(world, 0, err);
 }
 
@@ -401,7 +416,7 @@ static int image_delete(void *ctx, const char *sd, const char *img,
     for (size_t i = world->n_volumes; i-- > 0;) {
         if (!is_in(&world->volumes[i], sd, img))
             continue;
-        world->volumes[i].exists = false;
+        fake_give_back(world, &world->volumes[i]);
         if (world_half(world))
             break;
     }
@@ -450,6 +465,11 @@ struct storage_port fake_storage(struct fake_world *world)
         .volume_reset = fake_volume_reset,
         .volume_preallocate = fake_volume_preallocate,
         .volume_commit = fake_volume_commit,
+        .volume_grow = fake_volume_grow,
+        .volume_shrink = fake_volume_shrink,
+        .volume_measure = fake_volume_measure,
+        .volume_probe = fake_volume_probe,
+        .volume_sever = fake_volume_sever,
         .outside_info = fake_outside_info,
         .outside_create = fake_outside_create,
         .outside_keep = fake_outside_keep,

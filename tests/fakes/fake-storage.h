@@ -15,6 +15,9 @@ struct fake_volume *fake_existing(struct fake_world *world,
 /* The states in which a source that is kept may lose its overlay. */
 unsigned fake_folds_source(const struct fake_world *world);
 
+/* It is there no more, and its extents are free. */
+void fake_give_back(struct fake_world *world, struct fake_volume *volume);
+
 int fake_volumes_create(void *ctx, const struct volume_create *specs, size_t n,
                         struct err *err);
 int fake_volume_delete(void *ctx, const struct volume_id *id, struct err *err);
@@ -26,6 +29,18 @@ int fake_volume_reset(void *ctx, const struct volume_id *id, struct err *err);
 int fake_volume_preallocate(void *ctx, const struct volume_id *id,
                             struct err *err);
 int fake_volume_commit(void *ctx, const struct volume_id *top, struct err *err);
+
+int fake_volume_grow(void *ctx, const struct volume_id *id, uint64_t bytes,
+                     int64_t deadline_ms, uint64_t *ret_bytes, struct err *err);
+int fake_volume_shrink(void *ctx, const struct volume_id *id,
+                       uint64_t spare_bytes, uint64_t *ret_bytes,
+                       struct err *err);
+int fake_volume_measure(void *ctx, const struct volume_id *id,
+                        enum volume_format format, const char *base,
+                        struct volume_measure *ret_measure, struct err *err);
+int fake_volume_probe(void *ctx, const struct volume_id *id, int patience_ms,
+                      struct err *err);
+int fake_volume_sever(void *ctx, const struct volume_id *id, struct err *err);
 
 int fake_outside_info(void *ctx, const char *place, enum volume_format format,
                       struct outside_info *ret, struct err *err);

@@ -31,7 +31,24 @@ unsigned fake_folds_source(const struct fake_world *world)
     return world->record.keep_source ? IN(JOB_RELEASING) : 0;
 }
 
+void fake_give_back(struct fake_world *world, struct fake_volume *volume)
+{
+    struct err ignored = ERR_INIT; /* less is always there */
+
+    volume->exists = volume->active = volume->severed = false;
+    if (volume->info.block)
+        (void)world_resize(world, volume, 0, &ignored);
+}
+
 /* --- making ------------------------------------------------------------ */
+
+/* The first size of its LV. */
+static uint64_t first_bytes(const struct volume_create *spec)
+{
+    if (spec->format == VOLUME_RAW)
+        return spec->capacity;
+    return spec->initial_bytes ? spec->initial_bytes : FAKE_CHUNK;
+}
 
 static struct fake_volume *parent_of(struct fake_world *world,
                                      const struct volume_create *spec)
@@ -83,6 +100,8 @@ static void make(struct fake_world *world, struct fake_volume *volume,
     volume->flipped = false;
     world_empty(volume);
     volume->whole = !spec->clone; /* there was nothing to be held */
+    volume->info.block = world->domains[volume->side].block;
+    volume->waste = 0;
     volume->info.format = spec->format;
     volume->info.allocation = spec->allocation;
     volume->info.role = spec->clone ? spec->role : VOLUME_LEAF;
@@ -107,6 +126,15 @@ static int create(struct fake_world *world, const struct volume_create *spec,
         return err_set_code(err, ERR_NO_SPACE, "domain is full");
     check_spec(world, spec);
     make(world, volume, spec);
+    if (!volume->info.block)
+        return 0;
+    if (spec->format == VOLUME_RAW && spec->allocation == VOLUME_SPARSE)
+        world_break(world, "raw volume %s is sparse on a VG", spec->id.vol);
+    volume->info.apparent_bytes = 0;
+    volume->exists = false;
+    if (world_resize(world, volume, first_bytes(spec), err))
+        return err->rc;
+    volume->exists = true;
     return 0;
 }
 
@@ -285,7 +313,7 @@ int fake_volume_delete(void *ctx, const struct volume_id *id, struct err *err)
         return err_set_code(err, ERR_VOLUME_BUSY, "volume %s", id->vol);
     if (world->domains[volume->side].deletes_fail)
         return err_set_code(err, ERR_IMAGE_DELETE, "volume %s", id->vol);
-    volume->exists = false;
+    fake_give_back(world, volume);
     parent = volume->below;
     if (parent && volume->info.role == VOLUME_LEAF)
         parent->info.role = VOLUME_LEAF;
@@ -314,8 +342,14 @@ int fake_volume_commit(void *ctx, const struct volume_id *id, struct err *err)
         return err_set_code(err, ERR_MERGE, "volume %s: device error", id->vol);
     if (top->to > top->from && base->to > top->to)
         world_break(world, "commit of %s over what is newer", top->info.path);
+    world_uses(world, top, "commit");
+    world_uses(world, base, "commit");
     if (world_half(world))
         return world_leave(world, 0, err);
+    base->used += top->used;
+    top->used = FAKE_HEADER; /* repeated, it takes no more */
+    if (!world_has_room(world, base, false))
+        world_break(world, "no space in %s for a commit", base->info.path);
     if (top->to > top->from) {
         if (base->to == base->from)
             base->from = top->from;

@@ -108,8 +108,11 @@ struct fake_volume *world_make(struct fake_world *world, enum side side,
     volume->info.legality = VOLUME_LEGAL;
     volume->info.capacity = 1 << 30;
     volume->info.true_bytes = LAYER_MIB << 20;
+    volume->used = LAYER_MIB << 20;
     (void)str_copy(volume->info.parent, UUID_SIZE, parent);
     world_set_backing(world, volume, parent);
+    if (world->domains[side].block)
+        world_put_on_lv(world, volume);
     return volume;
 }
 
@@ -152,6 +155,8 @@ void world_add_disk(struct fake_world *world)
                      "44444444-4444-4444-8444-44444444444%zu", 4 + i);
     disk->job.pivot_at_us = -1;
     make_chain(world, i);
+    for (size_t k = 0; k < disk->n; k++)
+        disk->chain[k]->active = disk->chain[k]->info.block;
 }
 
 static void make_domain(struct fake_world *world, enum side side,

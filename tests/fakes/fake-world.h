@@ -23,6 +23,10 @@ enum {
     VOLUMES_MAX = 2 * DISKS_MAX * CHAIN_MAX + 8,
 };
 
+#define FAKE_EXTENT (1ULL << 20)
+#define FAKE_CHUNK  (16ULL << 20)
+#define FAKE_HEADER (256ULL << 10)
+
 enum side {
     SRC,
     DST,
@@ -52,6 +56,10 @@ struct fake_volume {
     uint64_t from, to; /* the guest's writes that it holds */
     bool flipped;      /* a bit of it rotted */
     bool kept;         /* outside: not ours to remove any more */
+    uint64_t used;     /* bytes of its file or LV, with its tables */
+    uint64_t waste;    /* beyond that, up to its end: clusters without data */
+    bool active;       /* an LV that this host has */
+    bool severed;      /* ... and whose I/O all fails */
 };
 
 struct fake_domain {
@@ -67,6 +75,9 @@ struct fake_domain {
     bool prepared[DISKS_MAX];
     bool deletes_fail;
     bool legality_fails;
+    bool block;     /* a VG: free_bytes are its extents that nobody has */
+    int64_t hangs;  /* since when (us) its volumes do not answer; 0: they do */
+    unsigned grown; /* how often volumes were grown, by whomever */
 };
 
 /* The one block job of a disk. */
@@ -82,6 +93,7 @@ struct fake_job {
     struct fake_volume *target; /* gets the data */
     struct fake_volume *top;    /* of a commit */
     uint64_t floor;             /* target->to before */
+    uint64_t used;              /* target->used before */
     bool same; /* the target held all that the disk did before */
 };
 
@@ -94,6 +106,8 @@ struct fake_disk {
     struct fake_volume *xml, *persistent; /* the leaf that they name */
     struct fake_job job;
     uint64_t acknowledged;
+    bool watched;      /* the watch was told of its block job */
+    char failure[64];  /* of its last block job */
     bool pivot_fails;  /* of this disk; world->pivot_fails: of all */
     bool return_fails; /* a mirror to the source is refused */
     /* libvirt goes on telling of a job that has ended. */
@@ -147,6 +161,8 @@ struct fake_world {
     bool copies_fail;
     enum copy_mover mover;
 
+    bool watch_fails; /* it cannot extend */
+
     int64_t libvirt_back_us; /* away until then */
 
     /* the journal */
@@ -178,6 +194,13 @@ void world_add_disk(struct fake_world *world);
 /* The source, or the destination, is a file outside of all domains (@device:
  * something that is there already and is not ours to delete). */
 void world_set_outside(struct fake_world *world, enum side side, bool device);
+/* The source, or the destination, is a VG; and there is a watch over it. */
+void world_set_block(struct fake_world *world, enum side side);
+void world_put_on_lv(struct fake_world *world, struct fake_volume *volume);
+/* All that is there. */
+void world_activate(struct fake_world *world, enum side side);
+/* The host starts anew: no VM, no active LV. */
+void world_reboot(struct fake_world *world);
 /* Gives layer @i of the source a format; the fake's paths stay. */
 void world_set_format(struct fake_world *world, size_t i,
                       enum volume_format format);
@@ -240,11 +263,30 @@ bool world_is_named(const struct fake_world *world,
 void world_open_chain(struct fake_disk *disk, struct fake_volume *top);
 void world_empty(struct fake_volume *volume);
 
+/* Bytes of the LV; makes it so, in whole extents. ERR_NO_SPACE. */
+int world_resize(struct fake_world *world, struct fake_volume *volume,
+                 uint64_t bytes, struct err *err);
+/* Only a qcow2 on an LV can run full. */
+bool world_is_thin(const struct fake_volume *volume);
+/* Nothing comes back from it. */
+bool world_hangs(const struct fake_world *world,
+                 const struct fake_volume *volume);
+/* ... for so long that a look right before would have shown it. */
+bool world_hung_before(const struct fake_world *world,
+                       const struct fake_volume *volume);
+/* It is used: then it is active. */
+void world_uses(struct fake_world *world, const struct fake_volume *volume,
+                const char *deed);
+/* What was written has room, or gets it from the watch if that knows. */
+bool world_has_room(struct fake_world *world, struct fake_volume *volume,
+                    bool watched);
+
 struct storage_port fake_storage(struct fake_world *world);
 struct hypervisor_port fake_hypervisor(struct fake_world *world);
 struct copier_port fake_copier(struct fake_world *world);
 struct journal_port fake_journal(struct fake_world *world);
 struct clock_port fake_clock(struct fake_world *world);
+struct watch_port fake_watch(struct fake_world *world);
 /* Lets the copier's copy go on for a millisecond. */
 void fake_copier_pass(struct fake_world *world);
 

@@ -60,7 +60,8 @@ static void setup(void)
     MUST(rpc_server_new(world.loop, fd, &access, &handler, &world.server,
                         &err) == 0);
     /* its endless hang-up would be all that the loop sees */
-    (void)sd_event_source_set_enabled(world.server->source, SD_EVENT_OFF);
+    (void)sd_event_source_set_enabled(world.server->acceptor.source,
+                                      SD_EVENT_OFF);
 }
 
 static void run(void)
@@ -88,7 +89,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         setup();
     MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
                     fds) == 0);
-    MUST(conn_new(world.server, fds[0],
+    struct transport *transport = transport_socket(fds[0], "the fuzzer");
+    MUST(transport);
+    MUST(conn_new(world.server, &world.server->acceptor, transport,
                   data[0] & 4 ? RPC_ROLE_NONE : RPC_ROLE_FULL) == 0);
     for (size_t at = 1; at < size;) {
         ssize_t n = send(fds[1], data + at, size - at, MSG_NOSIGNAL);
@@ -110,7 +113,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     (void)close(fds[1]);
     run();
-    MUST(world.server->n_conns == 0);
+    MUST(world.server->acceptor.n_clients == 0);
     release();
     return 0;
 }

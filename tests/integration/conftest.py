@@ -6,10 +6,13 @@ import pathlib
 
 import pytest
 
-from drayd import Drayd
-from guest import Guest
-from host import Host
-from storage import empty, make_domain, no_job_leases
+pytest.register_assert_rewrite('moves')
+
+import pki as pki_module  # noqa: E402
+from drayd import Drayd  # noqa: E402
+from guest import Guest  # noqa: E402
+from host import Host  # noqa: E402
+from storage import empty, make_domain, no_job_leases  # noqa: E402
 
 
 def pytest_addoption(parser):
@@ -57,6 +60,11 @@ def host():
     the_host.start_sanlock()
     the_host.start_libvirtd()
     return the_host  # private-host takes everything away
+
+
+@pytest.fixture(scope='session')
+def pki(host):
+    return pki_module.make_all(host.work)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import select
 import socket
 import time
 
-from host import Failed, Service, answers, run, tail
+from host import PATIENCE, Failed, Service, answers, run, tail
 
 SOCKET = '/run/drayd/drayd.sock'
 
@@ -22,22 +22,29 @@ def build_dir():
 
 class RpcError(Exception):
     def __init__(self, error):
-        super().__init__(json.dumps(error))
+        super().__init__(error)
         self.code, self.message = error['code'], error['message']
         self.data = error.get('data')
+
+    def __str__(self):
+        return json.dumps(self.args[0])
 
 
 class Rpc:
     """One connection; an object per line."""
 
     def __init__(self, path=SOCKET, timeout=30):
-        self.timeout = timeout
+        self.timeout = timeout * PATIENCE
         self.ids = itertools.count(1)
         self.events = []  # notifications that came meanwhile
         self.buffer = b''
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(timeout)
-        self.socket.connect(str(path))
+        self.socket = self.connect(path)
+
+    def connect(self, path):
+        made = socket.socket(socket.AF_UNIX)
+        made.settimeout(self.timeout)
+        made.connect(str(path))
+        return made
 
     def __enter__(self):
         return self
@@ -56,7 +63,8 @@ class Rpc:
 
     def receive(self, timeout=None):
         """The next message; None when the daemon closed the connection."""
-        deadline = time.monotonic() + (timeout or self.timeout)
+        timeout = timeout * PATIENCE if timeout else self.timeout
+        deadline = time.monotonic() + timeout
         while b'\n' not in self.buffer:
             left = max(0, deadline - time.monotonic())
             if not select.select([self.socket], [], [], left)[0]:
@@ -155,7 +163,7 @@ class Drayd:
 
     def wait_job(self, job_id, timeout=120):
         """Polls until the job has ended; its Job.info."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * PATIENCE
         while True:
             info = self.call('Job.info', jobID=job_id)
             if info.get('ended'):

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A VM with our guest (guest/writer.c) in it, and what its console says."""
+"""A VM with our guest in it, and what its console says: Linux with
+guest/writer.c, or, where that boots too slowly (DRAY_TEST_GUEST=bare),
+guest/bare.c."""
 import dataclasses
+import os
 import pathlib
 import re
 import socket
 import time
 import xml.etree.ElementTree as ET
 
-from host import Failed, tail, wait_for
+from host import PATIENCE, Failed, tail, wait_for
 from records import require, verify_image
 
 LINE = re.compile(r'^(READY|ACK|STAT|LAT|VERIFY|ERROR|DONE|BYE)\b '
@@ -22,16 +25,18 @@ class Disk:
     serial: str = ''
     alias: str = ''   # libvirt wants "ua-" in front of it
     cache: str = 'none'
+    kind: str = ''    # file, block; what its path looks like when empty
 
     def xml(self):
         serial = f'<serial>{self.serial}</serial>' if self.serial else ''
         alias = f"<alias name='{self.alias}'/>" if self.alias else ''
-        kind, name = (('block', 'dev') if str(self.path).startswith('/dev/')
-                      else ('file', 'file'))
+        device = str(self.path).startswith('/dev/')
+        kind = self.kind or ('block' if device else 'file')
+        source = 'dev' if kind == 'block' else 'file'
         return (f"<disk type='{kind}' device='disk'>"
                 f"<driver name='qemu' type='{self.format}' "
                 f"cache='{self.cache}' discard='unmap'/>"
-                f"<source {name}='{self.path}'/>"
+                f"<source {source}='{self.path}'/>"
                 f"<target dev='{self.target}' bus='virtio'/>"
                 f"{serial}{alias}</disk>")
 
@@ -102,8 +107,13 @@ class Guest:
         self.socket = host.work / f'{self.name}.console'
         self.console = Console(self.log)
 
-    def xml(self):
+    def _boot_xml(self):
         boot = self.host.guest_dir()
+        if os.environ.get('DRAY_TEST_GUEST') == 'bare' and not self.latency:
+            return f'<kernel>{boot}/bare</kernel>'
+        return f'<kernel>{boot}/vmlinuz</kernel><initrd>{boot}/initrd</initrd>'
+
+    def xml(self):
         names = ','.join(disk.target for disk in self.disks)
         cmdline = (f'console=ttyS0 quiet panic=1 dray.disks={names} '
                    f'dray.run={self.run_id} dray.start={self.start_mib} '
@@ -113,7 +123,7 @@ class Guest:
         return f'''<domain type='{self.host.accel()}'>
 <name>{self.name}</name><memory unit='MiB'>{self.memory}</memory><vcpu>1</vcpu>
 <os><type arch='x86_64' machine='pc'>hvm</type>
-<kernel>{boot}/vmlinuz</kernel><initrd>{boot}/initrd</initrd>
+{self._boot_xml()}
 <cmdline>{cmdline}</cmdline></os>
 <features><acpi/></features><on_crash>destroy</on_crash>
 <devices><emulator>/usr/bin/qemu-system-x86_64</emulator>{disks}
@@ -156,7 +166,7 @@ class Guest:
         """Sends a command and reads the console until ready() is true. While
         we are connected we must also take what the guest says: a full socket
         would stop it."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * PATIENCE
         with socket.socket(socket.AF_UNIX) as s:
             s.settimeout(0.1)
             s.connect(str(self.socket))

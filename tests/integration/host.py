@@ -16,6 +16,9 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 
+# Deadlines are so many times longer, where a processor is emulated.
+PATIENCE = float(os.environ.get('DRAY_TEST_PATIENCE', '1'))
+
 SANLOCK_SOCKET = '/run/sanlock/sanlock.sock'
 QEMU_CONF = '''\
 user = "root"
@@ -45,7 +48,7 @@ def run(*argv, timeout=60, check=True, **options):
     argv = [str(arg) for arg in argv]
     try:
         done = subprocess.run(argv, capture_output=True, text=True,
-                              timeout=timeout, check=False,
+                              timeout=timeout * PATIENCE, check=False,
                               **{'stdin': subprocess.DEVNULL, **options})
     except subprocess.TimeoutExpired as error:
         raise Failed(f'{" ".join(argv)}: not done after {timeout} s: '
@@ -66,7 +69,7 @@ def tail(path, lines=40):
 
 def wait_for(what, condition, timeout=10, step=0.05, log=None):
     """Polls until condition() is true; what it returned."""
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + timeout * PATIENCE
     while True:
         result = condition()
         if result:
@@ -125,7 +128,7 @@ class Service:
         if self.running():
             self.process.terminate()
             try:
-                self.process.wait(timeout)
+                self.process.wait(timeout * PATIENCE)
             except subprocess.TimeoutExpired:
                 self.kill()
                 raise Failed(f'{self.name} did not end on SIGTERM within '

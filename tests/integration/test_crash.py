@@ -6,8 +6,8 @@ import time
 import pytest
 
 from host import Failed, wait_for
+from moves import migrate, require_moved, start
 from storage import MIB, check_clean, make_image, no_job_leases
-from test_migrate import migrate, require_moved, start
 
 pytestmark = pytest.mark.usefixtures('nothing_left')
 

@@ -34,7 +34,7 @@ def test_limits_of_the_page_are_the_daemons(drayd):
 
 @pytest.mark.parametrize('page', ['README.md', 'docs/operations.md',
                                   'docs/HACKING.md', 'docs/api.md',
-                                  'docs/decisions.md'])
+                                  'docs/decisions.md', 'docs/tls.md'])
 def test_links_lead_somewhere(page):
     for target in re.findall(r'\]\(([^)#:]+)\)', read(page)):
         assert ((ROOT / page).parent / target).exists(), target

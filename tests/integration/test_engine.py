@@ -8,9 +8,9 @@ import pytest
 from drayd import RpcError
 from guest import Disk
 from host import run, wait_for
+from moves import require_moved
 from storage import (BLANK, check_clean, hashes, make_image, new_uuid,
                      no_job_leases)
-from test_migrate import require_moved
 
 pytestmark = pytest.mark.usefixtures('nothing_left')
 

@@ -11,9 +11,9 @@ import pytest
 from drayd import RpcError
 from guest import Disk
 from host import Failed, run, wait_for
+from moves import migrate, require_moved, start
 from storage import (MIB, check_clean, empty, fill, hashes, make_domain,
                      make_image, no_job_leases)
-from test_migrate import migrate, require_moved, start
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import time
 import pytest
 
 from drayd import RpcError
-from guest import Disk
 from host import QEMU_CONF
+from moves import migrate, require_moved, start
 from storage import (MIB, check_clean, hashes, make_domain, make_image,
                      new_uuid, no_job_leases)
 
@@ -23,33 +23,6 @@ CHAINS = {
 @pytest.fixture
 def drayd(shared_drayd):
     return shared_drayd
-
-
-def start(make_guest, image, **options):
-    disk = Disk(image.path(), image.leaf_format(), serial='serial-1',
-                alias='ua-disk-1')
-    options = {'start': 0, 'size': 16, **options}
-    return make_guest([disk], **options)
-
-
-def migrate(drayd, guest, domain, **members):
-    return drayd.call('Disk.migrate', vmID=guest.name, disk='vda',
-                      domain=domain.name, **members)
-
-
-def require_moved(guest, image, domain, formats=None):
-    """The guest runs on @domain, and all it wrote is there."""
-    moved = image.in_domain(domain, formats)
-    guest.wait_acks(30)
-    guest.verify()
-    assert guest.disk_path() == moved.path()
-    assert guest.disk_path(inactive=True) == moved.path()
-    for inactive in (False, True):
-        disk = guest.disk_element(inactive=inactive)
-        assert disk.find('serial').text == 'serial-1'
-        assert disk.find('alias').get('name') == 'ua-disk-1'
-        assert disk.find('mirror') is None
-    return moved
 
 
 STRATEGIES = ['mirror', 'snapshot']

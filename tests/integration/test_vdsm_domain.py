@@ -7,9 +7,9 @@ import pytest
 import v5
 from guest import Disk
 from host import run
+from moves import migrate, require_moved, start
 from storage import (BLANK, MIB, Domain, Image, empty, make_image, new_uuid,
                      no_job_leases)
-from test_migrate import migrate, require_moved, start
 
 KEPT = ('CAP', 'DESCRIPTION', 'DISKTYPE', 'FORMAT', 'IMAGE', 'PUUID', 'SEQ',
         'TYPE', 'VOLTYPE', 'LEGALITY')

@@ -44,13 +44,27 @@ END
 }
 
 # Exports a directory to the other host, which mounts HOST:/ by NFS 4.2 (the
-# root itself, an overlay, cannot be exported).
+# root itself, an overlay, cannot be exported), and directories in it, each a
+# file system: start_nfs_server DIRECTORY [DIRECTORY/NAME...]
 start_nfs_server() {
     modprobe nfsd
     mountpoint -q /proc/fs/nfsd || mount -t nfsd nfsd /proc/fs/nfsd
     mkdir -p /run/rpcbind /var/lib/nfs/v4recovery
+    # No client of another test is waited for.
+    echo 10 >/proc/fs/nfsd/nfsv4gracetime
     rpcbind
-    exportfs -o rw,no_root_squash,fsid=0 "*:$1"
+    local id=0
+    for directory; do
+        exportfs -o "rw,no_root_squash,no_subtree_check,fsid=$id" "*:$directory"
+        id=$((id + 1))
+    done
     rpc.nfsd -N 3 4
     rpc.mountd
+}
+
+stop_nfs_server() {
+    rpc.nfsd 0
+    exportfs -ua
+    pkill -x rpc.mountd
+    pkill -x rpcbind
 }

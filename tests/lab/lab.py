@@ -15,6 +15,7 @@ import itertools
 import json
 import os
 import pathlib
+import shlex
 import signal
 import socket
 import subprocess
@@ -22,9 +23,11 @@ import tempfile
 import threading
 import time
 
+from remote import Remote
+
 HERE = pathlib.Path(__file__).resolve().parent
 PR_SET_PDEATHSIG = 1
-BOOT_S = 120
+BOOT_S = 400  # a few seconds, unless the machine is busy with other things
 MIB = 1 << 20
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -77,7 +80,7 @@ class Command:
         self.event.wait()
         if self.answer is None:
             raise Failed(f'{self.host.name} went away during: {self.what}\n'
-                         f'{self.host.console()}')
+                         f'{self.host.last_words()}')
         done = Done(self.answer)
         if self.check and done.rc != 0:
             how = 'not done in time' if done.rc is None else f'exit {done.rc}'
@@ -96,11 +99,11 @@ def in_child():
 
 
 class Host:
-    """One host: commands go in through its agent."""
+    """One host: commands go in through its agent, Python through remote.py."""
 
     def __init__(self, lab, number):
         self.lab, self.number, self.name = lab, number, f'host{number}'
-        self.process, self._socket = None, None
+        self.process, self._socket, self._python = None, None, None
         self._console = os.memfd_create(f'console-{self.name}')
         # qemu takes a descriptor only when it is open the way it would open it
         self._console_in = os.open(f'/proc/self/fd/{self._console}',
@@ -109,7 +112,7 @@ class Host:
         self._lock = threading.Lock()
         self._ready = threading.Event()
 
-    def _argv(self, agent_fd):
+    def _argv(self, agent_fd, python_fd):
         lab, files = self.lab, self.lab.files
         accel = 'kvm' if kvm_works() else 'tcg,thread=multi,tb-size=256'
         argv = ['qemu-system-x86_64', '-M', 'q35', '-accel', accel,
@@ -128,6 +131,8 @@ class Host:
                 '-device', 'virtio-serial-pci',
                 '-chardev', f'socket,id=agent,fd={agent_fd}',
                 '-device', 'virtserialport,chardev=agent,name=agent',
+                '-chardev', f'socket,id=python,fd={python_fd}',
+                '-device', 'virtserialport,chardev=python,name=python',
                 '-fsdev', 'local,id=root,path=/,security_model=none,'
                 'readonly=on,multidevs=remap',
                 '-device', 'virtio-9p-pci,fsdev=root,mount_tag=root']
@@ -150,16 +155,18 @@ class Host:
     def boot(self):
         """Starts it; wait_ready() before the first command."""
         ours, agents = socket.socketpair()
-        fds = [agents.fileno(), self._console_in]
+        self._python, python = socket.socketpair()
+        fds = [agents.fileno(), python.fileno(), self._console_in]
         fds += [lun.fd for lun in self.lab.luns]
         if self.lab.net:
             fds.append(self.lab.net[self.number - 1].fileno())
         self._ready.clear()
         self.process = subprocess.Popen(
-            self._argv(agents.fileno()), stdin=subprocess.DEVNULL,
+            self._argv(agents.fileno(), python.fileno()), stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, pass_fds=fds,
             preexec_fn=in_child)
         agents.close()
+        python.close()
         self._socket = ours
         threading.Thread(target=self._read, args=(ours,), daemon=True).start()
         return self
@@ -195,14 +202,18 @@ class Host:
         deadline = time.monotonic() + BOOT_S
         while not self._ready.wait(0.1):
             if self.process.poll() is not None:
-                raise Failed(f'{self.name}: qemu ended with '
-                             f'{self.process.returncode}: '
-                             f'{self.process.stderr.read().decode()}'
-                             f'{self.console()}')
+                raise Failed(f'{self.name} went away: {self.last_words()}')
             if time.monotonic() > deadline:
                 raise Failed(f'{self.name} did not boot within {BOOT_S} s:\n'
                              f'{self.console()}')
         return self
+
+    def last_words(self):
+        """Of a host that went away: why qemu ended, and the console."""
+        status = self.process.wait(30)
+        said = '' if self.process.stderr.closed else \
+            self.process.stderr.read().decode()
+        return f'qemu ended with {status}: {said}\n{self.console()}'
 
     def console(self, lines=30):
         size = os.fstat(self._console).st_size
@@ -235,14 +246,23 @@ class Host:
         """What the script writes, without blanks at the ends."""
         return self.sh(script, *args, timeout=timeout).out.strip()
 
+    def python(self, **environment):
+        """A Python on the host: a Remote; once per boot."""
+        settings = ' '.join(shlex.quote(f'{name}={value}')
+                            for name, value in environment.items())
+        program = self.start(f'exec env {settings} /usr/bin/python3 '
+                             f'{HERE}/remote.py /dev/vport0p2', timeout=1e6)
+        return Remote(self._python, program)
+
     def power_cut(self):
         """The host is gone from one instruction to the next."""
         if self.process:
             self.process.kill()
             self.process.wait()
             self.process.stderr.close()
-        if self._socket:
-            self._socket.close()
+        for end in (self._socket, self._python):
+            if end:
+                end.close()
 
 
 class Lab:

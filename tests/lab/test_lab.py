@@ -88,27 +88,25 @@ def test_lvm_extends_an_lv_that_is_open(pair):
     pair[0].sh('vgremove -q -f lab; pvremove -q /dev/vda')
 
 
-def test_a_lease_held_on_one_host_is_refused_on_the_other(pair):
-    both(pair, 'start_sanlock')
-    pair[0].sh('''
+def test_a_lease_held_on_one_host_is_refused_on_the_other(nodes):
+    nodes[0].sh('''
         sanlock direct init -s space:0:/dev/vda:0 -o 1
         sanlock direct init -r space:one:/dev/vda:1M''')
-    both(pair, 'sanlock client add_lockspace -o 1'
+    both(nodes, 'sanlock client add_lockspace -o 1'
                ' -s "space:${HOSTNAME#host}:/dev/vda:0"')
-    held = pair[0].start('sanlock client command -r space:one:/dev/vda:1048576'
+    held = nodes[0].start('sanlock client command -r space:one:/dev/vda:1048576'
                          ' -c /bin/sleep 600', check=False)
-    pair[0].sh("wait_for 20 sh -c 'sanlock client status | grep -q one'")
+    nodes[0].sh("wait_for 20 sh -c 'sanlock client status | grep -q one'")
     take = ('sanlock client command -r space:one:/dev/vda:1048576'
             ' -c /bin/true')
-    refused = pair[1].sh(take, check=False)
+    refused = nodes[1].sh(take, check=False)
     assert refused.rc != 0 or 'acquire error' in refused.out + refused.err
-    pair[0].sh('pkill -x sleep')
+    nodes[0].sh('pkill -x sleep')
     held.wait()
-    pair[1].sh(take)
-    both(pair, 'sanlock client rem_lockspace'
-               ' -s "space:${HOSTNAME#host}:/dev/vda:0";'
-               'sanlock client shutdown -f 1')
-    pair[0].sh('blkdiscard -z -l 2M /dev/vda')
+    nodes[1].sh(take)
+    both(nodes, 'sanlock client rem_lockspace'
+               ' -s "space:${HOSTNAME#host}:/dev/vda:0"')
+    nodes[0].sh('blkdiscard -z -l 2M /dev/vda')
 
 
 def test_nfs_from_one_host_to_the_other(pair):
@@ -128,7 +126,8 @@ def test_nfs_from_one_host_to_the_other(pair):
     assert pair[0].out('stat -c %s /srv/nfs/file') == str(8 << 20)
     pair[1].sh('umount /mnt/nfs')
     pair[0].sh('''
-        rpc.nfsd 0; exportfs -ua; pkill rpc.mountd; umount /srv/nfs
+        stop_nfs_server
+        umount /srv/nfs
         blkdiscard -z -l 2M /dev/vdb''')
 
 
@@ -148,10 +147,9 @@ VM = '''
 </domain>'''
 
 
-def test_libvirtd_runs_a_vm_on_an_lv(pair):
+def test_libvirtd_runs_a_vm_on_an_lv(nodes):
     """No guest system: qemu itself writes where a guest would."""
-    pair[0].sh(f'''
-        start_libvirtd
+    nodes[0].sh(f'''
         vgcreate -q lab /dev/vda
         lvcreate -q -Wn -Zn -n disk -L 16M lab
         echo "{VM}" >/run/vm.xml
@@ -160,11 +158,9 @@ def test_libvirtd_runs_a_vm_on_an_lv(pair):
             'qemu-io -d ua-disk/virtio-backend "write -P 0x5a 1M 64k"'
         virsh -q destroy vm''', timeout=240)
     # 128 sectors of Z, and one behind that is not
-    assert pair[0].out('dd if=/dev/lab/disk bs=512 skip=2048 count=129'
+    assert nodes[0].out('dd if=/dev/lab/disk bs=512 skip=2048 count=129'
                        ' iflag=direct status=none | tr -d Z | wc -c') == '512'
-    pair[0].sh('''
-        kill "$(cat /run/libvirtd.pid)"
-        vgremove -q -f lab; pvremove -q /dev/vda''')
+    nodes[0].sh('vgremove -q -f lab; pvremove -q /dev/vda')
 
 
 def processes_of(parent):

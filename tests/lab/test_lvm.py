@@ -10,8 +10,8 @@ from volumes import MIB, VG, Volumes, parse, steps
 
 
 @pytest.fixture(scope='module')
-def all_volumes(pair, build):
-    volumes = Volumes(pair, build)
+def all_volumes(nodes, build):
+    volumes = Volumes(nodes, build)
     volumes.set_up()
     yield volumes
     volumes.tear_down()
@@ -162,7 +162,7 @@ def test_killed_at_any_moment_nothing_is_lost(volumes):
     results = parse(work.wait().out)
     assert [result for result in results if not result.ok] == []
     assert all(result.ok for result in parse(far.wait().out))
-    assert kills >= 10, f'only {kills} kills met a process'
+    assert kills >= 5, f'only {kills} kills met a process'
     sizes = volumes.sizes()
     assert {name: sizes[name] for name in wanted} == wanted
     assert sizes['far'] == 84 * MIB

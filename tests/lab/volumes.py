@@ -49,16 +49,14 @@ def parse(out):
 
 
 class Volumes:
-    """Commands for dray-lvm and for LVM itself, on both hosts."""
+    """Commands for dray-lvm and for LVM itself, on both hosts (nodes, so
+    that sanlock runs)."""
 
     def __init__(self, pair, build):
         self.pair, self.build = pair, build
         self.empty = ''  # the VG's metadata without LVs
 
     def set_up(self):
-        starts = [host.start('start_sanlock') for host in self.pair]
-        for start in starts:
-            start.wait()
         self.pair[0].sh(f'''
             sanlock direct init -s {SPACE}:0:{LEASES}:0 -o 1
             sanlock direct init -r {SPACE}:SDM:{LEASES}:1M
@@ -77,8 +75,7 @@ class Volumes:
             host.sh(f'''
                 vgchange -q -an {VG}
                 sanlock client rem_lockspace \
-                    -s "{SPACE}:${{HOSTNAME#host}}:{LEASES}:0"
-                sanlock client shutdown -f 1''', timeout=120)
+                    -s "{SPACE}:${{HOSTNAME#host}}:{LEASES}:0"''', timeout=120)
         self.pair[0].sh(f'vgremove -q -f {VG}; pvremove -q {LUN}',
                         timeout=120)
 

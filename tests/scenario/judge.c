@@ -169,6 +169,47 @@ static void judge_move(const struct run *run, const char *where)
           (run->job.state == JOB_DONE) == (there == run->world.n_disks));
 }
 
+/* --- LVs --------------------------------------------------------------- */
+
+/* A VM that has gone leaves what it had to its owner. */
+static bool may_be_active(const struct run *run,
+                          const struct fake_volume *volume)
+{
+    return world_has_open(&run->world, volume) ||
+           world_is_named(&run->world, volume) ||
+           (run->wish.vm[0] && !is_alive(run)) || run->may_leave_source ||
+           run->may_leave_destination || run->may_leave_overlay ||
+           run->may_leave_active ||
+           strstr(run->job.warning, "is still active") != NULL;
+}
+
+static void judge_lv(const struct run *run, const char *where,
+                     const struct fake_volume *volume)
+{
+    uint64_t end = volume->used + volume->waste;
+
+    CHECK(run, where, !volume->active || may_be_active(run, volume));
+    CHECK(run, where, volume->exists || volume->info.apparent_bytes == 0);
+    if (!volume->exists || !world_is_thin(volume))
+        return;
+    CHECK(run, where, volume->info.apparent_bytes >= volume->used);
+    CHECK(run, where,
+          run->job.state != JOB_DONE || volume->side == SRC ||
+              run->may_be_large ||
+              volume->info.apparent_bytes <=
+                  end + 2 * FAKE_CHUNK + 2 * FAKE_EXTENT);
+}
+
+static void judge_lvs(const struct run *run, const char *where)
+{
+    for (size_t i = 0; i < run->world.n_volumes; i++) {
+        if (run->world.volumes[i].info.block)
+            judge_lv(run, where, &run->world.volumes[i]);
+    }
+    for (size_t i = 0; i < run->world.n_disks; i++)
+        CHECK(run, where, !run->world.disks[i].watched);
+}
+
 /* --- any job ----------------------------------------------------------- */
 
 static void judge_guest(const struct run *run, const char *where)
@@ -204,6 +245,7 @@ void run_judge(const struct run *run, const char *where)
         run_complain(run, where, run->world.violation);
     judge_record(run, where);
     judge_guest(run, where);
+    judge_lvs(run, where);
     CHECK(run, where,
           run->world.checkpoint.key[0] == '\0' || run->may_leave_destination ||
               run->world.forgotten);

@@ -76,6 +76,8 @@ static void die(struct run *run)
     migration_free(run->migration);
     run->migration = NULL;
     run->world.fault_at = 0;
+    for (size_t i = 0; i < run->world.n_disks; i++)
+        run->world.disks[i].watched = false; /* the watch died with it */
 }
 
 static void live_again(struct run *run)

@@ -35,7 +35,9 @@ struct run {
     bool may_leave_source; /* with a warning, after an event that excuses it */
     bool may_leave_destination;
     bool may_leave_overlay;
-    bool may_be_mixed; /* of two disks one on either side */
+    bool may_leave_active; /* LVs that nobody uses */
+    bool may_be_large;     /* LVs, for what they hold */
+    bool may_be_mixed;     /* of two disks one on either side */
     bool stale_xml;
 };
 

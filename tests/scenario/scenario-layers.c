@@ -62,6 +62,7 @@ static void snapshot(struct run *run)
     run_two_disks(run);
     run->wish.kind = JOB_SNAPSHOT;
     run->wish.strategy = JOB_MIRROR;
+    run->may_leave_active = true; /* the engine's overlay, if it fails */
     run->judge = judge_snapshot;
     for (size_t i = 0; i < run->world.n_disks; i++)
         make_overlay(run, i);
@@ -95,19 +96,35 @@ static void a_refused_snapshot_changes_nothing(void **state)
     assert_int_equal(run.job.error.code, ERR_SNAPSHOT);
 }
 
-static void a_snapshot_survives_anything(void **state)
+static void survives(const struct walk *walk)
 {
-    struct walk dies = snapshots;
+    struct walk dies = *walk;
 
-    (void)state;
-    walk_kills_to(&snapshots, JOB_DONE);
-    walk_failures(&snapshots);
-    walk_event(&snapshots, event_vm_ends, JOB_STATE_COUNT);
-    walk_event(&snapshots, event_libvirtd_goes, JOB_DONE);
-    walk_event(&snapshots, event_other_pauses, JOB_DONE);
-    walk_cancels(&snapshots);
+    walk_kills_to(walk, JOB_DONE);
+    walk_failures(walk);
+    walk_event(walk, event_vm_ends, JOB_STATE_COUNT);
+    walk_event(walk, event_libvirtd_goes, JOB_DONE);
+    walk_event(walk, event_other_pauses, JOB_DONE);
+    walk_cancels(walk);
     dies.while_dead = event_vm_ends;
     walk_kills(&dies, NULL);
+}
+
+static struct walk on_lvs(const struct walk *walk)
+{
+    struct walk on = *walk;
+
+    on.lvs = 1 << SRC;
+    return on;
+}
+
+static void a_snapshot_survives_anything(void **state)
+{
+    const struct walk lvs = on_lvs(&snapshots);
+
+    (void)state;
+    survives(&snapshots);
+    survives(&lvs);
 }
 
 /* --- merge ------------------------------------------------------------- */
@@ -267,14 +284,7 @@ static void a_merge_survives_anything(const struct walk *walk)
 {
     struct walk dies = *walk;
 
-    walk_kills_to(walk, JOB_DONE);
-    walk_failures(walk);
-    walk_event(walk, event_vm_ends, JOB_STATE_COUNT);
-    walk_event(walk, event_libvirtd_goes, JOB_DONE);
-    walk_event(walk, event_other_pauses, JOB_DONE);
-    walk_cancels(walk);
-    dies.while_dead = event_vm_ends;
-    walk_kills(&dies, NULL);
+    survives(walk);
     dies.while_dead = event_cancel;
     walk_kills(&dies, NULL);
     dies.while_dead = NULL;
@@ -284,9 +294,47 @@ static void a_merge_survives_anything(const struct walk *walk)
 
 static void merges_survive_anything(void **state)
 {
+    const struct walk lvs[] = { on_lvs(&active), on_lvs(&inner) };
+
     (void)state;
     a_merge_survives_anything(&active);
     a_merge_survives_anything(&inner);
+    a_merge_survives_anything(&lvs[0]);
+    a_merge_survives_anything(&lvs[1]);
+}
+
+/* The base has room for both before the commit begins; one that nobody writes
+ * to keeps no more than it needs. */
+static void a_merge_sizes_its_base(void **state)
+{
+    const struct walk walks[] = { on_lvs(&active), on_lvs(&inner) };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(walks); i++) {
+        const struct fake_volume *base;
+        struct run run;
+
+        walk_set_up(&run, &walks[i]);
+        base = world_volume(&run.world, SRC, 0, 0);
+        run_all(&run, JOB_DONE, walks[i].name);
+        assert_string_equal(run.job.warning, "");
+        assert_int_equal(run.world.domains[SRC].grown, 1);
+        assert_in_range(base->used, 128 << 20, 129 << 20);
+        assert_in_range(base->info.apparent_bytes, base->used,
+                        base->used + (i == 0 ? 2 * FAKE_CHUNK : FAKE_EXTENT));
+    }
+}
+
+static void a_merge_without_room_changes_nothing(void **state)
+{
+    const struct walk walk = on_lvs(&active);
+    struct run run;
+
+    (void)state;
+    walk_set_up(&run, &walk);
+    run.world.domains[SRC].free_bytes = 1 << 20;
+    run_to_failure(&run, JOB_COMMITTING, "MiB more are needed");
+    assert_int_equal(run.job.error.code, ERR_NO_SPACE);
 }
 
 int main(void)
@@ -301,6 +349,8 @@ int main(void)
         cmocka_unit_test(a_refused_merge_changes_nothing),
         cmocka_unit_test(a_commit_that_dies_fails_the_merge),
         cmocka_unit_test(merges_survive_anything),
+        cmocka_unit_test(a_merge_sizes_its_base),
+        cmocka_unit_test(a_merge_without_room_changes_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -54,7 +54,7 @@ static void ask_for(struct run *run, enum job_kind kind)
 static void end_vm(struct run *run)
 {
     world_pass(&run->world, 50);
-    world_shut_down(&run->world);
+    world_reboot(&run->world);
     run->world.defined = false;
     run->world.domains[SRC].prepared[0] = false;
 }
@@ -83,6 +83,7 @@ static void judge_clone(const struct run *run, const char *where)
 static void clone(struct run *run)
 {
     ask_for(run, JOB_CLONE);
+    run->may_be_large = true; /* for what is to come */
     run->judge = judge_clone;
 }
 
@@ -191,12 +192,13 @@ static const struct walk walks[] = {
 static void each_does_its_work(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < ARRAY_SIZE(walks); i++) {
+    for (size_t i = 0; i < ARRAY_SIZE(walks) * ALL_LVS; i++) {
+        struct walk walk = walks[i / ALL_LVS];
         struct run run;
 
-        run_init(&run, walks[i].layers);
-        walks[i].setup(&run);
-        run_all(&run, JOB_DONE, walks[i].name);
+        walk.lvs = i % ALL_LVS;
+        walk_set_up(&run, &walk);
+        run_all(&run, JOB_DONE, walk.name);
         assert_string_equal(run.job.warning, "");
     }
 }
@@ -204,10 +206,11 @@ static void each_does_its_work(void **state)
 static void copies_each_format(void **state)
 {
     (void)state;
-    for (int i = 0; i < 4; i++) {
+    for (unsigned i = 0; i < 4 * ALL_LVS; i++) {
+        const struct walk walk = { .layers = 2, .lvs = i / 4 };
         struct run run;
 
-        run_init(&run, 2);
+        walk_set_up(&run, &walk);
         world_set_format(&run.world, 0, i & 1 ? VOLUME_RAW : VOLUME_COW);
         copy(&run);
         run.wish.disks[0].convert = true;
@@ -390,12 +393,15 @@ static void what_is_finished_is_not_copied_again(void **state)
 static void survives_anything(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < ARRAY_SIZE(walks); i++) {
-        struct walk broken = walks[i];
+    for (size_t i = 0; i < ARRAY_SIZE(walks) * ALL_LVS; i++) {
+        struct walk walk = walks[i / ALL_LVS];
+        struct walk broken;
 
-        walk_kills_to(&walks[i], JOB_DONE);
-        walk_failures(&walks[i]);
-        walk_cancels(&walks[i]);
+        walk.lvs = i % ALL_LVS;
+        broken = walk;
+        walk_kills_to(&walk, JOB_DONE);
+        walk_failures(&walk);
+        walk_cancels(&walk);
         broken.while_dead = event_cancel;
         walk_kills(&broken, NULL);
         broken.while_dead = NULL;

@@ -49,6 +49,7 @@ static void setup(struct run *run)
         below = from->info.id.vol;
     }
     world->domains[DST].prepared[0] = true;
+    world_activate(world, DST);
     run->wish.kind = JOB_REPLICATE;
     (void)str_copy(run->wish.disks[0].dst_path, JOB_PATH_SIZE,
                    world_volume(world, DST, 0, world->layers - 1)->info.path);
@@ -84,9 +85,12 @@ static void replicates_and_finishes(void **state)
     struct run run;
 
     (void)state;
-    for (size_t layers = 1; layers <= 3; layers++) {
-        run_init(&run, layers);
-        setup(&run);
+    for (unsigned i = 0; i < 3 * ALL_LVS; i++) {
+        const struct walk walk = { .layers = 1 + i % 3,
+                                   .lvs = i / 3,
+                                   .setup = setup };
+
+        walk_set_up(&run, &walk);
         run_all(&run, JOB_DONE, "replicate");
         assert_string_equal(run.job.warning, "");
     }
@@ -196,26 +200,45 @@ static void a_disk_that_is_there_is_left_alone(void **state)
     run_deinit(&run);
 }
 
+static struct walk with_lvs(const struct walk *walk, unsigned lvs)
+{
+    struct walk with = *walk;
+
+    with.lvs = lvs;
+    return with;
+}
+
 static void survives_a_kill_at_every_call(void **state)
 {
-    struct walk dies = finish;
-
     (void)state;
-    walk_kills_to(&finish, JOB_DONE);
-    walk_kills_to(&abort_it, JOB_CANCELLED);
-    walk_kills(&fail, NULL);
-    dies.while_dead = event_vm_ends;
-    walk_kills(&dies, NULL);
-    dies.while_dead = event_mirrors_die;
-    walk_kills(&dies, NULL);
+    for (unsigned lvs = 0; lvs < ALL_LVS; lvs++) {
+        struct walk well = with_lvs(&finish, lvs);
+        struct walk badly = with_lvs(&fail, lvs);
+        struct walk back = with_lvs(&abort_it, lvs);
+        struct walk dies = well;
+
+        walk_kills_to(&well, JOB_DONE);
+        walk_kills_to(&back, JOB_CANCELLED);
+        walk_kills(&badly, NULL);
+        dies.while_dead = event_vm_ends;
+        walk_kills(&dies, NULL);
+        dies.while_dead = event_mirrors_die;
+        walk_kills(&dies, NULL);
+    }
 }
 
 static void survives_failures_and_events(void **state)
 {
     (void)state;
-    walk_failures(&finish);
-    walk_failures(&abort_it);
-    walk_failures(&fail);
+    for (unsigned lvs = 0; lvs < ALL_LVS; lvs++) {
+        struct walk well = with_lvs(&finish, lvs);
+        struct walk badly = with_lvs(&fail, lvs);
+        struct walk back = with_lvs(&abort_it, lvs);
+
+        walk_failures(&well);
+        walk_failures(&back);
+        walk_failures(&badly);
+    }
     walk_event(&finish, event_vm_ends, JOB_STATE_COUNT);
     walk_event(&abort_it, event_vm_ends, JOB_STATE_COUNT);
     walk_event(&finish, event_libvirtd_goes, JOB_DONE);

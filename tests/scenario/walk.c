@@ -16,11 +16,15 @@ enum {
     CALLS_MIN = 4, /* fewer: it did not walk */
 };
 
-static void set_up(struct run *run, const struct walk *walk)
+void walk_set_up(struct run *run, const struct walk *walk)
 {
     run_init(run, walk->layers);
     run->before_step = walk->before_step;
     run->while_dead = walk->while_dead;
+    for (int side = 0; side < SIDES; side++) {
+        if (walk->lvs & 1U << side)
+            world_set_block(&run->world, (enum side)side);
+    }
     if (walk->setup)
         walk->setup(run);
 }
@@ -34,7 +38,7 @@ static bool faulty_run(const struct walk *walk, enum fault fault, unsigned n,
     struct run run;
     char where[128];
 
-    set_up(&run, walk);
+    walk_set_up(&run, walk);
     run.world.fault = fault;
     run.world.fault_at = n;
     (void)str_format(where, sizeof(where), "%s, %zu layers, fault %d at %u",
@@ -99,7 +103,7 @@ void walk_event(const struct walk *walk, void (*what)(struct run *run),
     for (event_call = 1;; event_call += walk->stride + 1) {
         char where[96];
 
-        set_up(&run, walk);
+        walk_set_up(&run, walk);
         run.world.on_call = at_call;
         (void)str_format(where, sizeof(where), "%s, %zu layers, event at %u",
                          walk->name, walk->layers, event_call);
@@ -127,7 +131,7 @@ unsigned walk_states(const struct walk *walk, void (*what)(struct run *run))
         struct run run;
         char where[96];
 
-        set_up(&run, walk);
+        walk_set_up(&run, walk);
         run.world.on_call = in_state;
         run.at_state = (enum job_state)state;
         (void)str_format(where, sizeof(where), "%s, event in %s", walk->name,
@@ -145,7 +149,7 @@ void walk_cancels(const struct walk *walk)
         char where[96];
         bool meant = false;
 
-        set_up(&run, walk);
+        walk_set_up(&run, walk);
         (void)str_format(where, sizeof(where), "%s, cancel at step %u",
                          walk->name, n);
         run_start(&run, &run.wish);
@@ -176,6 +180,12 @@ void event_vm_ends(struct run *run)
 {
     world_shut_down(&run->world);
     run->may_leave_source = true; /* without a VM nothing proves enough */
+}
+
+void event_host_restarts(struct run *run)
+{
+    world_reboot(&run->world);
+    run->may_leave_source = true;
 }
 
 void event_libvirtd_goes(struct run *run)

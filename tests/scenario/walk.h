@@ -12,11 +12,18 @@ struct walk {
     const char *name;
     size_t layers;
     unsigned stride; /* not each call, for runs that ask again and again */
+    unsigned lvs;    /* bits: the sides that are VGs */
     void (*setup)(struct run *run); /* after run_init(); may be NULL */
     void (*before_step)(struct run *run, enum job_state state);
     void (*while_dead)(struct run *run);
 };
 
+enum {
+    ALL_LVS = 1 << SIDES, /* one more than all of them */
+};
+
+/* The beginning of each of its runs. */
+void walk_set_up(struct run *run, const struct walk *walk);
 /* The daemon is killed before, in and after each call. Marks in @seen (may be
  * NULL) the states in which it died. */
 void walk_kills(const struct walk *walk, bool seen[JOB_STATE_COUNT]);
@@ -37,6 +44,8 @@ unsigned walk_states(const struct walk *walk, void (*what)(struct run *run));
 /* --- what happens --- */
 
 void event_vm_ends(struct run *run); /* a copy may be left then */
+/* The VM with it, and the LVs that were active. */
+void event_host_restarts(struct run *run);
 void event_libvirtd_goes(struct run *run);
 void event_other_pauses(struct run *run);
 void event_cancel(struct run *run);

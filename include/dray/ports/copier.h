@@ -40,7 +40,14 @@ enum copy_task {
 
 struct copy_spec {
     char src_path[PATH_MAX];
-    char dst_path[PATH_MAX]; /* exists, made for this copy */
+    char dst_path[PATH_MAX]; /* exists, made for this copy; of a device all
+                                that is to be written has room */
+    /* Of a raw source on a device that is larger than its contents: so much of
+     * it. 0: all. (Where a qcow2 ends, its header tells.) */
+    uint64_t src_bytes;
+    /* qcow2 to qcow2: converted as well, so that it takes no more than its
+     * data. It loses its bitmaps. */
+    bool compact;
     enum volume_format src_format;
     enum volume_format dst_format;
     /* The destination's parent, empty if it has none. Same-format layers whose
@@ -81,6 +88,11 @@ struct copier_ops {
      * would have. Tries it on an unnamed file; leaves nothing. */
     int (*probe)(void *ctx, const char *src_path, const char *dst_dir,
                  enum copy_mover *ret_mover, struct err *err);
+    /* Where what a volume holds ends: of qcow2 behind its last cluster in use,
+     * of raw at the end of the file or device. That much is moved when the
+     * format stays, and the destination must have room for it. */
+    int (*measure)(void *ctx, const char *path, enum volume_format format,
+                   uint64_t *ret_bytes, struct err *err);
 };
 
 struct copier_port {

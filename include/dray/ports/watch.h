@@ -21,6 +21,12 @@ struct watch_ops {
                       const char *base, struct err *err);
     /* It is over, whatever became of it. Nothing was begun: fine. */
     void (*job_ended)(void *ctx, const char *vm, const char *target);
+    /* The VM is to stand still: the watch does not resume it, though it may be
+     * paused for want of space, until as many releases; returns when it is not
+     * just doing so. (libvirt keeps one reason for a pause: a suspension of a
+     * VM that stands still already cannot be told from it.) */
+    int (*vm_hold)(void *ctx, const char *vm, struct err *err);
+    void (*vm_release)(void *ctx, const char *vm);
 };
 
 struct watch_port {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * JSON-RPC 2.0 over a unix stream socket, on the owner loop. Values follow one
- * another with or without white space or line breaks between or inside them;
- * each answer is one line. This room knows envelopes, not verbs.
+ * JSON-RPC 2.0 over a unix stream socket (and TLS, tls.h), on the owner loop.
+ * Values follow one another with or without white space or line breaks between
+ * or inside them; each answer is one line. This room knows envelopes, not
+ * verbs.
  *
  * A client can only harm itself. A request over RPC_REQUEST_MAX, or a backlog
  * of unread answers over RPC_BACKLOG_MAX, ends its connection; who lets half of
@@ -66,7 +67,8 @@ int rpc_server_new(struct sd_event *loop, int fd,
                    const struct rpc_access *access,
                    const struct rpc_handler *handler,
                    struct rpc_server **ret_server, struct err *err);
-/* Closes all connections; calls still open may be answered (and dropped). */
+/* Closes all connections, also over TLS; calls still open may be answered (and
+ * dropped). */
 void rpc_server_free(struct rpc_server *server);
 
 /* Binds and listens: directory made (0755), a dead socket file replaced, a
@@ -75,6 +77,10 @@ int rpc_listen(const char *path, gid_t gid, int *ret_fd, struct err *err);
 
 struct rpc_conn *rpc_call_conn(const struct rpc_call *call);
 enum rpc_role rpc_conn_role(const struct rpc_conn *conn);
+/* All that its server has; NULL: 0. */
+size_t rpc_conn_count(const struct rpc_conn *conn);
+/* Its role is too small for @what: logs that, once per connection. */
+void rpc_conn_denied(struct rpc_conn *conn, const char *what);
 
 /* Both consume the call; rpc_reply() also takes over @result (NULL: true). */
 void rpc_reply(struct rpc_call *call, struct json_object *result);

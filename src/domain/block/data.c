@@ -51,7 +51,7 @@ static int wipe_ends(const struct domain_image *image, const char *vol, int fd,
 {
     const struct domain_info *info = &image->vg->info;
     off_t size = lseek(fd, 0, SEEK_END);
-    if (size < 2 * MARKS_BYTES)
+    if (size < 2 * (off_t)MARKS_BYTES)
         return err_set_code(err, ERR_VOLUME_CREATE,
                             "%s/%s has %lld bytes, which is no LV's size",
                             image->dir.path, vol, (long long)size);

@@ -10,6 +10,7 @@
 #include "lv.h"
 #include "slot.h"
 #include "use.h"
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -228,7 +229,7 @@ static int read_own(struct domain_image *image, struct err *err)
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < report->n_lvs; i++) {
         const struct lvm_lv *lv = &report->lvs[i];
-        struct format_volume_tags tags;
+        struct format_volume_tags tags = { .slot = 0 };
         if (!block_lv_is_volume(lv, &tags))
             rc = check_tags(image, lv, err);
         else if (str_equal(tags.image, image->img))
@@ -240,7 +241,7 @@ static int read_own(struct domain_image *image, struct err *err)
 /* A parent in another image is a template, or nothing that we follow. */
 static int read_template(struct domain_image *image, struct err *err)
 {
-    struct format_volume_tags tags;
+    struct format_volume_tags tags = { .slot = 0 };
     size_t n = image->n;
     for (size_t i = 0; i < n; i++) {
         const char *parent = image->layers[i].record.parent;
@@ -261,10 +262,11 @@ static int read_template(struct domain_image *image, struct err *err)
 int block_image_open(struct block_vg *vg, const char *img,
                      struct domain_image *ret_image, struct err *err)
 {
-    struct domain_image image;
+    struct domain_image image = DOMAIN_IMAGE_INIT;
     int rc = block_image_init(vg, img, &image, err);
-    if (rc < 0)
+    if (rc != 0)
         return rc;
+    assert(image.vg); /* or an error */
     rc = read_own(&image, err);
     if (rc == 0)
         rc = image.n == 0 ? DOMAIN_NONE : read_template(&image, err);

@@ -5,30 +5,13 @@
  * in some /dev is looked at: stat() of a file on a dead mount would hang us.
  */
 #include "opener.h"
+#include "../dir.h"
 #include <ctype.h>
-#include <dirent.h>
-#include <dray/base/util.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
-
-static bool is_number(const char *name)
-{
-    return isdigit((unsigned char)name[0]) != 0;
-}
-
-/* A directory of /proc; NULL when the process has gone. */
-static DIR *open_dir(int at_fd, const char *name)
-{
-    _cleanup_close_ int fd =
-        openat(at_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    if (dir)
-        (void)TAKE_FD(fd);
-    return dir;
-}
 
 static bool is_device(int fds, const char *name, dev_t device)
 {
@@ -59,43 +42,45 @@ static bool may_write(int process, const char *name)
     return (value & O_ACCMODE) != O_RDONLY;
 }
 
-static void look_at_process(int process, dev_t device, struct openers *openers)
+/* One that has gone has nothing open. */
+static void look_at_process(const struct domain_dir *process, dev_t device,
+                            struct openers *openers)
 {
-    const struct dirent *entry = NULL;
-    DIR *fds = open_dir(process, "fd");
-    while (fds && (entry = readdir(fds))) {
-        if (!is_number(entry->d_name) ||
-            !is_device(dirfd(fds), entry->d_name, device))
+    _cleanup_dir_ struct domain_dir fds = DOMAIN_DIR_INIT;
+    _cleanup_names_ struct domain_names names = { 0 };
+    if (domain_dir_open_below(process, "fd", &fds, NULL) != 0 ||
+        domain_dir_list(&fds, &names, NULL) < 0)
+        return;
+    for (size_t i = 0; i < names.n; i++) {
+        if (!is_device(fds.fd, names.names[i], device))
             continue;
         openers->any = true;
         openers->writing =
-            openers->writing || may_write(process, entry->d_name);
+            openers->writing || may_write(process->fd, names.names[i]);
     }
-    if (fds)
-        (void)closedir(fds); /* read only */
 }
 
 int block_openers_find(const char *device, struct openers *ret_openers,
                        struct err *err)
 {
+    _cleanup_dir_ struct domain_dir processes = DOMAIN_DIR_INIT;
+    _cleanup_names_ struct domain_names names = { 0 };
     struct openers openers = { .any = false };
-    const struct dirent *entry = NULL;
     struct stat st;
     if (stat(device, &st) < 0)
         return err_set_code(err, ERR_VOLUME_ACCESS, "%s: %m", device);
-    DIR *processes = open_dir(AT_FDCWD, "/proc");
-    if (!processes)
-        return err_set(err, -errno, "/proc: %m");
-    while ((entry = readdir(processes))) {
-        if (!is_number(entry->d_name))
-            continue;
-        _cleanup_close_ int process =
-            openat(dirfd(processes), entry->d_name,
-                   O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (process >= 0)
-            look_at_process(process, st.st_rdev, &openers);
+    int rc = domain_dir_open("/proc", &processes, err);
+    if (rc == 0)
+        rc = domain_dir_list(&processes, &names, err);
+    for (size_t i = 0; rc == 0 && i < names.n; i++) {
+        _cleanup_dir_ struct domain_dir process = DOMAIN_DIR_INIT;
+        if (isdigit((unsigned char)names.names[i][0]) &&
+            domain_dir_open_below(&processes, names.names[i], &process, NULL) ==
+                0)
+            look_at_process(&process, st.st_rdev, &openers);
     }
-    (void)closedir(processes); /* read only */
+    if (rc != 0)
+        return err_set(err, -EIO, "/proc cannot be read");
     *ret_openers = openers;
     return 0;
 }

@@ -26,29 +26,9 @@ struct removal {
     const char **vols;
 };
 
-static void removal_deinit(struct removal *removal)
-{
-    free((void *)removal->vols);
-}
-
-#define _cleanup_removal_ _cleanup_(removal_deinit)
-
 static struct lvm_names names_of(const struct removal *removal)
 {
     return (struct lvm_names){ .names = removal->vols, .n = removal->n };
-}
-
-/* Room for all of the VG. */
-static int removal_init(const struct block_vg *vg, const char *img,
-                        struct removal *ret_removal, struct err *err)
-{
-    *ret_removal = (struct removal){
-        .img = img,
-        .vols = calloc(vg->report.n_lvs + 1, sizeof(char *)),
-    };
-    return ret_removal->vols
-               ? 0
-               : err_set(err, -ENOMEM, "image %s: out of memory", img);
 }
 
 static int mark(const struct block_vg *vg, const struct removal *removal,
@@ -198,12 +178,17 @@ int block_image_delete(void *ctx, const char *sd, const char *img,
                        struct err *err)
 {
     _cleanup_vg_ struct block_vg vg = { 0 };
-    _cleanup_removal_ struct removal kept = { .n = 0 };
-    _cleanup_removal_ struct removal marked = { .n = 0 };
+    struct removal kept = { .img = img };
+    struct removal marked = { .img = img };
     int rc = block_vg_begin(ctx, sd, &vg, err);
-    if (rc == 0)
-        rc = removal_init(&vg, img, &kept, err);
-    if (rc == 0)
-        rc = removal_init(&vg, img, &marked, err);
-    return rc < 0 ? rc : delete_lvs(&vg, &kept, &marked, err);
+    if (rc < 0)
+        return rc;
+    /* Each has room for all of the VG. */
+    kept.vols = calloc(2 * vg.report.n_lvs + 1, sizeof(*kept.vols));
+    if (!kept.vols)
+        return err_set(err, -ENOMEM, "image %s: out of memory", img);
+    marked.vols = kept.vols + vg.report.n_lvs;
+    rc = delete_lvs(&vg, &kept, &marked, err);
+    free(kept.vols);
+    return rc;
 }

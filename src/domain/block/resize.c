@@ -131,7 +131,7 @@ int block_volume_shrink(void *ctx, const struct volume_id *id,
         rc = domain_image_get(&image, id->vol, &layer, err);
     if (rc == 0)
         rc = image.store->fill(&image, id->vol, &info, err);
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     *ret_bytes = info.apparent_bytes;
     return may_shrink(layer)

@@ -38,9 +38,15 @@ static void start_server(struct harness *h)
 
 struct harness *harness_new(void)
 {
-    static const struct api_options options = { .version = "1.2.3",
-                                                .host_id = 7,
-                                                .host_name = "host7" };
+    return harness_new_watched(NULL);
+}
+
+struct harness *harness_new_watched(struct monitor *monitor)
+{
+    const struct api_options options = { .version = "1.2.3",
+                                         .host_id = 7,
+                                         .host_name = "host7",
+                                         .monitor = monitor };
     struct harness *h = calloc(1, sizeof(*h));
     struct err err = ERR_INIT;
 

@@ -41,6 +41,8 @@ void harness_tick(struct harness *h);
 void harness_change(struct harness *h, void (*change)(struct fake_world *));
 
 struct harness *harness_new(void);
+/* The same with a watch over thin disks. */
+struct harness *harness_new_watched(struct monitor *monitor);
 void harness_free(struct harness *h);
 /* For cmocka: a harness that is ready, its time running; and its end, which
  * fails when a rule of the world was broken. */

@@ -51,6 +51,7 @@ static void who_may_only_look_may_change_nothing(void **state)
         "Host.ping",
         "Host.getCapabilities",
         "Host.getJobs",
+        "Host.getStats",
         "StorageDomain.list",
         "StorageDomain.getInfo",
         "StorageDomain.getStats",
@@ -63,6 +64,7 @@ static void who_may_only_look_may_change_nothing(void **state)
         "Volume.getQemuImageInfo",
         "Volume.measure",
         "VM.getDisks",
+        "VM.getDiskWatermarks",
         "VM.refreshDisk",
         "VM.refresh_disk",
         "Disk.plan",
@@ -92,7 +94,9 @@ static int code_as(struct harness *h, enum rpc_role role, const char *method)
     assert_int_equal(
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds),
         0);
-    assert_int_equal(conn_new(h->server, fds[0], role), 0);
+    assert_int_equal(conn_new(h->server, &h->server->acceptor,
+                              transport_socket(fds[0], "test"), role),
+                     0);
     harness_send(h, fds[1], request);
     struct json_object *answer = harness_next(h, fds[1], 5000);
     assert_non_null(answer);

@@ -30,7 +30,8 @@ struct recorder {
     bool flag;
     enum err_code fails; /* 0: no */
     bool no_lease;
-    bool used; /* by a VM */
+    bool used;             /* by a VM */
+    const char *used_path; /* ... this one only */
     bool block;
     uint64_t mda_bytes, mda_free_bytes;
 };
@@ -316,8 +317,9 @@ static int fake_path_user(void *ctx, const char *path, struct vm_info *ret_vm,
     (void)ctx;
     (void)err;
     (void)str_copy(seen.path, PATH_MAX, path);
-    (void)str_copy(ret_vm->name, VM_NAME_SIZE, seen.used ? "web1" : "");
-    (void)str_copy(ret_vm->uuid, UUID_SIZE, seen.used ? WORLD_VM : "");
+    bool used = seen.used || str_equal(seen.used_path, path);
+    (void)str_copy(ret_vm->name, VM_NAME_SIZE, used ? "web1" : "");
+    (void)str_copy(ret_vm->uuid, UUID_SIZE, used ? WORLD_VM : "");
     return 0;
 }
 
@@ -646,6 +648,28 @@ static void deleting_refuses_what_it_cannot_or_must_not(void **state)
     assert_string_equal(seen.id.vol, VOL);
 }
 
+/* However a VM names it. */
+static void deleting_refuses_an_lv_that_a_vm_names(void **state)
+{
+    static const char image[] =
+        "{\"storagedomainID\":\"" SD "\",\"imageID\":\"" IMG "\"}";
+    struct harness *h = *state;
+    struct volume_info info;
+    const struct volume_id id = { SD, IMG, VOL };
+    (void)fake_volume_info(NULL, &id, &info, NULL);
+    const char *const names[] = { info.path, "/dev/" SD "/" VOL };
+    seen.block = true;
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        seen.used_path = names[i];
+        assert_int_equal(harness_code(h, "Volume.delete", "{" PLACE "}"),
+                         ERR_VOLUME_BUSY);
+        assert_string_equal(seen.id.vol, "");
+    }
+    seen.used_path = NULL;
+    assert_int_equal(harness_code(h, "Image.delete", image), 0);
+    expect(h, "Volume.delete", "{" PLACE "}", "true");
+}
+
 static void volume_create_hands_on_all_it_got(void **state)
 {
     struct harness *h = *state;
@@ -795,6 +819,7 @@ int main(void)
         TEST(what_is_no_utf8_does_not_spoil_an_answer),
         TEST(image_verbs),
         TEST(deleting_refuses_what_it_cannot_or_must_not),
+        TEST(deleting_refuses_an_lv_that_a_vm_names),
         TEST(volume_create_hands_on_all_it_got),
         TEST(volume_create_refuses_what_vdsm_refuses),
         TEST(volumes_are_shaped_as_vdsm_does),

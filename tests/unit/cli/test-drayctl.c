@@ -42,6 +42,9 @@ static void wrong_usage_is_exit_2_and_asks_nothing(void **state)
         WORDS("domain", "audit"),
         WORDS("job", "limit", JOB, "-1"),
         WORDS("job", "info"),
+        WORDS("vm", "watermarks"),
+        WORDS("vm", "watermarks", "a", "--all"),
+        WORDS("host", "stats", "all"),
         WORDS("rpc", "X.y", "1"),
         WORDS("rpc", "X.y", "{"),
     };
@@ -333,6 +336,60 @@ static void volume_delete_without_volume_deletes_the_image(void **state)
     assert_has(run->asked, "\"volumeID\":\"" VOL "\"");
 }
 
+#define MARKS                                                                  \
+    "[{\"vmId\":\"" VM "\",\"name\":\"vda\",\"role\":\"source\","              \
+    "\"domainID\":\"" SD "\",\"size\":5368709120,\"allocation\":1073741824,"   \
+    "\"free\":4294967296,\"threshold\":3221225472,\"max\":10737418240,"        \
+    "\"rate\":1048576,\"problem\":\"no space\"}]"
+
+static void vm_watermarks_is_a_table_with_names(void **state)
+{
+    (void)state;
+    const struct run *run =
+        run_drayctl(WORDS(MARKS, "[{\"vmId\":\"" VM "\",\"vmName\":\"web1\"}]"),
+                    WORDS("vm", "watermarks", "web1"));
+    assert_int_equal(run->exit, CLI_OK);
+    assert_has(run->asked, "VM.getDiskWatermarks {\"vmID\":\"web1\"}");
+    assert_int_equal(count_lines(run->out), 2);
+    assert_has(run->out, "EXTENDED AT");
+    assert_has(run->out, "web1");
+    assert_has(run->out, "5.0 GiB");
+    assert_has(run->out, "3.0 GiB");
+    assert_has(run->out, "1.0 MiB/s");
+    assert_has(run->out, "no space");
+}
+
+static void vm_watermarks_of_all_as_json(void **state)
+{
+    (void)state;
+    const struct run *run =
+        run_drayctl(WORDS(MARKS), WORDS("vm", "watermarks", "--all", "--json"));
+    assert_int_equal(run->exit, CLI_OK);
+    assert_has(run->asked, "VM.getDiskWatermarks -");
+    assert_has(run->out, "\"threshold\": 3221225472");
+}
+
+static void vm_watermarks_watch_ends_with_ctrl_c(void **state)
+{
+    (void)state;
+    const struct run *run =
+        run_drayctl(WORDS("interrupt", MARKS),
+                    WORDS("vm", "watermarks", "--all", "--watch", "--json"));
+    assert_int_equal(run->exit, CLI_OK);
+}
+
+static void host_stats_are_keys_and_values(void **state)
+{
+    (void)state;
+    const struct run *run = run_drayctl(
+        WORDS("{\"pauses\":3,\"extensions\":{\"count\":7,\"p50Ms\":12}}"),
+        WORDS("host", "stats"));
+    assert_int_equal(run->exit, CLI_OK);
+    assert_has(run->asked, "Host.getStats");
+    assert_has(run->out, "extensions.p50Ms");
+    assert_int_equal(count_lines(run->out), 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -356,6 +413,10 @@ int main(void)
         cmocka_unit_test(a_new_volume_is_raw_and_has_no_parent),
         cmocka_unit_test(volume_list_looks_at_each_volume),
         cmocka_unit_test(volume_delete_without_volume_deletes_the_image),
+        cmocka_unit_test(vm_watermarks_is_a_table_with_names),
+        cmocka_unit_test(vm_watermarks_of_all_as_json),
+        cmocka_unit_test(vm_watermarks_watch_ends_with_ctrl_c),
+        cmocka_unit_test(host_stats_are_keys_and_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -169,6 +169,13 @@ static void ships_a_file_that_says_the_defaults(void **state)
     assert_string_equal(config.sanlock, defaults.sanlock);
     assert_string_equal(config.dray_lvm, defaults.dray_lvm);
     assert_int_equal(config.lvm_timeout_s, defaults.lvm_timeout_s);
+    assert_string_equal(config.tls_listen, defaults.tls_listen);
+    assert_int_equal(config.tls_port, defaults.tls_port);
+    assert_string_equal(config.tls_ca, defaults.tls_ca);
+    assert_string_equal(config.tls_cert, defaults.tls_cert);
+    assert_string_equal(config.tls_key, defaults.tls_key);
+    assert_string_equal(config.tls_crl, defaults.tls_crl);
+    assert_string_equal(config.tls_roles, defaults.tls_roles);
     assert_int_equal(config.workers, defaults.workers);
     assert_int_equal(config.log_level, defaults.log_level);
     assert_int_equal(config.full_gid, defaults.full_gid);

@@ -28,12 +28,18 @@ static void sets_every_key(void **state)
     const char *text = "[daemon]\nsocket = /a/sock\nstate_dir=/b\n"
                        "run_dir = /c d\nworkers = 256\nlog_level = debug\n"
                        "[access]\nfull_group = 0\nread_group = 4294967294\n"
+                       "[tls]\nlisten = ::1\nport = 65535\nca = /ca\n"
+                       "cert = /cert\nkey = /key\ncrl =\n"
+                       "[tls-roles]\nHost-b.x = full\nviewer = read\n"
                        "[host]\nid = 2000\nname = Host-1.example_x\n"
                        "[storage]\nowner = 107\ngroup = 108\n"
                        "lvm_timeout = 600\n"
                        "[lease]\nio_timeout = 1\nrequire_watchdog = no\n"
                        "[libvirt]\nuri = test:///default\n"
                        "[migrate]\nbuffer_kib = 64\nconverge_limit = 604800\n"
+                       "[monitor]\nchunk_mib = 512\n"
+                       "utilization_percent = 50\nreplicate_factor = 3\n"
+                       "safety_factor = 5\npoll_ms = 500\n"
                        "[tools]\nqemu_img = /q\nsanlock = /s\n"
                        "dray_lvm = /l\n";
     assert_int_equal(parse(text), 0);
@@ -44,6 +50,13 @@ static void sets_every_key(void **state)
     assert_int_equal(config.log_level, LOG_LEVEL_DEBUG);
     assert_int_equal(config.full_gid, 0);
     assert_int_equal(config.read_gid, 4294967294U);
+    assert_string_equal(config.tls_listen, "::1");
+    assert_int_equal(config.tls_port, 65535);
+    assert_string_equal(config.tls_ca, "/ca");
+    assert_string_equal(config.tls_cert, "/cert");
+    assert_string_equal(config.tls_key, "/key");
+    assert_string_equal(config.tls_crl, "");
+    assert_string_equal(config.tls_roles, "Host-b.x full\nviewer read\n");
     assert_int_equal(config.host_id, 2000);
     assert_string_equal(config.host_name, "Host-1.example_x");
     assert_int_equal(config.owner_uid, 107);
@@ -53,6 +66,11 @@ static void sets_every_key(void **state)
     assert_string_equal(config.libvirt_uri, "test:///default");
     assert_int_equal(config.buffer_bytes, 65536);
     assert_int_equal(config.converge_limit_s, 604800);
+    assert_int_equal(config.chunk_bytes, UINT64_C(512) << 20);
+    assert_int_equal(config.utilization_percent, 50);
+    assert_int_equal(config.replicate_factor, 3);
+    assert_int_equal(config.safety_factor, 5);
+    assert_int_equal(config.poll_ms, 500);
     assert_string_equal(config.qemu_img, "/q");
     assert_string_equal(config.sanlock, "/s");
     assert_string_equal(config.dray_lvm, "/l");
@@ -77,6 +95,18 @@ static void keeps_defaults_of_what_is_not_said(void **state)
     assert_string_equal(config.libvirt_uri, "qemu:///system");
     assert_int_equal(config.buffer_bytes, 1048576);
     assert_int_equal(config.converge_limit_s, 0);
+    assert_int_equal(config.chunk_bytes, UINT64_C(2560) << 20);
+    assert_int_equal(config.utilization_percent, 20);
+    assert_int_equal(config.replicate_factor, 2);
+    assert_int_equal(config.safety_factor, 4);
+    assert_int_equal(config.poll_ms, 2000);
+    assert_string_equal(config.tls_listen, "");
+    assert_int_equal(config.tls_port, 16515);
+    assert_string_equal(config.tls_ca, "/etc/drayd/pki/ca.pem");
+    assert_string_equal(config.tls_cert, "/etc/drayd/pki/cert.pem");
+    assert_string_equal(config.tls_key, "/etc/drayd/pki/key.pem");
+    assert_string_equal(config.tls_crl, "/etc/drayd/pki/crl.pem");
+    assert_string_equal(config.tls_roles, "");
     assert_string_equal(config.qemu_img, "/usr/bin/qemu-img");
     assert_string_equal(config.sanlock, "/usr/sbin/sanlock");
 }
@@ -168,6 +198,11 @@ static const char *const broken[][2] = {
     { "[libvirt]\nuri =\n", "has no value" },
     { "[migrate]\nbuffer_kib = 63\n", "from 64 to 262144" },
     { "[migrate]\nconverge_limit = 604801\n", "from 0 to 604800" },
+    { "[monitor]\nchunk_mib = 0\n", "from 1 to 1048576" },
+    { "[monitor]\nutilization_percent = 100\n", "from 1 to 99" },
+    { "[monitor]\nreplicate_factor = 0\n", "from 1 to 100" },
+    { "[monitor]\nsafety_factor = 101\n", "from 1 to 100" },
+    { "[monitor]\npoll_ms = 99\n", "from 100 to 60000" },
     { "[storage]\nowner = no-such-user\n", "there is no user 'no-such-user'" },
     { "[storage]\nowner =\n", "[storage] owner: has no value" },
     { "[storage]\nowner = 4294967295\n", "there is no user '4294967295'" },
@@ -175,6 +210,20 @@ static const char *const broken[][2] = {
     { "[access]\nfull_group = no-such-group\n", "there is no group" },
     { "[access]\nread_group = no-such-group\n", "there is no group" },
     { "[tools]\nqemu_img = qemu-img\n", "is not an absolute path" },
+    { "[tls]\nlisten = localhost\n", "'localhost' is no IP address" },
+    { "[tls]\nlisten = 127.0.0.1:1\n", "is no IP address" },
+    { "[tls]\nlisten = 127.1\n", "is no IP address" },
+    { "[tls]\nport = 0\n", "from 1 to 65535" },
+    { "[tls]\nport = 65536\n", "from 1 to 65535" },
+    { "[tls]\nkey =\n", "is not an absolute path" },
+    { "[tls]\ncrl = crl.pem\n", "is not an absolute path" },
+    { "[tls-roles]\nhost = all\n", "test.conf:2: [tls-roles] host: 'all' is "
+      "neither full nor read" },
+    { "[tls-roles]\nhost =\n", "'' is neither full nor read" },
+    { "[tls-roles]\nh t = full\n", "has other characters" },
+    { "[tls-roles]\n*.x = full\n", "has other characters" },
+    { "[tls-roles]\nhost = full\nab = read\nHOST = read\n",
+      "test.conf:4: [tls-roles] HOST: is given twice" },
     { "[libvirt]\nuri = \xff\n", "test.conf: is not a text in UTF-8" },
 };
 /* clang-format on */
@@ -190,6 +239,24 @@ static void refuses_what_it_does_not_understand(void **state)
                      broken[i][1]);
         assert_true(err.next[0] != '\0');
     }
+}
+
+/* 1,200 hosts need more room than there is, 300 with long names less. */
+static void has_room_for_many_roles(void **state)
+{
+    (void)state;
+    char text[32 * 1024] = "[tls-roles]\n";
+    size_t len = strlen(text);
+    for (unsigned i = 0; i < 300; i++, len += strlen(text + len))
+        str_format(text + len, sizeof(text) - len,
+                   "host-%u.a-long-name.of.example.com = full\n", i);
+    assert_int_equal(parse(text), 0);
+    assert_non_null(strstr(config.tls_roles, "\nhost-299.a-long-name.of."
+                                             "example.com full\n"));
+    for (unsigned i = 0; i < 900; i++, len += strlen(text + len))
+        str_format(text + len, sizeof(text) - len, "other-%u = read\n", i);
+    assert_int_equal(parse(text), -EINVAL);
+    assert_non_null(strstr(err.message, "is one name too many"));
 }
 
 static void refuses_a_nul_byte(void **state)
@@ -244,6 +311,7 @@ int main(void)
         cmocka_unit_test(finds_users_and_groups_by_name),
         cmocka_unit_test(takes_an_empty_group_for_nobody),
         cmocka_unit_test(refuses_what_it_does_not_understand),
+        cmocka_unit_test(has_room_for_many_roles),
         cmocka_unit_test(refuses_a_nul_byte),
         cmocka_unit_test(names_a_line_that_is_too_long),
         cmocka_unit_test(survives_every_cut),

@@ -70,7 +70,8 @@ static enum rpc_role role_of(uid_t uid, gid_t gid, const gid_t *groups,
         be_peer(uid, gid, groups, n);
     int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
     assert_true(fd >= 0);
-    enum rpc_role role = peer_role(fd, access);
+    char peer[64];
+    enum rpc_role role = peer_role(fd, access, peer, sizeof(peer));
     close(fd);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);

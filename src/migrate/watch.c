@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Tells the watch over thin disks of the block jobs that we begin and end. A
+ * job that fills an LV begins at a byte per second, and is let go when the
+ * watch says that there is room for what comes.
+ */
+#include "migration.h"
+
+#include <string.h>
+
+/* Only a qcow2 on an LV can run full: what the guest writes to, what a mirror
+ * does, what a commit does. A side with a raw leaf counts as thin as well: the
+ * watch knows better, and it costs one call. */
+bool watch_is_needed(const struct disk *d)
+{
+    return d->m->ports.watch.ops && (d->src.block || d->dst.block);
+}
+
+int watch_begin(struct disk *d, const char *base, struct err *err)
+{
+    int rc = 0;
+
+    if (d->watched || !watch_is_needed(d))
+        return 0;
+    d->told = true;
+    rc = PORT(&d->m->ports, watch, job_begins, d->m->job.vm, d->of->target,
+              base, err);
+    d->watched = rc == 0;
+    return rc;
+}
+
+void watch_end(struct migration *m)
+{
+    for_each_disk (d, m) {
+        if (d->told)
+            PORT(&m->ports, watch, job_ended, m->job.vm, d->of->target);
+        d->told = d->watched = false;
+    }
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the threads of this room have in common.
+ */
+#ifndef DRAY_VIRT_THREAD_H
+#define DRAY_VIRT_THREAD_H
+
+#include <pthread.h>
+
+/* A thread that takes no signals: they are the main thread's. 0 or -errno. */
+int thread_start(pthread_t *ret_thread, void *(*run)(void *), void *arg);
+
+/* A condition for deadlines of time_after_ms(). 0 or -errno. */
+int thread_init_condition(pthread_cond_t *condition);
+
+#endif
