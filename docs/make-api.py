@@ -32,6 +32,7 @@ PLACES = IMAGE + [
 ERRORS = {
     'Host.ping': [],
     'Host.getCapabilities': [],
+    'Host.getStats': [],
     'Host.getJobs': [],
     'Host.abortJobs': ['NoSuchJob', 'JobNotActive', 'unsupportedOperation'],
     'Host.deleteJobs': ['NoSuchJob', 'JobNotDone'],
@@ -94,6 +95,7 @@ ERRORS = {
         'VolumeResizeValueError', 'IncorrectFormat', 'NoSpaceLeftOnDomain'],
     'Volume.setLegality': VOLUME + RECORDS + ['DiskBusy', 'VolumeIsBusy'],
     'VM.list': ['nonresp'],
+    'VM.getDiskWatermarks': ['noVM', 'nonresp'],
     'VM.getDisks': ['noVM', 'nonresp'],
     'VM.refreshDisk': DRIVE + ['DriveRefreshError'],
     'VM.refresh_disk': DRIVE + ['DriveRefreshError'],

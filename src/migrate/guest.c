@@ -33,6 +33,7 @@ static void released(struct migration *m)
     m->held_us = -1;
     m->still = false;
     m->resume_first = false;
+    watch_release(m);
 }
 
 /* Whether the VM is one that a resume would help. */
@@ -54,8 +55,10 @@ int guest_resume(struct migration *m, struct err *err)
     struct err resume = ERR_INIT;
     bool paused = false;
 
-    if (!m->job.suspended)
+    if (!m->job.suspended) {
+        watch_release(m);
         return 0;
+    }
 
     /* Resume without asking first: every call here is guest's time. */
     int rc = PORT(&m->ports, hypervisor, vm_resume, m->job.vm, &resume);
@@ -92,6 +95,8 @@ enum job_outcome guest_hold(struct migration *m)
     bool paused = false;
     struct err err = ERR_INIT;
 
+    if (watch_hold(m, &err))
+        return migration_doubt(m, &err, QUERY_PATIENCE_MS);
     if (!record_intent(m))
         return migration_again(m, POLL_MS);
     if (is_paused(m, &paused, &err))

@@ -37,3 +37,23 @@ void watch_end(struct migration *m)
         d->told = d->watched = false;
     }
 }
+
+int watch_hold(struct migration *m, struct err *err)
+{
+    int rc = 0;
+
+    if (m->watch_holds || !m->ports.watch.ops)
+        return 0;
+    rc = PORT(&m->ports, watch, vm_hold, m->job.vm, m->job.id, err);
+    m->watch_holds = true;
+    if (rc) /* it may have begun to */
+        watch_release(m);
+    return rc;
+}
+
+void watch_release(struct migration *m)
+{
+    if (m->watch_holds)
+        PORT(&m->ports, watch, vm_release, m->job.vm, m->job.id);
+    m->watch_holds = false;
+}

@@ -63,11 +63,11 @@ void layers_arm(struct core *core, struct watched_vm *vm, int64_t now_ms)
     }
 }
 
-void core_armed(struct core *core, const char *vm, uint64_t id,
+void core_armed(struct core *core, const char *uuid, uint64_t id,
                 const struct err *err, int64_t now_ms)
 {
-    struct watched_vm *owner = vm_find(core, vm);
-    struct layer *layer = owner ? layer_find(owner, id) : NULL;
+    struct watched_vm *vm = vm_find(core, uuid);
+    struct layer *layer = vm ? layer_find(vm, id) : NULL;
     if (!layer)
         return;
     layer->setting = false;
@@ -76,6 +76,6 @@ void core_armed(struct core *core, const char *vm, uint64_t id,
     if (err->rc)
         layer->set_bytes = 0;
     else
-        vm_look(owner, true);
+        vm_look(vm, true);
     core_pump(core, now_ms);
 }

@@ -52,26 +52,26 @@ static void job_ended(void *ctx, const char *vm, const char *target)
 
 static int run_hold(struct monitor *monitor, struct call *call)
 {
-    if (core_hold(&monitor->core, call->vm, call) < 0)
+    if (core_hold(&monitor->core, call->vm, call->who, call) < 0)
         return err_set(call->err, -ENOMEM, "watermark monitor: out of memory");
     return CALL_LATER;
 }
 
-static int vm_hold(void *ctx, const char *vm, struct err *err)
+static int vm_hold(void *ctx, const char *vm, const char *who, struct err *err)
 {
-    struct call call = { .run = run_hold, .vm = vm, .err = err };
+    struct call call = { .run = run_hold, .vm = vm, .who = who, .err = err };
     return monitor_call(ctx, &call);
 }
 
 static int run_release(struct monitor *monitor, struct call *call)
 {
-    core_release(&monitor->core, call->vm, monitor_now(monitor));
+    core_release(&monitor->core, call->vm, call->who, monitor_now(monitor));
     return 0;
 }
 
-static void vm_release(void *ctx, const char *vm)
+static void vm_release(void *ctx, const char *vm, const char *who)
 {
-    struct call call = { .run = run_release, .vm = vm };
+    struct call call = { .run = run_release, .vm = vm, .who = who };
     (void)monitor_call(ctx, &call);
 }
 
@@ -81,8 +81,10 @@ static int run_marks(struct monitor *monitor, struct call *call)
                       call->err);
 }
 
+/* Both results are written on the loop. */
 int monitor_marks(struct monitor *monitor, const char *vm,
-                  struct monitor_mark **ret_marks, size_t *ret_n,
+                  struct monitor_mark **ret_marks,
+                  size_t *ret_n, /* NOLINT(readability-non-const-parameter) */
                   struct err *err)
 {
     struct call call = { .run = run_marks,

@@ -59,32 +59,36 @@ void vm_forget(struct watched_vm *vm)
     vm->paused = false;
 }
 
+/* After vm_forget(). */
 static void vm_free(struct watched_vm *vm)
 {
-    vm_forget(vm);
     list_for_each_safe (item, next, &vm->jobs)
         job_free(container_of(item, struct watch_job, link));
     list_for_each_safe (item, next, &vm->begins) {
         free(container_of(item, struct begin, link)->answer);
         free(container_of(item, struct begin, link));
     }
+    list_for_each_safe (item, next, &vm->holds)
+        free(container_of(item, struct hold, link));
     list_remove(&vm->link);
     free(vm);
 }
 
 void core_deinit(struct core *core)
 {
-    list_for_each_safe (item, next, &core->vms)
-        vm_free(container_of(item, struct watched_vm, link));
+    list_for_each_safe (item, next, &core->acts)
+        act_free(container_of(item, struct act, link));
+    list_for_each_safe (item, next, &core->vms) {
+        struct watched_vm *vm = container_of(item, struct watched_vm, link);
+        vm_forget(vm);
+        vm_free(vm);
+    }
     list_for_each_safe (item, next, &core->places)
         place_free(container_of(item, struct place, link));
     list_for_each_safe (item, next, &core->lanes) {
         list_remove(item);
         free(container_of(item, struct lane, link));
     }
-    struct act *act = NULL;
-    while ((act = core_next_act(core)) != NULL)
-        act_free(act);
 }
 
 struct act *act_new(struct core *core, enum act_kind kind, const char *vm)
@@ -132,6 +136,7 @@ struct watched_vm *vm_get(struct core *core, const char *uuid)
     list_init(&vm->layers);
     list_init(&vm->jobs);
     list_init(&vm->begins);
+    list_init(&vm->holds);
     vm->skipped = QUIET_POLLS; /* it is looked at with the first poll */
     list_append(&core->vms, &vm->link);
     return vm;
@@ -240,7 +245,8 @@ void core_pump(struct core *core, int64_t now_ms)
 static bool is_quiet(const struct watched_vm *vm)
 {
     list_for_each (item, &vm->layers) {
-        if (container_of(item, struct layer, link)->watched)
+        const struct layer *layer = container_of(item, struct layer, link);
+        if (layer->watched || layer->unknown)
             return false;
     }
     return list_is_empty(&vm->jobs) && !vm->paused;
@@ -264,7 +270,7 @@ static void drop_vm(struct watched_vm *vm)
     if (!list_is_empty(&vm->begins))
         return;
     vm->dirty = vm->urgent = false;
-    if (list_is_empty(&vm->jobs) && vm->holds == 0)
+    if (list_is_empty(&vm->jobs) && list_is_empty(&vm->holds))
         vm_free(vm);
 }
 

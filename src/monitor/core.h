@@ -136,6 +136,11 @@ struct watch_job {
     bool replica_seen;
 };
 
+struct hold {
+    struct list link;
+    char who[UUID_SIZE];
+};
+
 /* Somebody waits for room and thresholds. */
 struct begin {
     struct list link;
@@ -150,13 +155,13 @@ struct watched_vm {
     struct list link;
     char uuid[UUID_SIZE];
     struct list layers, jobs, begins;
-    bool active; /* in the last list */
-    bool dirty;  /* to be looked at */
-    bool urgent; /* before others */
+    struct list holds; /* it is not to be resumed */
+    bool active;       /* in the last list */
+    bool dirty;        /* to be looked at */
+    bool urgent;       /* before others */
     bool looking;
     int64_t look_ms; /* when it began */
     unsigned skipped;
-    unsigned holds; /* not to be resumed */
 
     bool space_alarmed;
     int64_t space_alarm_ms;
@@ -219,7 +224,7 @@ struct sight {
     char paused_target[DISK_TARGET_SIZE];
 };
 
-void core_seen(struct core *core, const char *vm, const struct sight *sight,
+void core_seen(struct core *core, const char *uuid, const struct sight *sight,
                int64_t now_ms);
 /* --- grow.c --- */
 
@@ -238,25 +243,26 @@ void core_grown(struct core *core, const struct growth *growth, int64_t now_ms);
 /* --- pause.c --- */
 
 /* @did: it was resumed; else it was not paused any more, or failed. */
-void core_resumed(struct core *core, const char *vm, bool did,
+void core_resumed(struct core *core, const char *uuid, bool did,
                   const struct err *err, int64_t now_ms);
 
 /* --- arm.c --- */
 
-void core_armed(struct core *core, const char *vm, uint64_t layer,
+void core_armed(struct core *core, const char *uuid, uint64_t id,
                 const struct err *err, int64_t now_ms);
 
 /* --- jobs.c --- */
 
 /* Answered by ACT_ANSWER with @tag, or -ENOMEM. */
-int core_begin(struct core *core, const char *vm, const char *target,
+int core_begin(struct core *core, const char *uuid, const char *target,
                const char *base, void *tag, int64_t now_ms);
-void core_end(struct core *core, const char *vm, const char *target,
+void core_end(struct core *core, const char *uuid, const char *target,
               int64_t now_ms);
-/* The VM is resumed no more until as many releases; answered, as core_begin(),
+/* The VM is resumed no more until @who lets it go; answered, as core_begin(),
  * when nothing is under way. */
-int core_hold(struct core *core, const char *vm, void *tag);
-void core_release(struct core *core, const char *vm, int64_t now_ms);
+int core_hold(struct core *core, const char *uuid, const char *who, void *tag);
+void core_release(struct core *core, const char *uuid, const char *who,
+                  int64_t now_ms);
 
 /* --- tally.c --- */
 

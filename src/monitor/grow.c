@@ -133,6 +133,14 @@ void layer_need(struct core *core, struct watched_vm *vm, struct layer *layer,
 
 /* --- growing --- */
 
+/* @other has to grow, or it is not known yet whether it will have to. */
+static bool goes_first(const struct layer *other, const struct layer *layer)
+{
+    if (other->watched)
+        return other->state != LAYER_IDLE && other->rank < layer->rank;
+    return other->asked && other->replica && other->cow;
+}
+
 static bool is_held(const struct watched_vm *vm, const struct layer *layer,
                     int64_t now_ms)
 {
@@ -140,9 +148,7 @@ static bool is_held(const struct watched_vm *vm, const struct layer *layer,
         return false;
     list_for_each (item, &vm->layers) {
         const struct layer *other = container_of(item, struct layer, link);
-        if (other->watched && other->state != LAYER_IDLE &&
-            other->rank < layer->rank &&
-            str_equal(other->target, layer->target))
+        if (str_equal(other->target, layer->target) && goes_first(other, layer))
             return true;
     }
     return false;

@@ -187,14 +187,37 @@ void begins_tick(struct core *core, struct watched_vm *vm, int64_t now_ms)
 
 /* --- those who need a VM to stand still --- */
 
-int core_hold(struct core *core, const char *uuid, void *tag)
+static struct hold *hold_of(const struct watched_vm *vm, const char *who)
+{
+    list_for_each (item, &vm->holds) {
+        struct hold *hold = container_of(item, struct hold, link);
+        if (str_equal(hold->who, who))
+            return hold;
+    }
+    return NULL;
+}
+
+static int add_hold(struct watched_vm *vm, const char *who)
+{
+    if (hold_of(vm, who))
+        return 0;
+    struct hold *hold = calloc(1, sizeof(*hold));
+    if (!hold)
+        return -ENOMEM;
+    (void)str_copy(hold->who, sizeof(hold->who), who);
+    list_append(&vm->holds, &hold->link);
+    return 0;
+}
+
+int core_hold(struct core *core, const char *uuid, const char *who, void *tag)
 {
     struct watched_vm *vm = vm_get(core, uuid);
-    struct begin *begin = vm ? begin_new(vm, "", tag) : NULL;
-    if (!begin)
+    if (!vm || add_hold(vm, who) < 0)
         return -ENOMEM;
+    struct begin *begin = begin_new(vm, "", tag);
+    if (!begin)
+        return -ENOMEM; /* it is let go by who asked */
     begin->hold = true;
-    vm->holds++;
     if (!vm->resuming)
         holds_answer(core, vm);
     return 0;
@@ -210,12 +233,15 @@ void holds_answer(struct core *core, struct watched_vm *vm)
     }
 }
 
-void core_release(struct core *core, const char *uuid, int64_t now_ms)
+void core_release(struct core *core, const char *uuid, const char *who,
+                  int64_t now_ms)
 {
     struct watched_vm *vm = vm_find(core, uuid);
-    if (!vm || vm->holds == 0)
+    struct hold *hold = vm ? hold_of(vm, who) : NULL;
+    if (!hold)
         return;
-    vm->holds--;
+    list_remove(&hold->link);
+    free(hold);
     vm_look(vm, true);
     core_pump(core, now_ms);
 }

@@ -17,7 +17,7 @@ typedef int (*call_fn)(struct monitor *monitor, struct call *call);
 struct call {
     struct list link;
     call_fn run; /* CALL_LATER: an ACT_ANSWER will be the answer */
-    const char *vm, *target, *base;
+    const char *vm, *target, *base, *who;
     struct monitor_mark **marks;
     size_t *n_marks;
     struct monitor_stats *stats;

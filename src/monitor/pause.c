@@ -53,7 +53,8 @@ struct layer *vm_paused_layer(struct core *core, struct watched_vm *vm,
 
 void vm_resume_if_relieved(struct core *core, struct watched_vm *vm)
 {
-    if (!vm->paused || !vm->relieved || vm->resuming || vm->holds > 0)
+    if (!vm->paused || !vm->relieved || vm->resuming ||
+        !list_is_empty(&vm->holds))
         return;
     vm->resuming = act_new(core, ACT_RESUME, vm->uuid) != NULL;
 }

@@ -67,17 +67,23 @@ static void drop_all(struct list *requests)
     }
 }
 
-static bool may_run_locked(struct work *work, const struct request *request)
+/* Those in @list that have its key. */
+static unsigned count_alike(struct list *list, const struct request *request)
 {
     unsigned n = 0;
     if (!request->has_key)
-        return true;
-    list_for_each (item, &work->running) {
+        return 0;
+    list_for_each (item, list) {
         const struct request *other = request_of(item);
         if (other->has_key && str_equal(other->key, request->key))
             n++;
     }
-    return n < WORK_PER_KEY;
+    return n;
+}
+
+static bool may_run_locked(struct work *work, const struct request *request)
+{
+    return count_alike(&work->running, request) < WORK_PER_KEY;
 }
 
 static struct request *take_locked(struct work *work)
@@ -272,14 +278,18 @@ static struct request *request_new(const char *key, work_fn run, work_fn done,
     return request;
 }
 
-/* True when those that wait are more than the workers at rest. */
+/* True when those that wait are more than the workers at rest. One that waits
+ * for its key needs none: who ends such a request takes it. */
 static bool enqueue(struct work *work, struct request *request)
 {
     SCOPED_LOCK(&work->lock);
+    bool may_run = count_alike(&work->running, request) +
+                       count_alike(&work->waiting, request) <
+                   WORK_PER_KEY;
     list_append(&work->waiting, &request->link);
     work->n_waiting++;
     (void)pthread_cond_signal(&work->changed);
-    return work->n_waiting > work->n_idle;
+    return may_run && work->n_waiting > work->n_idle;
 }
 
 int work_submit(struct work *work, const char *key, work_fn run, work_fn done,

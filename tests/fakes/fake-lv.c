@@ -297,11 +297,40 @@ static void watch_ended(void *ctx, const char *vm, const char *target)
     (void)world_leave(world, 0, &ignored);
 }
 
+static int watch_holds(void *ctx, const char *vm, const char *who,
+                       struct err *err)
+{
+    struct fake_world *world = ctx;
+    int rc = world_enter(world, "watch holds", err);
+
+    (void)vm;
+    (void)who;
+    if (rc)
+        return rc;
+    world->watch_held++;
+    return world_leave(world, 0, err);
+}
+
+static void watch_releases(void *ctx, const char *vm, const char *who)
+{
+    struct fake_world *world = ctx;
+    struct err ignored = ERR_INIT; /* it cannot fail */
+
+    (void)vm;
+    (void)who;
+    (void)world_enter(world, "watch releases", &ignored);
+    if (!world->dead && world->watch_held > 0)
+        world->watch_held--;
+    (void)world_leave(world, 0, &ignored);
+}
+
 struct watch_port fake_watch(struct fake_world *world)
 {
     static const struct watch_ops ops = {
         .job_begins = watch_begins,
         .job_ended = watch_ended,
+        .vm_hold = watch_holds,
+        .vm_release = watch_releases,
     };
 
     return (struct watch_port){ .ctx = world, .ops = &ops };

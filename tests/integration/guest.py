@@ -25,18 +25,17 @@ class Disk:
     serial: str = ''
     alias: str = ''   # libvirt wants "ua-" in front of it
     cache: str = 'none'
-    kind: str = ''    # file, block; what its path looks like when empty
 
     def xml(self):
         serial = f'<serial>{self.serial}</serial>' if self.serial else ''
         alias = f"<alias name='{self.alias}'/>" if self.alias else ''
-        device = str(self.path).startswith('/dev/')
-        kind = self.kind or ('block' if device else 'file')
-        source = 'dev' if kind == 'block' else 'file'
+        kind, name = (('block', 'dev')
+                      if pathlib.Path(self.path).is_block_device()
+                      else ('file', 'file'))
         return (f"<disk type='{kind}' device='disk'>"
                 f"<driver name='qemu' type='{self.format}' "
                 f"cache='{self.cache}' discard='unmap'/>"
-                f"<source {source}='{self.path}'/>"
+                f"<source {name}='{self.path}'/>"
                 f"<target dev='{self.target}' bus='virtio'/>"
                 f"{serial}{alias}</disk>")
 

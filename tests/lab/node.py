@@ -8,7 +8,7 @@ import os
 
 WORK = '/run/drayd-test'
 # How much slower than this machine an emulated processor is held to be.
-PATIENCE = 8
+PATIENCE = 4
 
 
 class Node:

@@ -15,18 +15,22 @@ struct watch_ops {
     /* A block job of the disk was started and is held back (1 byte/s): returns
      * when all that it and the guest write to has room and a threshold, from
      * then on twice as far from the end as usual. @base: the layer that a
-     * commit writes to, as qemu names it; NULL: none. May be repeated.
+     * commit writes to, as qemu names it; NULL: none. A commit is better told
+     * of before it is started: its first 16 MiB go whatever its limit (seen).
+     * May be repeated.
      * ERR_NO_SPACE: better abort it than let it run. */
     int (*job_begins)(void *ctx, const char *vm, const char *target,
                       const char *base, struct err *err);
     /* It is over, whatever became of it. Nothing was begun: fine. */
     void (*job_ended)(void *ctx, const char *vm, const char *target);
     /* The VM is to stand still: the watch does not resume it, though it may be
-     * paused for want of space, until as many releases; returns when it is not
-     * just doing so. (libvirt keeps one reason for a pause: a suspension of a
-     * VM that stands still already cannot be told from it.) */
-    int (*vm_hold)(void *ctx, const char *vm, struct err *err);
-    void (*vm_release)(void *ctx, const char *vm);
+     * paused for want of space, until @who (a job's id) lets it go; returns
+     * when it is not just doing so. May be repeated. (libvirt keeps one reason
+     * for a pause: a suspension of a VM that stands still already cannot be
+     * told from it.) */
+    int (*vm_hold)(void *ctx, const char *vm, const char *who, struct err *err);
+    /* Not held: fine. */
+    void (*vm_release)(void *ctx, const char *vm, const char *who);
 };
 
 struct watch_port {

@@ -129,6 +129,11 @@ static void locate(struct rig *rig, const char *path)
     struct place found = { .state = PLACE_UNKNOWN };
     const struct rig_layer *layer = by_path(rig, path);
     rig->locates++;
+    if (rig->hold_locates) {
+        assert(rig->n_held < 8);
+        (void)str_copy(rig->held[rig->n_held++], 64, path);
+        return;
+    }
     if (!rig->no_locate)
         found.state = !layer || layer->foreign ? PLACE_FOREIGN : PLACE_OURS;
     if (found.state == PLACE_OURS) {
@@ -141,12 +146,13 @@ static void locate(struct rig *rig, const char *path)
 
 static void note_order(struct rig *rig, const struct rig_layer *layer)
 {
-    char word[32];
+    size_t used = strlen(rig->order);
     const char *role = layer->depth > 0 ? "base" : "source";
-    (void)str_format(word, sizeof(word), "%s:%s ", layer->target,
-                     layer->replica ? "replica" : role);
-    assert(strlen(rig->order) + strlen(word) < sizeof(rig->order));
-    (void)strcat(rig->order, word);
+    bool fits =
+        str_format(rig->order + used, sizeof(rig->order) - used, "%s:%s ",
+                   layer->target, layer->replica ? "replica" : role);
+    assert(fits);
+    (void)fits;
 }
 
 static void grow(struct rig *rig, const struct act *act)
@@ -175,8 +181,10 @@ static void grow(struct rig *rig, const struct act *act)
 
 static void arm(struct rig *rig, const struct act *act)
 {
-    const struct err fine = ERR_INIT;
-    for (size_t i = 0; i < rig->n_layers; i++) {
+    struct err err = ERR_INIT;
+    if (rig->arm_rc < 0)
+        (void)err_set(&err, rig->arm_rc, "qemu does not want to");
+    for (size_t i = 0; i < rig->n_layers && rig->arm_rc == 0; i++) {
         struct rig_layer *layer = &rig->layers[i];
         char node[DISK_TARGET_SIZE];
         node_of(rig, layer, node);
@@ -185,7 +193,7 @@ static void arm(struct rig *rig, const struct act *act)
         layer->threshold = act->bytes;
         layer->sets++;
     }
-    core_armed(&rig->core, act->vm, act->layer, &fine, rig->now_ms);
+    core_armed(&rig->core, act->vm, act->layer, &err, rig->now_ms);
 }
 
 static void resume(struct rig *rig, const char *uuid)
@@ -244,6 +252,14 @@ static void do_acts(struct rig *rig)
         do_act(rig, act);
         assert(++n < 5000); /* it must come to rest */
     }
+}
+
+void rig_locate_held(struct rig *rig)
+{
+    rig->hold_locates = false;
+    while (rig->n_held > 0)
+        locate(rig, rig->held[--rig->n_held]);
+    do_acts(rig);
 }
 
 /* --- time --- */

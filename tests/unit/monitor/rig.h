@@ -56,13 +56,16 @@ struct rig {
     struct rig_vg vgs[RIG_VGS + 1];
     struct rig_growth growths[RIG_GROWTHS];
 
-    bool away;       /* libvirtd */
-    bool lost;       /* alarms */
-    bool no_locate;  /* storage does not say whose a path is */
+    bool away;         /* libvirtd */
+    bool lost;         /* alarms */
+    bool no_locate;    /* storage does not say whose a path is */
+    bool hold_locates; /* it takes its time to say so */
+    char held[8][64];
+    size_t n_held;
     bool paused[16]; /* VMs; of want of space if: */
     char full_target[16][8];
     unsigned resumed[16];
-    int resume_rc;
+    int resume_rc, arm_rc;
 
     /* what happened */
     unsigned looks, lists, locates;
@@ -89,6 +92,9 @@ void rig_vm(unsigned vm, char ret_uuid[UUID_SIZE]);
 void rig_write(struct rig *rig, struct rig_layer *layer, uint64_t allocation);
 void rig_alarm(struct rig *rig, enum vm_alarm_kind kind,
                const struct rig_layer *layer);
+
+/* Storage says whose the paths are that it was asked for. */
+void rig_locate_held(struct rig *rig);
 
 /* Time passes. */
 void rig_run(struct rig *rig, int64_t ms);

@@ -127,13 +127,19 @@ static void a_vm_that_is_held_is_not_resumed(void **state)
     struct rig_layer *layer = rig_add(&rig, 1, "vda", 1, 2560 * MIB);
     rig_run(&rig, 10);
     rig_vm(1, vm);
-    assert_int_equal(core_hold(&rig.core, vm, &rig), 0);
+    assert_int_equal(core_hold(&rig.core, vm, "one", &rig), 0);
+    assert_int_equal(core_hold(&rig.core, vm, "one", &rig), 0); /* repeated */
+    assert_int_equal(core_hold(&rig.core, vm, "two", &rig), 0);
     rig_write(&rig, layer, 2561 * MIB);
     rig_run(&rig, 5000);
-    assert_int_equal(rig.answers, 1);
+    assert_int_equal(rig.answers, 3);
     assert_true(rig.paused[1]);
     assert_int_equal(layer->size, 5120 * MIB);
-    core_release(&rig.core, vm, rig.now_ms);
+    core_release(&rig.core, vm, "one", rig.now_ms);
+    core_release(&rig.core, vm, "one", rig.now_ms);
+    rig_run(&rig, 5000);
+    assert_true(rig.paused[1]);
+    core_release(&rig.core, vm, "two", rig.now_ms);
     rig_run(&rig, 100);
     assert_false(rig.paused[1]);
     assert_int_equal(layer->size, 5120 * MIB); /* no more than once */
@@ -440,6 +446,26 @@ static void an_extension_that_the_vm_does_not_see_is_no_endless_loop(
     assert_string_equal(rig_mark(&rig, layer).problem, "");
 }
 
+static void a_threshold_that_cannot_be_set_is_tried_again(void **state)
+{
+    (void)state;
+    char vm[UUID_SIZE];
+    struct rig_layer *layer = rig_add(&rig, 1, "vda", 1, 2560 * MIB);
+    rig_add(&rig, 1, "vda", 0, GIB)->replica = true;
+    rig.arm_rc = -EIO;
+    rig_run(&rig, 5000);
+    assert_int_equal(layer->threshold, 0);
+    rig_vm(1, vm);
+    assert_int_equal(core_begin(&rig.core, vm, "vda", NULL, &rig, rig.now_ms),
+                     0);
+    rig_run(&rig, 5000);
+    assert_int_equal(rig.answers, 0); /* it would run unwatched */
+    rig.arm_rc = 0;
+    rig_run(&rig, 2100);
+    assert_int_equal(rig.answers, 1);
+    assert_true(layer->threshold > 0);
+}
+
 static void percentiles_are_of_the_last_thousand(void **state)
 {
     (void)state;
@@ -481,6 +507,7 @@ int main(void)
         WITH_RIG(implausible_numbers_extend_nothing_and_are_told_once),
         WITH_RIG(numbers_from_two_moments_are_no_event),
         WITH_RIG(an_extension_that_the_vm_does_not_see_is_no_endless_loop),
+        WITH_RIG(a_threshold_that_cannot_be_set_is_tried_again),
         WITH_RIG(percentiles_are_of_the_last_thousand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

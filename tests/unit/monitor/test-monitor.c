@@ -362,8 +362,8 @@ static void *begin_and_end(void *arg)
         (void)str_format(base, sizeof(base), "/dev/vg/%08x", 100 + i);
         assert_int_equal(port.ops->job_begins(port.ctx, vm, target, base, &err),
                          0);
-        assert_int_equal(port.ops->vm_hold(port.ctx, vm, &err), 0);
-        port.ops->vm_release(port.ctx, vm);
+        assert_int_equal(port.ops->vm_hold(port.ctx, vm, vm, &err), 0);
+        port.ops->vm_release(port.ctx, vm, vm);
         port.ops->job_ended(port.ctx, vm, target);
     }
     return NULL;

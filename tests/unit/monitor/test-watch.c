@@ -355,6 +355,38 @@ static void a_destination_that_hangs_delays_the_source_by_a_second(void **state)
     assert_int_equal(source->size, 15 * GIB);
 }
 
+/* Seen: a mirror's source grew before it was known whose its destination is. */
+static void a_destination_that_is_not_known_yet_may_go_first(void **state)
+{
+    (void)state;
+    struct rig_layer *source = rig_add(&rig, 1, "vda", 1, 10 * GIB);
+    rig_run(&rig, 10);
+    rig.hold_locates = true;
+    struct rig_layer *replica = rig_add(&rig, 1, "vda", 2, 5 * GIB);
+    replica->replica = true;
+    replica->allocation = 4 * GIB;
+    source->allocation = 7 * GIB;
+    rig_alarm(&rig, VM_ALARM_CHANGED, replica);
+    rig_run(&rig, 500);
+    assert_string_equal(rig.order, "");
+    rig_locate_held(&rig);
+    rig_run(&rig, 100);
+    assert_string_equal(rig.order, "vda:replica vda:source ");
+}
+
+static void storage_that_does_not_say_so_delays_by_a_second(void **state)
+{
+    (void)state;
+    struct rig_layer *source = rig_add(&rig, 1, "vda", 1, 10 * GIB);
+    rig_run(&rig, 10);
+    rig.hold_locates = true;
+    rig_add(&rig, 1, "vda", 2, 5 * GIB)->replica = true;
+    source->allocation = 7 * GIB;
+    rig_alarm(&rig, VM_ALARM_CHANGED, source);
+    rig_run(&rig, 1200);
+    assert_string_equal(rig.order, "vda:source ");
+}
+
 static void the_base_of_a_commit_is_watched_while_it_runs(void **state)
 {
     (void)state;
@@ -441,6 +473,8 @@ int main(void)
         WITH_RIG(doubled_from_the_first_moment),
         WITH_RIG(a_destination_that_is_nearly_there_goes_first),
         WITH_RIG(a_destination_that_hangs_delays_the_source_by_a_second),
+        WITH_RIG(a_destination_that_is_not_known_yet_may_go_first),
+        WITH_RIG(storage_that_does_not_say_so_delays_by_a_second),
         WITH_RIG(the_base_of_a_commit_is_watched_while_it_runs),
         WITH_RIG(after_a_pivot_the_destination_is_the_source),
         WITH_RIG(a_vm_that_vanishes_leaves_nothing),

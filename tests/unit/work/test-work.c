@@ -3,6 +3,7 @@
  * The pool: order, what a key bounds, who runs what, and ending while busy.
  * Tests wait for events; a gate holds workers where a storage would.
  */
+#include <dirent.h>
 #include <dray/base/lock.h>
 #include <dray/base/util.h>
 #include <dray/work.h>
@@ -203,6 +204,31 @@ static void lets_a_key_have_two_workers_only(void **state)
     assert_int_equal(gate.n_passed, 5);
 }
 
+static unsigned count_threads(void)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    unsigned n = 0;
+    assert_non_null(tasks);
+    while (readdir(tasks)) /* one thread looks: NOLINT(concurrency-mt-unsafe) */
+        n++;
+    (void)closedir(tasks);
+    return n;
+}
+
+static void who_waits_for_its_key_needs_no_thread(void **state)
+{
+    struct task tasks[4] = { 0 };
+    (void)state;
+    submit("nfs", hold, &tasks[0]);
+    submit("nfs", hold, &tasks[1]);
+    unsigned before = count_threads();
+    submit("nfs", hold, &tasks[2]);
+    submit("nfs", hold, &tasks[3]);
+    assert_int_equal(count_threads(), before);
+    gate_open();
+    run_until_done(4);
+}
+
 static void bounds_each_key_by_itself(void **state)
 {
     (void)state;
@@ -319,6 +345,7 @@ int main(void)
         SINGLE(keeps_the_order_of_submission),
         POOL(uses_all_its_threads),
         POOL(lets_a_key_have_two_workers_only),
+        POOL(who_waits_for_its_key_needs_no_thread),
         POOL(bounds_each_key_by_itself),
         POOL(takes_posts_from_any_thread),
         POOL(may_submit_when_done),
