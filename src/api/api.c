@@ -59,17 +59,19 @@ static const char *domain_in(const struct params *params)
     return sd;
 }
 
-/* Requests that may wait for the same thing: a hung domain, or libvirtd, must
- * not take every worker. Of several domains the first has to do. */
+/* Requests that may wait for the same thing: a hung domain, VM, or libvirtd,
+ * must not take every worker. Of several domains the first has to do. */
 static const char *work_key(const struct api_call *call)
 {
-    const char *sd = domain_in(call->params);
-    for (size_t i = 0; i < call->verb->n_params && !sd; i++) {
+    const char *key = domain_in(call->params);
+    for (size_t i = 0; i < call->verb->n_params && !key; i++) {
         const struct param_spec *spec = &call->verb->params[i];
         if (spec->members && params_count(call->params, spec->name) > 0)
-            sd = domain_in(params_item(call->params, spec->name, 0));
+            key = domain_in(params_item(call->params, spec->name, 0));
     }
-    return sd ? sd : "hypervisor";
+    if (!key)
+        key = params_text_if_any(call->params, "vmID");
+    return key ? key : "hypervisor";
 }
 
 /* True: others will finish it. */
@@ -213,21 +215,15 @@ struct rpc_handler api_handler(struct api *api)
     return (struct rpc_handler){ api, on_request, on_closed };
 }
 
-static struct api_call *first_early(const struct api *api)
-{
-    list_for_each (item, &api->calls) {
-        struct api_call *call = container_of(item, struct api_call, link);
-        if (call->early)
-            return call;
-    }
-    return NULL;
-}
-
+/* Handing one over may end calls that were handed over before it, never the
+ * next. */
 void api_set_ready(struct api *api, struct migrate_jobs *jobs)
 {
-    struct api_call *call = NULL;
     api->jobs = jobs;
-    while ((call = first_early(api))) {
+    list_for_each_safe (item, next, &api->calls) {
+        struct api_call *call = container_of(item, struct api_call, link);
+        if (!call->early)
+            continue;
         call->early = false;
         if (!hand_over(call))
             call_finish(call);

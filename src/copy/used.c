@@ -26,6 +26,7 @@ enum {
 
 struct counts {
     const struct side *side;
+    unsigned bits;  /* of a cluster's size */
     size_t cluster; /* bytes */
     unsigned order; /* a count has 1 << order bits */
     uint64_t table_at;
@@ -66,7 +67,7 @@ static int read_header(struct counts *counts, struct err *err)
     int rc = read_at(side, 0, len, &head, err);
     if (rc == 0)
         rc = format_qcow2_parse(head, len, &says, err);
-    if (rc)
+    if (rc || !head)
         return rc;
     uint64_t at = 0;
     uint32_t clusters = 0, order = htobe32(ORDER_BEFORE);
@@ -74,6 +75,7 @@ static int read_header(struct counts *counts, struct err *err)
     memcpy(&clusters, head + TABLE_CLUSTERS, sizeof(clusters));
     if (says.version > 2)
         memcpy(&order, head + ORDER, sizeof(order));
+    counts->bits = says.cluster_bits;
     counts->cluster = (size_t)1 << says.cluster_bits;
     counts->order = be32toh(order);
     counts->table_at = be64toh(at);
@@ -117,7 +119,7 @@ static int count(const struct counts *counts, const char *table, size_t i,
                            "nowhere",
                            err);
         int rc = read_at(counts->side, at, counts->cluster, &block, err);
-        if (rc)
+        if (rc || !block)
             return rc;
         uint64_t n = last_in_block(counts, block);
         if (n > 0)
@@ -134,16 +136,14 @@ int used_end(const struct side *side, uint64_t *ret_bytes, struct err *err)
     int rc = read_header(&counts, err);
     if (rc == 0)
         rc = read_at(side, counts.table_at, counts.table_bytes, &table, err);
-    if (rc == 0)
+    if (rc == 0 && table)
         rc = count(&counts, table, counts.table_bytes / sizeof(uint64_t),
                    &clusters, err);
     if (rc)
         return rc;
     if (clusters == 0)
         return damaged(side, "no cluster of it is in use", err);
-    uint64_t end = clusters > side->size / counts.cluster
-                       ? side->size
-                       : clusters * counts.cluster;
-    *ret_bytes = end;
+    *ret_bytes = clusters > side->size >> counts.bits ? side->size
+                                                      : clusters << counts.bits;
     return 0;
 }

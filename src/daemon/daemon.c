@@ -90,6 +90,17 @@ static int open_adapters(struct daemon *daemon, struct err *err)
     return rc;
 }
 
+static struct watermark_policy read_policy(const struct config *config)
+{
+    struct watermark_policy policy = watermark_defaults();
+
+    policy.chunk_bytes = config->chunk_bytes;
+    policy.utilization_percent = config->utilization_percent;
+    policy.replicate_factor = config->replicate_factor;
+    policy.safety_factor = config->safety_factor;
+    return policy;
+}
+
 static int open_use_cases(struct daemon *daemon, struct err *err)
 {
     struct api_options options = {
@@ -105,6 +116,7 @@ static int open_use_cases(struct daemon *daemon, struct err *err)
         .copier = copier_port(daemon->copier),
         .journal = journal_port(daemon->journal),
         .clock = clock_real(),
+        .policy = read_policy(&daemon->config),
         .buffer_bytes = daemon->config.buffer_bytes,
         .converge_limit_s = daemon->config.converge_limit_s,
     };

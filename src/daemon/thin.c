@@ -102,13 +102,9 @@ static int open_monitor(struct thin *thin, struct err *err)
         .hypervisor = daemon->ports.hypervisor,
         .clock = daemon->ports.clock,
     };
-    struct monitor_options options = { .policy = watermark_defaults(),
-                                       .poll_ms = (int)config->poll_ms };
+    const struct monitor_options options = { .policy = daemon->ports.policy,
+                                             .poll_ms = (int)config->poll_ms };
 
-    options.policy.chunk_bytes = config->chunk_bytes;
-    options.policy.utilization_percent = config->utilization_percent;
-    options.policy.replicate_factor = config->replicate_factor;
-    options.policy.safety_factor = config->safety_factor;
     return monitor_new(&options, &ports, on_event, thin, &thin->monitor, err);
 }
 

@@ -267,6 +267,7 @@ static bool end_copies(struct migration *m)
 static void leave(struct migration *m, enum job_state next)
 {
     watch_end(m);
+    watch_release(m);
     for_each_disk (d, m) {
         if (m->job.kind == JOB_SYNC)
             sync_forget(d);

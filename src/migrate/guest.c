@@ -33,7 +33,7 @@ static void released(struct migration *m)
     m->held_us = -1;
     m->still = false;
     m->resume_first = false;
-    watch_let_go(m);
+    watch_release(m);
 }
 
 /* Whether the VM is one that a resume would help. */
@@ -56,7 +56,7 @@ int guest_resume(struct migration *m, struct err *err)
     bool paused = false;
 
     if (!m->job.suspended) {
-        watch_let_go(m);
+        watch_release(m);
         return 0;
     }
 
@@ -95,9 +95,11 @@ enum job_outcome guest_hold(struct migration *m)
     bool paused = false;
     struct err err = ERR_INIT;
 
+    if (watch_hold(m, &err))
+        return migration_doubt(m, &err, QUERY_PATIENCE_MS);
     if (!record_intent(m))
         return migration_again(m, POLL_MS);
-    if (watch_hold(m, &err) || is_paused(m, &paused, &err))
+    if (is_paused(m, &paused, &err))
         return migration_doubt(m, &err, QUERY_PATIENCE_MS);
     if (m->held_us < 0)
         m->held_us = now_us(m);

@@ -92,9 +92,9 @@ struct migration {
     struct meter meter;
     struct vm_disk_io io; /* of all disks, when we began to watch */
 
-    bool still;      /* the guest cannot write: we may pivot */
-    bool watch_told; /* to leave it so */
-    int64_t held_us; /* since when it is still; -1: it is not */
+    bool watch_holds; /* the watch leaves the VM alone */
+    bool still;       /* the guest cannot write: we may pivot */
+    int64_t held_us;  /* since when it is still; -1: it is not */
 };
 
 /* A name that is declared cannot stand in parentheses:
@@ -275,9 +275,10 @@ bool watch_is_needed(const struct disk *d);
 int watch_begin(struct disk *d, const char *base, struct err *err);
 /* No disk has a block job any more. */
 void watch_end(struct migration *m);
-/* The watch does not resume the VM meanwhile. */
+/* The watch does not resume the VM from here to there, whatever it stands for.
+ */
 int watch_hold(struct migration *m, struct err *err);
-void watch_let_go(struct migration *m);
+void watch_release(struct migration *m);
 
 /* --- guest.c --- */
 

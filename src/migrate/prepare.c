@@ -231,15 +231,13 @@ static int make_volumes(struct disk *d, struct err *err)
 static int make_source_overlay(struct disk *d, struct err *err)
 {
     struct volume_create spec;
-    int rc;
 
     if (!d->of->overlay[0])
         return 0;
     spec = describe_overlay(d, false);
     spec.legality = VOLUME_LEGAL;
     spec.clone = false;
-    rc = PORT(&d->m->ports, storage, volumes_create, &spec, 1, err);
-    return rc ? rc : disk_activate(d, false, d->of->overlay, err);
+    return PORT(&d->m->ports, storage, volumes_create, &spec, 1, err);
 }
 
 /* The path of the top layer, through the links that a VM needs. */

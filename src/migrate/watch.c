@@ -3,9 +3,6 @@
  * Tells the watch over thin disks of the block jobs that we begin and end. A
  * job that fills an LV begins at a byte per second, and is let go when the
  * watch says that there is room for what comes.
- *
- * While a guest has to stand still it may stand already, for want of space in
- * any of its disks: the watch must not let it run then.
  */
 #include "migration.h"
 
@@ -39,20 +36,24 @@ void watch_end(struct migration *m)
             PORT(&m->ports, watch, job_ended, m->job.vm, d->of->target);
         d->told = d->watched = false;
     }
-    watch_let_go(m);
 }
 
 int watch_hold(struct migration *m, struct err *err)
 {
-    if (!m->ports.watch.ops)
+    int rc = 0;
+
+    if (m->watch_holds || !m->ports.watch.ops)
         return 0;
-    m->watch_told = true; /* also when the answer gets lost */
-    return PORT(&m->ports, watch, vm_hold, m->job.vm, m->job.id, err);
+    rc = PORT(&m->ports, watch, vm_hold, m->job.vm, m->job.id, err);
+    m->watch_holds = true;
+    if (rc) /* it may have begun to */
+        watch_release(m);
+    return rc;
 }
 
-void watch_let_go(struct migration *m)
+void watch_release(struct migration *m)
 {
-    if (m->watch_told)
+    if (m->watch_holds)
         PORT(&m->ports, watch, vm_release, m->job.vm, m->job.id);
-    m->watch_told = false;
+    m->watch_holds = false;
 }

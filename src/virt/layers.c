@@ -173,6 +173,22 @@ static int give_up(const struct call *call)
     return rc;
 }
 
+/* 0 or an outcome of layers_add_stats(), as long as to try again. */
+static int ask_once(const struct call *call, bool last,
+                    struct vm_layer **ret_layers, size_t *ret_n)
+{
+    _cleanup_free_ struct vm_layer *layers = NULL;
+    size_t n = 0;
+    int rc = ask(call, &layers, &n);
+    if (rc == LAYERS_CHANGED && last)
+        rc = 0;
+    if (rc == 0) {
+        *ret_layers = TAKE(layers);
+        *ret_n = n;
+    }
+    return rc;
+}
+
 int virt_layer_stats(void *ctx, const char *vm, struct vm_layer **ret_layers,
                      size_t *ret_n, struct err *err)
 {
@@ -182,16 +198,9 @@ int virt_layer_stats(void *ctx, const char *vm, struct vm_layer **ret_layers,
         return rc;
     const int64_t deadline_ms = time_now_ms() + PATIENCE_MS;
     for (int tries = 1;; tries++) {
-        _cleanup_free_ struct vm_layer *layers = NULL;
-        size_t n = 0;
-        rc = ask(&call, &layers, &n);
-        if (rc < 0)
+        rc = ask_once(&call, tries >= TRIES, ret_layers, ret_n);
+        if (rc <= 0)
             return rc;
-        if (rc == 0 || (rc == LAYERS_CHANGED && tries >= TRIES)) {
-            *ret_layers = TAKE(layers);
-            *ret_n = n;
-            return 0;
-        }
         if (time_now_ms() >= deadline_ms)
             return give_up(&call);
         (void)poll(NULL, 0, PAUSE_MS);

@@ -53,27 +53,38 @@ int virt_threshold_set(void *ctx, const char *vm, const char *node,
     return call_fail_disk(&call, ERR_GENERAL, "threshold", node);
 }
 
-/* The first that has no space; empty when none has. */
-static int find_full(const struct call *call, char ret_target[DISK_TARGET_SIZE])
+static int errors_fail(const struct call *call)
 {
-    ret_target[0] = '\0';
-    int n = virDomainGetDiskErrors(call->vm, NULL, 0, 0);
-    if (n <= 0)
-        return n < 0 ? call_fail(call, "errors of disks of VM %s", call->name)
-                     : 0;
-    _cleanup_free_ virDomainDiskError *errors =
-        calloc((size_t)n, sizeof(*errors));
-    if (!errors)
-        return err_set(call->err, -ENOMEM, "errors of disks: out of memory");
-    n = virDomainGetDiskErrors(call->vm, errors, (unsigned)n, 0);
+    return call_fail(call, "errors of disks of VM %s", call->name);
+}
+
+/* The first that has no space; empty when none has. */
+static int pick_full(const struct call *call, virDomainDiskErrorPtr errors,
+                     int max, char ret_target[DISK_TARGET_SIZE])
+{
+    int n = virDomainGetDiskErrors(call->vm, errors, (unsigned)max, 0);
     if (n < 0)
-        return call_fail(call, "errors of disks of VM %s", call->name);
+        return errors_fail(call);
+    ret_target[0] = '\0';
     for (int i = 0; i < n; i++) {
         if (errors[i].error == VIR_DOMAIN_DISK_ERROR_NO_SPACE && !ret_target[0])
             (void)str_copy(ret_target, DISK_TARGET_SIZE, errors[i].disk);
         free(errors[i].disk);
     }
     return 0;
+}
+
+static int find_full(const struct call *call, char ret_target[DISK_TARGET_SIZE])
+{
+    int n = virDomainGetDiskErrors(call->vm, NULL, 0, 0); /* how many */
+    if (n < 0)
+        return errors_fail(call);
+    virDomainDiskError *errors = calloc((size_t)n + 1, sizeof(*errors));
+    if (!errors)
+        return err_set(call->err, -ENOMEM, "errors of disks: out of memory");
+    int rc = n > 0 ? pick_full(call, errors, n, ret_target) : 0;
+    free(errors);
+    return rc;
 }
 
 int virt_paused_for_space(void *ctx, const char *vm, bool *ret_paused,

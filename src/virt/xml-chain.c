@@ -116,6 +116,25 @@ static int read_disk_layers(const xmlNode *disk, struct vm_layer *layers,
     return rc;
 }
 
+static int read_all_layers(const xmlDoc *doc, struct vm_layer *layers,
+                           size_t *n)
+{
+    int rc = 0;
+    for (xmlNode *disk = xml_first_disk(doc); disk && rc == 0;
+         disk = xml_next_disk(disk))
+        rc = read_disk_layers(disk, layers, n);
+    return rc;
+}
+
+static size_t count_all_layers(const xmlDoc *doc)
+{
+    size_t n = 0;
+    for (xmlNode *disk = xml_first_disk(doc); disk; disk = xml_next_disk(disk))
+        n += xml_chain_length(disk) +
+             xml_chain_length(xml_child(disk, "mirror"));
+    return n;
+}
+
 int xml_open_layers(const char *text, struct vm_layer **ret_layers,
                     size_t *ret_n, struct err *err)
 {
@@ -123,20 +142,18 @@ int xml_open_layers(const char *text, struct vm_layer **ret_layers,
     int rc = xml_tree_parse(text, &doc, err);
     if (rc < 0)
         return rc;
-    size_t n = 0, room = 1;
-    for (xmlNode *disk = xml_first_disk(doc); disk; disk = xml_next_disk(disk))
-        room += xml_chain_length(disk) +
-                xml_chain_length(xml_child(disk, "mirror"));
-    _cleanup_free_ struct vm_layer *layers = calloc(room, sizeof(*layers));
+    size_t n = 0;
+    struct vm_layer *layers =
+        calloc(count_all_layers(doc) + 1, sizeof(*layers));
     if (!layers)
         return err_set(err, -ENOMEM, "VM's XML: out of memory");
-    for (xmlNode *disk = xml_first_disk(doc); disk && rc == 0;
-         disk = xml_next_disk(disk))
-        rc = read_disk_layers(disk, layers, &n);
-    if (rc < 0)
+    rc = read_all_layers(doc, layers, &n);
+    if (rc < 0) {
+        free(layers);
         return err_set(err, rc, "VM's XML: %s",
                        rc == -ENOMEM ? "out of memory" : "a name is too long");
-    *ret_layers = TAKE(layers);
+    }
+    *ret_layers = layers;
     *ret_n = n;
     return 0;
 }

@@ -139,8 +139,15 @@ static int hv_suspend(void *ctx, const char *vm, struct err *err)
                 IN(JOB_PIVOTING) | IN(JOB_RETURNING) | IN(JOB_FOLDING));
     if (!world->record.suspended)
         world_break(world, "suspend without a record of it");
-    if (world->ports.watch.ops && !world->held)
-        world_break(world, "suspend, and the watch may resume");
+    if (world->ports.watch.ops && world->watch_held == 0)
+        world_break(world, "suspend while the watch may resume");
+    for (size_t i = 0; i < world->n_disks; i++) {
+        const struct fake_job *job = &world->disks[i].job;
+
+        if (job->kind == VM_JOB_COPY && world_hangs(world, job->target) &&
+            world->now_us - world->domains[job->target->side].hangs > 50000)
+            world_break(world, "suspend for a destination that hangs");
+    }
     /* Two suspends are one: nobody can tell them apart any more. */
     world->paused_by_other = false;
     world->paused = true;

@@ -297,7 +297,8 @@ static void watch_ended(void *ctx, const char *vm, const char *target)
     (void)world_leave(world, 0, &ignored);
 }
 
-static int vm_hold(void *ctx, const char *vm, const char *who, struct err *err)
+static int watch_holds(void *ctx, const char *vm, const char *who,
+                       struct err *err)
 {
     struct fake_world *world = ctx;
     int rc = world_enter(world, "watch holds", err);
@@ -306,20 +307,20 @@ static int vm_hold(void *ctx, const char *vm, const char *who, struct err *err)
     (void)who;
     if (rc)
         return rc;
-    world->held = true;
+    world->watch_held++;
     return world_leave(world, 0, err);
 }
 
-static void vm_release(void *ctx, const char *vm, const char *who)
+static void watch_releases(void *ctx, const char *vm, const char *who)
 {
     struct fake_world *world = ctx;
     struct err ignored = ERR_INIT; /* it cannot fail */
 
     (void)vm;
     (void)who;
-    (void)world_enter(world, "watch lets go", &ignored);
-    if (!world->dead)
-        world->held = false;
+    (void)world_enter(world, "watch releases", &ignored);
+    if (!world->dead && world->watch_held > 0)
+        world->watch_held--;
     (void)world_leave(world, 0, &ignored);
 }
 
@@ -328,8 +329,8 @@ struct watch_port fake_watch(struct fake_world *world)
     static const struct watch_ops ops = {
         .job_begins = watch_begins,
         .job_ended = watch_ended,
-        .vm_hold = vm_hold,
-        .vm_release = vm_release,
+        .vm_hold = watch_holds,
+        .vm_release = watch_releases,
     };
 
     return (struct watch_port){ .ctx = world, .ops = &ops };

@@ -270,6 +270,55 @@ def test_a_device_by_a_link_and_device_to_device(ext4, device):
     assert f'offset {5 * MIB + 3}' in done.stderr
 
 
+def qcow2(path, *writes, size='1G'):
+    """On a file, or over what a device held before."""
+    run('qemu-img', 'create', '-q', '-f', 'qcow2', path, size)
+    for write in writes:
+        run('qemu-io', '-f', 'qcow2', '-c', write, path)
+
+
+def test_a_qcow2_ends_before_its_device(ext4, device):
+    src, dst = device(64 * MIB), ext4 / 'dst'
+    qcow2(src, 'write -P 7 0 3M', 'write -P 8 900M 2M')
+    assert copy(src, dst, 'qcow2', 'qcow2')[1] == 'direct'
+    assert 5 * MIB < os.stat(dst).st_size < 7 * MIB
+    run('qemu-img', 'check', '-q', '-f', 'qcow2', dst)
+    run('qemu-img', 'compare', '-f', 'qcow2', '-F', 'qcow2', src, dst)
+    compare(src, dst, 'qcow2', 'qcow2')
+
+
+def test_a_qcow2_needs_no_more_of_a_device_than_it_has(ext4, device):
+    src, middle, dst = ext4 / 'src', device(16 * MIB), device(8 * MIB)
+    qcow2(src, 'write -P 7 0 3M', 'write -P 8 900M 2M')
+    copy(src, middle, 'qcow2', 'qcow2')
+    copy(middle, dst, 'qcow2', 'qcow2')
+    for there in middle, dst:
+        run('qemu-img', 'check', '-q', '-f', 'qcow2', there)
+        compare(src, there, 'qcow2', 'qcow2')
+    compare(middle, dst, 'qcow2', 'qcow2')
+    small = device(4 * MIB)
+    done = copy(src, small, 'qcow2', 'qcow2', check=False)
+    assert done.returncode == 1 and '397' in done.stderr
+
+
+def test_raw_becomes_qcow2_on_a_device(ext4, device):
+    src, dst = ext4 / 'src', device(16 * MIB)
+    fill(src, SIZE + MIB - 777, PIECES)
+    qcow2(dst, size=str(SIZE + MIB - 777))
+    copy(src, dst, 'raw', 'qcow2')
+    run('qemu-img', 'check', '-q', '-f', 'qcow2', dst)
+    run('qemu-img', 'compare', '-f', 'raw', '-F', 'qcow2', src, dst)
+
+
+def test_nothing_old_is_left_at_the_end_of_a_raw_device(ext4, device):
+    src, dst = ext4 / 'src', device(8 * MIB)
+    fill(src, 5 * MIB + 100, [(0, 5 * MIB + 100)])
+    copy(src, dst)
+    with open(dst, 'rb') as f:
+        f.seek(5 * MIB + 100)
+        assert f.read() == bytes(3 * MIB - 100)
+
+
 def test_a_small_device_is_refused_untouched(ext4, device):
     src, dst = ext4 / 'src', device(8 * MIB)
     fill(src, 8 * MIB + 1, [(0, 8 * MIB + 1)])

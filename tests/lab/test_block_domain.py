@@ -72,6 +72,13 @@ def state(drayd, sd):
     return None
 
 
+def wait_joined(drayd, sd):
+    deadline = time.monotonic() + 180
+    while state(drayd, sd)['status'] != 'joined':
+        assert time.monotonic() < deadline, state(drayd, sd)
+        time.sleep(0.5)
+
+
 def active(node, sd):
     """LVs of the domain that are active on the host."""
     mangled = sd.replace('-', '--')
@@ -191,10 +198,7 @@ def test_a_domain_grows_and_the_other_host_finds_the_device(nodes, drayds,
 def test_a_domain_comes_back_after_a_crash_and_a_leave(nodes, drayds, shared):
     host, drayd = nodes[1], drayds[1]
     drayd.restart()
-    deadline = time.monotonic() + 120
-    while state(drayd, shared)['status'] != 'joined':
-        assert time.monotonic() < deadline, state(drayd, shared)
-        time.sleep(0.5)
+    wait_joined(drayd, shared)
     # An LV of a volume that somebody has open keeps it.
     vol = str(uuid.uuid4())
     host.sh(f'lvcreate -qy -an -Zn -Wn -L 128m -n {vol} {shared} {FIRST};'
@@ -227,46 +231,40 @@ def test_sectors_of_4_kib_have_leases_of_8_mib(nodes, drayds):
     error = refused(create, drayds[0], 'mixed', WITH_4K, SMALL, force=True)
     assert 'sectors' in error.message, error
     sd = create(drayds[0], 'large', WITH_4K)
-    at_once(*(lambda drayd=drayd: domain(drayd, 'join', sd)
-              for drayd in drayds))
+    domain(drayds[1], 'join', sd)
     for drayd in drayds:
         info = domain(drayd, 'getInfo', sd)
         assert (info['block_size'], info['alignment']) == (4096, 8 << 20)
-        assert domain(drayd, 'audit', sd) == {'findings': []}
-    for node, drayd in zip(nodes, drayds):
-        domain(drayd, 'leave', sd)
-        assert active(node, sd) == set()
+    assert domain(drayds[1], 'audit', sd) == {'findings': []}
+    domain(drayds[1], 'leave', sd)
+    assert [active(node, sd) for node in nodes] == [set(), set()]
 
 
 def test_a_creation_that_is_killed_is_made_again(nodes, drayds, shared):
-    """At two moments of it; the second time with another name for it."""
     host, drayd = nodes[0], drayds[0]
     wipe(host, WITH_4K)
-    for again in False, True:
-        sd = str(uuid.uuid4())
-        at = random.uniform(0.1, 0.9) * shared.took_s
+    sd = str(uuid.uuid4())
+    at = random.uniform(0.1, 0.9) * shared.took_s
 
-        def kill(at=at):
-            time.sleep(at)
-            drayd.restart()
+    def kill():
+        time.sleep(at)
+        drayd.restart()
 
-        at_once(lambda sd=sd: answer_of(create, drayd, 'broken', WITH_4K,
-                                        sd=sd), kill)
-        # It is no domain for anybody, or a whole one.
-        found = answer_of(drayds[1].call, 'StorageDomain.join',
-                          typeArgs=WITH_4K, timeout=120)
-        if found:
-            assert found == sd, f'killed after {at:.1f} s'
-            domain(drayds[1], 'leave', sd)
-        if again:
-            sd = create(drayd, 'broken', WITH_4K, force=True)
-        else:
-            create(drayd, 'broken', WITH_4K, sd=sd)
-        info = domain(drayd, 'getInfo', sd)
-        assert info['name'] == 'broken', f'killed after {at:.1f} s'
-        assert not active(host, sd)
-        host.sh(f'vgremove -qff -y {sd}; pvremove -qff -y {WITH_4K}',
-                timeout=120)
+    at_once(lambda: answer_of(create, drayd, 'broken', WITH_4K, sd=sd), kill)
+    # It is no domain for anybody, or a whole one.
+    found = answer_of(drayds[1].call, 'StorageDomain.join', typeArgs=WITH_4K,
+                      timeout=120)
+    if found:
+        assert found == sd, f'killed after {at:.1f} s'
+        domain(drayds[1], 'leave', sd)
+    if random.choice([True, False]):  # by another name
+        sd = create(drayd, 'broken', WITH_4K, force=True)
+    else:
+        create(drayd, 'broken', WITH_4K, sd=sd)
+    info = domain(drayd, 'getInfo', sd)
+    assert info['name'] == 'broken', f'killed after {at:.1f} s'
+    assert not active(host, sd)
+    host.sh(f'vgremove -qff -y {sd}; pvremove -qff -y {WITH_4K}', timeout=120)
 
 
 def test_a_lun_that_is_not_there_holds_up_nobody(nodes, drayds, shared):
@@ -278,13 +276,10 @@ def test_a_lun_that_is_not_there_holds_up_nobody(nodes, drayds, shared):
     path = host.out(f'readlink -f /sys/block/{WITH_4K[5:]}/device/..')
     host.sh(f'echo 1 >{path}/remove; wait_for 20 test ! -e {WITH_4K}')
     drayd.start(60)
-    assert state(drayd, shared)['status'] == 'joined'
+    wait_joined(drayd, shared)
     missing = state(drayd, sd)
     assert missing['status'] == 'missing', missing
     assert sd in missing['problem'] or WITH_4K in missing['problem'], missing
     host.sh('echo 1 >/sys/bus/pci/rescan; udevadm settle')
-    deadline = time.monotonic() + 180
-    while state(drayd, sd)['status'] != 'joined':
-        assert time.monotonic() < deadline, state(drayd, sd)
-        time.sleep(1)
+    wait_joined(drayd, sd)
     domain(drayd, 'leave', sd)

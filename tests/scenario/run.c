@@ -78,7 +78,7 @@ static void die(struct run *run)
     run->world.fault_at = 0;
     for (size_t i = 0; i < run->world.n_disks; i++)
         run->world.disks[i].watched = false; /* the watch died with it */
-    run->world.held = false;
+    run->world.watch_held = 0;
 }
 
 static void live_again(struct run *run)

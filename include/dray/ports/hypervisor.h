@@ -3,6 +3,17 @@
  * Port: the VMs of this host. Implemented by virt/ (libvirt). Calls block and
  * may be made from any worker. While libvirtd is away every call fails with
  * -ENOTCONN (ERR_NOT_RESPONDING) and a reconnect is under way.
+ *
+ * Calls end in time, although a VM's qemu may hang (while a disk or a mirror's
+ * destination does): those that watch (layer_stats() and below) after 2 s,
+ * questions after 10 s, acts after 30 s (60 s with @quiesce), then with
+ * ERR_NOT_RESPONDING and -ETIMEDOUT. What such a call asked for may still
+ * happen. Until it has come back all further calls about that VM but vm_find()
+ * fail so at once; those about other VMs do not.
+ *
+ * When a mirror's destination hangs, vm_suspend(), mirror_pivot() and
+ * mirror_abort() can make its qemu hang, and the guest with it. mirror_info()
+ * and the other questions are answered: done stands still.
  */
 #ifndef DRAY_PORTS_HYPERVISOR_H
 #define DRAY_PORTS_HYPERVISOR_H

@@ -11,6 +11,7 @@
 #include "find.h"
 #include "handle.h"
 #include "idle.h"
+#include "links.h"
 #include "lv.h"
 #include "scan.h"
 #include "vg.h"
@@ -197,5 +198,6 @@ int block_rest(struct domains *domains, const struct domain_info *info,
     lvm_report_deinit(&report);
     if (lvm)
         lvm_rest(lvm);
-    return rc;
+    const struct block_vg vg = { .domains = domains, .info = *info };
+    return rc < 0 ? rc : block_links_remove_all(&vg, err);
 }

@@ -22,8 +22,8 @@ int block_mend(struct domains *domains, const struct domain_info *info,
 int block_check_closed(struct domains *domains, const struct domain_info *info,
                        struct err *err);
 
-/* Deactivates all LVs of the domain here; its dray-lvm ends until it is needed
- * again. */
+/* Deactivates all LVs of the domain here, and no image is prepared any more;
+ * its dray-lvm ends until it is needed again. */
 int block_rest(struct domains *domains, const struct domain_info *info,
                struct err *err);
 

@@ -130,3 +130,20 @@ int block_links_remove(const struct block_vg *vg, const char *img,
     remove_empty_dirs(vg, img);
     return rc;
 }
+
+int block_links_remove_all(const struct block_vg *vg, struct err *err)
+{
+    _cleanup_dir_ struct domain_dir dir = DOMAIN_DIR_INIT;
+    _cleanup_names_ struct domain_names names = { 0 };
+    char path[PATH_MAX];
+    if (!sd_path(vg, path))
+        return too_long(vg, err);
+    int rc = domain_dir_open(path, &dir, err);
+    if (rc == DOMAIN_NONE)
+        return 0;
+    if (rc == 0)
+        rc = domain_dir_list(&dir, &names, err);
+    for (size_t i = 0; rc == 0 && i < names.n; i++)
+        rc = block_links_remove(vg, names.names[i], err);
+    return rc;
+}

@@ -29,4 +29,7 @@ int block_links_remove_one(const struct block_vg *vg, const char *img,
 int block_links_remove(const struct block_vg *vg, const char *img,
                        struct err *err);
 
+/* Of all images: nothing of the domain is prepared any more. */
+int block_links_remove_all(const struct block_vg *vg, struct err *err);
+
 #endif

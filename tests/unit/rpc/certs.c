@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <dray/base/file.h>
 #include <dray/base/util.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -36,11 +37,15 @@ const char *certs_path(const struct certs *certs, const char *format,
     return path;
 }
 
+/* Not file_replace(): these need not survive a crash, and fsync() takes time.
+ */
 static void save(const struct certs *certs, const char *format,
                  const char *name, gnutls_datum_t *pem)
 {
-    must(file_replace(certs_path(certs, format, name), pem->data, pem->size,
-                      0600, NULL) == 0);
+    _cleanup_close_ int fd =
+        open(certs_path(certs, format, name),
+             O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    must(fd >= 0 && file_write_all(fd, pem->data, pem->size) == 0);
     gnutls_free(pem->data);
 }
 
