@@ -22,6 +22,7 @@ class Domain:
     sd: str
     name: str
     mount: pathlib.Path
+    sparse_raw = True
 
     def root(self):
         return self.mount / self.sd
@@ -29,8 +30,39 @@ class Domain:
     def images(self):
         return sorted(p.name for p in (self.root() / 'images').iterdir())
 
+    def path(self, img, vol):
+        return self.root() / 'images' / img / vol
+
+    def prepared(self, img, vol):
+        """Where it can be written to."""
+        return self.path(img, vol)
+
     def call(self, method, **members):
         return self.drayd.call(method, storagedomainID=self.sd, **members)
+
+
+class BlockDomain(Domain):
+    """@mount is where images are prepared."""
+    sparse_raw = False
+
+    def images(self):
+        return sorted(self.call('StorageDomain.getImages'))
+
+    def path(self, img, vol):
+        return self.root() / img / vol
+
+    def prepared(self, img, vol):
+        self.call('Image.prepare', imageID=img, volumeID=vol)
+        return self.path(img, vol)
+
+
+def make_block_domain(drayd, name, *devices):
+    """Made and joined."""
+    sd = new_uuid()
+    drayd.call('StorageDomain.create', storagedomainID=sd, domainType=2,
+               name=name, devices=list(devices), timeout=120)
+    drayd.call('StorageDomain.join', storagedomainID=sd, timeout=120)
+    return BlockDomain(drayd, sd, name, pathlib.Path('/run/drayd/storage'))
 
 
 def make_domain(drayd, mount, name):
@@ -50,8 +82,7 @@ class Image:
     formats: list
 
     def path(self, i=-1, domain=None):
-        domain = domain or self.domain
-        return domain.root() / 'images' / self.img / self.volumes[i]
+        return (domain or self.domain).path(self.img, self.volumes[i])
 
     def leaf_format(self):
         return {'RAW': 'raw', 'COW': 'qcow2'}[self.formats[-1]]
@@ -64,21 +95,26 @@ class Image:
                    for i in range(len(self.volumes)))
 
 
-def make_image(domain, formats, size=64 * MIB, data=4 * MIB, preallocate=()):
+def make_image(domain, formats, size=64 * MIB, data=4 * MIB, preallocate=(),
+               initial=None):
     """One volume per format, each but the leaf with some data of its own."""
     image = Image(domain, new_uuid(), [], list(formats))
     for i, volume_format in enumerate(formats):
         vol = new_uuid()
+        sparse = i not in preallocate and (volume_format == 'COW' or
+                                           domain.sparse_raw)
         domain.call('Volume.create', volumeID=vol, imageID=image.img,
                     size=str(size), volFormat=volume_format,
-                    preallocate='PREALLOCATED' if i in preallocate
-                    else 'SPARSE', desc=f'layer {i}',
+                    preallocate='SPARSE' if sparse else 'PREALLOCATED',
+                    desc=f'layer {i}',
+                    initialSize=initial and str(initial),
                     srcImgUUID=image.img if i else BLANK,
                     srcVolUUID=image.volumes[-1] if i else BLANK,
                     sequence=i)
         image.volumes.append(vol)
         if data and i < len(formats) - 1:
-            fill(image.path(i), volume_format, size, data, seed=i)
+            fill(domain.prepared(image.img, vol), volume_format, size, data,
+                 seed=i)
     return image
 
 

@@ -2,8 +2,8 @@
 """Fixtures: one pair of hosts for all tests, since a boot is what costs.
 
 LUNs of the pair: /dev/vda, 24 GiB with 512-byte sectors, /dev/vdb, 4 GiB
-with 4096, and /dev/vdc, 1 GiB with 512. A test leaves them empty, and no daemon
-of its own running.
+with 4096, /dev/vdc, 1 GiB, and /dev/vdd, 12 GiB, with 512. A test leaves them
+empty, and no daemon of its own running.
 """
 import concurrent.futures
 import os
@@ -31,8 +31,8 @@ def build():
 @pytest.fixture(scope='session')
 def pair():
     """[host1, host2] on the same LUNs and network."""
-    with Lab(hosts=2, luns=[Lun(24), Lun(4, 4096), Lun(1)], mib=2048,
-             limit_s=2400) as lab:
+    with Lab(hosts=2, luns=[Lun(24), Lun(4, 4096), Lun(1), Lun(12)],
+             mib=2048, limit_s=2400) as lab:
         yield lab.hosts
 
 

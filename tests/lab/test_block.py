@@ -28,8 +28,8 @@ class Answer:
 
 
 class Domain:
-    """The storage port on both hosts: a block-drive on each, which takes lines
-    from a pipe."""
+    """The storage port on both hosts (nodes, so that sanlock runs): a
+    block-drive on each, which takes lines from a pipe."""
 
     def __init__(self, pair, build):
         self.pair, self.build = pair, build
@@ -94,20 +94,18 @@ END
 
 
 @pytest.fixture(scope='module')
-def domain(pair, build):
-    it = Domain(pair, build)
-    for start in [host.start('start_sanlock') for host in pair]:
-        start.wait()
-    for host in pair:
+def domain(nodes, build):
+    it = Domain(nodes, build)
+    for host in nodes:
         it.open(host)
-    it.do(pair[0], f'domain {SD} {LUN}', f'join {SD}')
-    it.do(pair[1], f'join {SD} {LUN}')
+    it.do(nodes[0], f'domain {SD} {LUN}', f'join {SD}')
+    it.do(nodes[1], f'join {SD} {LUN}')
     yield it
-    for host in pair:
+    for host in nodes:
         it.run(host, f'leave {SD}')
         it.close(host)
-        host.sh(f'sanlock client shutdown -f 1; rm -rf {DIR}', check=False)
-    pair[0].sh(f'vgremove -q -f {SD}; pvremove -q -f {LUN};'
+        host.sh(f'rm -rf {DIR}')
+    nodes[0].sh(f'vgremove -q -f {SD}; pvremove -q -f {LUN};'
                f' blkdiscard -z -l 1G {LUN}', timeout=120)
 
 
