@@ -192,10 +192,16 @@ class Guest:
                  lambda: self.state() in ('shut off', 'gone'), timeout)
 
     def destroy(self):
-        """Pulls the plug; also removes the definition."""
-        self.host.virsh('destroy', self.name, check=False)
-        self.host.virsh('undefine', self.name, '--snapshots-metadata',
-                        check=False)
+        """Pulls the plug; also removes the definition. libvirtd may be on
+        its way back, or still busy with the VM."""
+        def is_gone():
+            self.host.virsh('destroy', self.name, check=False)
+            self.host.virsh('undefine', self.name, '--snapshots-metadata',
+                            check=False)
+            names = self.host.virsh('list', '--all', '--name', check=False)
+            return (names.returncode == 0 and
+                    self.name not in names.stdout.split())
+        wait_for(f'{self.name} is gone', is_gone, 60, 0.2)
 
     def slowest_ms(self, disk='vda'):
         """The longest that a batch took, in milliseconds."""
