@@ -211,21 +211,15 @@ struct rpc_handler api_handler(struct api *api)
     return (struct rpc_handler){ api, on_request, on_closed };
 }
 
-static struct api_call *first_early(const struct api *api)
-{
-    list_for_each (item, &api->calls) {
-        struct api_call *call = container_of(item, struct api_call, link);
-        if (call->early)
-            return call;
-    }
-    return NULL;
-}
-
+/* Handing one over may end calls that were handed over before it, never the
+ * next. */
 void api_set_ready(struct api *api, struct migrate_jobs *jobs)
 {
-    struct api_call *call = NULL;
     api->jobs = jobs;
-    while ((call = first_early(api))) {
+    list_for_each_safe (item, next, &api->calls) {
+        struct api_call *call = container_of(item, struct api_call, link);
+        if (!call->early)
+            continue;
         call->early = false;
         if (!hand_over(call))
             call_finish(call);

@@ -55,10 +55,11 @@ static void put_backing(char *image, const char *name, const char *format)
     char *extension = image + HEADER_SIZE;
     put(image + 8, NAME_AT, 8);
     put(image + 16, strlen(name), 4);
-    memcpy(image + NAME_AT, name, strlen(name));
+    (void)str_copy(image + NAME_AT, CLUSTER - NAME_AT, name);
     put(extension, extension_backing_format, 4);
     put(extension + 4, strlen(format), 4);
-    memcpy(extension + EXTENSION_HEAD, format, strlen(format));
+    (void)str_copy(extension + EXTENSION_HEAD,
+                   NAME_AT - HEADER_SIZE - EXTENSION_HEAD, format);
 }
 
 /* All clusters are in use, once. One block counts 32768 of them; the largest
