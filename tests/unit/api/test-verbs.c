@@ -109,8 +109,7 @@ static int fake_stats(void *ctx, const char *sd, struct domain_stats *ret,
 {
     (void)ctx;
     (void)sd;
-    *ret = (struct domain_stats){ .total_bytes = 1ULL << 60,
-                                  .free_bytes = 12345678901234 };
+    *ret = (struct domain_stats){ 1ULL << 60, 12345678901234, false };
     return answer(err);
 }
 
