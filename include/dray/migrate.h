@@ -18,6 +18,7 @@
 #include <dray/ports/hypervisor.h>
 #include <dray/ports/journal.h>
 #include <dray/ports/storage.h>
+#include <dray/ports/watch.h>
 
 struct work;
 
@@ -27,6 +28,7 @@ struct migrate_ports {
     struct copier_port copier;
     struct journal_port journal;
     struct clock_port clock;
+    struct watch_port watch;   /* ops NULL: nobody watches */
     uint64_t buffer_bytes;     /* mirror's buf-size, unless it is to be fast */
     unsigned converge_limit_s; /* 0: wait for ever */
 };

@@ -137,6 +137,41 @@ static inline void vm_layers_deinit(struct vm_layers *layers)
     layers->n = 0;
 }
 
+/* A layer of a disk that qemu has open, or of what the disk is mirrored to, as
+ * qemu's statistics say. */
+struct vm_layer {
+    char target[DISK_TARGET_SIZE]; /* the disk, "vda" */
+    char node[DISK_TARGET_SIZE];   /* "vda[3]", for threshold_set(); good until
+                                      the chain changes */
+    bool replica;                  /* of the mirror's destination */
+    size_t depth;                  /* 0: the leaf */
+    char path[PATH_MAX];
+    char format[16];     /* raw, qcow2 */
+    uint64_t capacity;   /* virtual size */
+    uint64_t allocation; /* highest offset written since qemu opened it; 0:
+                            nothing was */
+    uint64_t physical;   /* size of the file or device, as qemu sees it */
+    uint64_t threshold;  /* as armed; 0: not, or it fired */
+};
+
+enum vm_alarm_kind {
+    VM_ALARM_THRESHOLD, /* a write beyond a layer's threshold; it is disarmed */
+    VM_ALARM_NO_SPACE,  /* a disk had no space: the VM is paused, or the block
+                           job has failed */
+    VM_ALARM_CHANGED,   /* block job, lifecycle, reconnect: look again */
+};
+
+struct vm_alarm {
+    enum vm_alarm_kind kind;
+    char vm[UUID_SIZE];          /* empty after a reconnect: any */
+    char node[DISK_TARGET_SIZE]; /* "vda[3]", "vda"; empty: the VM */
+    uint64_t excess;             /* VM_ALARM_THRESHOLD: bytes beyond it */
+};
+
+/* On libvirt's event thread: only post it elsewhere. A hint, never a proof: any
+ * may be lost. */
+typedef void (*hypervisor_alarm_fn)(void *arg, const struct vm_alarm *alarm);
+
 /* Something about this VM changed (a hint, never a proof). Called on libvirt's
  * event thread: only post it elsewhere. @vm is NULL after a reconnect. */
 typedef void (*hypervisor_hint_fn)(void *arg, const char *vm);
@@ -216,6 +251,22 @@ struct hypervisor_ops {
      * ERR_PARAMETER. */
     int (*place)(void *ctx, const char *text, char ret_place[PATH_MAX],
                  struct err *err);
+
+    /* Layers of all disks of a running VM, replicas included. The caller frees
+     * *ret_layers. A VM that is off has none. */
+    int (*layer_stats)(void *ctx, const char *vm, struct vm_layer **ret_layers,
+                       size_t *ret_n, struct err *err);
+    /* One alarm when a write ends beyond @bytes; 0 disarms. A later call
+     * replaces it. ERR_NO_DISK: no such node any more. */
+    int (*threshold_set)(void *ctx, const char *vm, const char *node,
+                         uint64_t bytes, struct err *err);
+    /* Whether the VM is paused since a disk has no space; which one, when that
+     * is known (else empty). Another reason: 0 and false. */
+    int (*paused_for_space)(void *ctx, const char *vm, bool *ret_paused,
+                            char ret_target[DISK_TARGET_SIZE], struct err *err);
+    /* From then on alarms go to fn(arg); NULL: no more, and none is under way
+     * when it returns. */
+    void (*set_alarm)(void *ctx, hypervisor_alarm_fn fn, void *arg);
 };
 
 struct hypervisor_port {

@@ -44,7 +44,11 @@ enum {
     VOLUME_DESCRIPTION_SIZE = 513, /* a V5 record is 512 bytes in all */
     DOMAIN_TYPE_POSIXFS = 6,       /* VDSM's numbers of domain types */
     DOMAIN_TYPE_NFS = 1,
+    DOMAIN_TYPE_FCP = 2, /* both: a volume group */
+    DOMAIN_TYPE_ISCSI = 3,
     DOMAIN_TYPE_LOCALFS = 4,
+    DOMAIN_DEVICES_MAX = 32, /* PVs of a block domain that we accept */
+    DOMAIN_DEVICE_SIZE = 128,
 };
 
 struct volume_id {
@@ -75,8 +79,9 @@ struct volume_info {
     uint32_t sequence;
     char disk_type[8]; /* "DATA", ... */
     char description[VOLUME_DESCRIPTION_SIZE];
-    uint64_t apparent_bytes; /* st_size */
-    uint64_t true_bytes;     /* allocated: st_blocks * 512 */
+    bool block;              /* on an LV: COW may need more space any time */
+    uint64_t apparent_bytes; /* st_size; of the LV */
+    uint64_t true_bytes;     /* allocated: st_blocks * 512; of the LV */
     char path[PATH_MAX];     /* what a VM's disk gets as its source */
 };
 
@@ -103,12 +108,16 @@ enum domain_status {
 struct domain_info {
     char sd[UUID_SIZE];
     char name[DOMAIN_NAME_SIZE];
-    char path[PATH_MAX]; /* the directory that holds SD/ */
+    char path[PATH_MAX]; /* the directory that holds SD/; block: /dev */
     unsigned type;       /* DOMAIN_TYPE_... */
-    char class_name[8];  /* Data, Iso, Backup */
-    char role[8];        /* Regular, Master */
-    char pools[1024];    /* comma separated pool ids; empty: not attached */
-    unsigned version;    /* 5 */
+    bool block;          /* a volume group, whose name is SD */
+    size_t n_devices;    /* its PVs, as this host calls them */
+    char devices[DOMAIN_DEVICES_MAX][DOMAIN_DEVICE_SIZE];
+    uint64_t extent_bytes; /* 0: not block */
+    char class_name[8];    /* Data, Iso, Backup */
+    char role[8];          /* Regular, Master */
+    char pools[1024];      /* comma separated pool ids; empty: not attached */
+    unsigned version;      /* 5 */
     unsigned block_size;
     unsigned alignment;
     enum domain_status status;
@@ -121,13 +130,18 @@ struct domain_stats {
     uint64_t total_bytes;
     uint64_t free_bytes; /* what an unprivileged user could still take */
     bool unwritable;     /* the file system is mounted read-only */
+    /* Block: the metadata area of the VG; 0: a file domain. */
+    uint64_t mda_bytes, mda_free_bytes;
 };
 
 struct domain_create {
     char sd[UUID_SIZE];
     char name[DOMAIN_NAME_SIZE];
-    char path[PATH_MAX];
+    char path[PATH_MAX]; /* empty: block */
     unsigned type;
+    const char *const *devices; /* block: the VG's PVs, metadata on the first */
+    size_t n_devices;
+    bool force;             /* devices that hold something else lose it */
     const char *class_name; /* "Data" */
     unsigned block_size;    /* 512 */
     unsigned max_hosts;     /* 1..2000 */
@@ -141,6 +155,9 @@ struct volume_create {
     enum volume_allocation allocation;
     enum volume_legality legality;
     uint64_t capacity; /* rounded up to 4096 */
+    /* Block, COW and SPARSE: the LV's first size; 0: one chunk. More than the
+     * full qcow2 needs is cut to that. */
+    uint64_t initial_bytes;
     uint32_t sequence;
     char disk_type[8];
     char description[VOLUME_DESCRIPTION_SIZE];
@@ -192,6 +209,36 @@ struct outside_info {
                             UINT64_MAX: not known */
 };
 
+/* Something in a domain that is not as it should be. */
+enum audit_kind {
+    AUDIT_LEFTOVER, /* of a creation or removal that broke off */
+    AUDIT_ORPHAN,   /* LV, slot, file or lease that belongs to nothing */
+    AUDIT_MISMATCH, /* tags, records and headers contradict each other */
+    AUDIT_IDLE,     /* active here, and nobody has it open */
+};
+
+struct audit_finding {
+    enum audit_kind kind;
+    char img[UUID_SIZE]; /* empty: none, or not known */
+    char vol[UUID_SIZE];
+    char text[256];   /* what is wrong, of which thing */
+    char repair[128]; /* what a repair does; empty: a person must decide */
+    bool repaired;
+};
+
+/* Release with domain_audit_deinit(). */
+struct domain_audit {
+    size_t n;
+    struct audit_finding *findings;
+};
+
+static inline void domain_audit_deinit(struct domain_audit *audit)
+{
+    free(audit->findings);
+    audit->findings = NULL;
+    audit->n = 0;
+}
+
 struct storage_ops {
     /* --- domains --- */
     int (*domain_create)(void *ctx, const struct domain_create *spec,
@@ -215,6 +262,13 @@ struct storage_ops {
                        struct err *err);
     int (*domain_stats)(void *ctx, const char *sd,
                         struct domain_stats *ret_stats, struct err *err);
+    /* A block domain gets more PVs; those it has already are fine. */
+    int (*domain_grow)(void *ctx, const char *sd, const char *const *devices,
+                       size_t n_devices, bool force, struct err *err);
+    /* Looks at everything; with @repair mends, under the SDM lease, what can be
+     * mended without a doubt. */
+    int (*domain_audit)(void *ctx, const char *sd, bool repair,
+                        struct domain_audit *ret_audit, struct err *err);
     int (*domain_images)(void *ctx, const char *sd, struct uuid_list *ret_list,
                          struct err *err);
     /* @img NULL: of all images. */
@@ -228,11 +282,13 @@ struct storage_ops {
     int (*image_chain)(void *ctx, const char *sd, const char *img,
                        const char *leaf, struct storage_chain *ret_chain,
                        struct err *err);
-    /* Makes run_dir/storage/SD/IMG and checks legality (ERR_VOLUME_ILLEGAL).
-     * *ret_path: the leaf's path, for a VM. */
+    /* Makes run_dir/storage/SD/IMG and checks legality (ERR_VOLUME_ILLEGAL);
+     * block: activates the LVs of the chain, and refreshes those that were
+     * active. *ret_path: the leaf's path, for a VM. */
     int (*image_prepare)(void *ctx, const struct volume_id *id,
                          bool allow_illegal, char ret_path[PATH_MAX],
                          struct err *err);
+    /* Block: deactivates; ERR_VOLUME_BUSY when somebody has an LV open. */
     int (*image_teardown)(void *ctx, const char *sd, const char *img,
                           struct err *err);
     /* ERR_NO_IMAGE when there is none (recovery treats that as done);
@@ -262,6 +318,28 @@ struct storage_ops {
      * -EOPNOTSUPP where the file system cannot, ERR_NO_SPACE. */
     int (*volume_preallocate)(void *ctx, const struct volume_id *id,
                               struct err *err);
+
+    /* --- volumes on LVs; a file has what it needs: 0, nothing is done --- */
+    /* The LV becomes at least @bytes long, in whole extents, here and in the
+     * kernel when it is active: never less than it is, so it may be repeated.
+     * Before all other changes of the VG. *ret_bytes: its size now.
+     * ERR_NO_SPACE: the VG has not so much left. @deadline_ms: absolute. */
+    int (*volume_grow)(void *ctx, const struct volume_id *id, uint64_t bytes,
+                       int64_t deadline_ms, uint64_t *ret_bytes,
+                       struct err *err);
+    /* A COW volume's LV shrinks to what its qcow2 uses and @spare_bytes.
+     * ERR_VOLUME_BUSY when a process has it open for writing. */
+    int (*volume_shrink)(void *ctx, const struct volume_id *id,
+                         uint64_t spare_bytes, uint64_t *ret_bytes,
+                         struct err *err);
+    /* Whether its storage answers: reads a block past the page cache. Takes
+     * @patience_ms at most, then -ETIMEDOUT. Files, too. */
+    int (*volume_probe)(void *ctx, const struct volume_id *id, int patience_ms,
+                        struct err *err);
+    /* All that waits for the LV fails at once, and whatever comes later, until
+     * it is torn down: the way to free a qemu from a dead destination. A file:
+     * -EOPNOTSUPP. */
+    int (*volume_sever)(void *ctx, const struct volume_id *id, struct err *err);
 
     /* Makes it at least @bytes (rounded up to 4096) large: VDSM's extendSize.
      * COW: 0, nothing to do. Shared ERR_VOLUME_NOT_WRITABLE; smaller than it

@@ -109,7 +109,8 @@ static int fake_stats(void *ctx, const char *sd, struct domain_stats *ret,
 {
     (void)ctx;
     (void)sd;
-    *ret = (struct domain_stats){ 1ULL << 60, 12345678901234, false };
+    *ret = (struct domain_stats){ .total_bytes = 1ULL << 60,
+                                  .free_bytes = 12345678901234 };
     return answer(err);
 }
 
