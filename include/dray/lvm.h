@@ -95,6 +95,14 @@ int lvm_refresh(struct lvm *lvm, struct lvm_names lvs, int64_t deadline_ms,
 int lvm_tag(struct lvm *lvm, struct lvm_names lvs, struct lvm_names add,
             struct lvm_names remove, int64_t deadline_ms, struct err *err);
 
+/* For a change of several steps: from now on dray-lvm keeps the lease between
+ * this thread's requests, until lvm_let_go(). Other threads' holds wait;
+ * extensions of anybody pass, in the same lease. One hold per thread. When
+ * dray-lvm dies meanwhile the hold is lost, and what comes next under it fails
+ * with -ESTALE, before anything is done: begin anew. */
+int lvm_hold(struct lvm *lvm, int64_t deadline_ms, struct err *err);
+void lvm_let_go(struct lvm *lvm);
+
 /* A VG that nobody uses yet, by commands of their own: there is no lease. */
 struct lvm_vg_create {
     const char *vg;
