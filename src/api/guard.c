@@ -7,6 +7,14 @@
 #include "params.h"
 #include "verb.h"
 
+#include <poll.h>
+#include <string.h>
+
+enum {
+    USER_PATIENCE_MS = 1000,
+    USER_POLL_MS = 50,
+};
+
 int guard_image_before(struct api_call *call, struct err *err)
 {
     const char *img = params_text(call->params, "imageID");
@@ -33,15 +41,32 @@ const struct api_call *guard_changing(const struct api *api, const char *img)
     return NULL;
 }
 
+/* When qemu has ended a block job libvirt's XML names its layers for some more
+ * milliseconds, so a user is asked for again before it is believed. */
+static int find_user(struct api_call *call, const char *path,
+                     struct vm_info *ret_vm, struct err *err)
+{
+    int64_t end_ms = time_now_ms() + USER_PATIENCE_MS;
+
+    for (;;) {
+        memset(ret_vm, 0, sizeof(*ret_vm));
+        int r = API_PORT(call, hypervisor, path_user, path, ret_vm, err);
+        if (r < 0)
+            return err_wrap(err, "cannot tell whether a VM uses it");
+        bool used = ret_vm->name[0] || ret_vm->uuid[0];
+        if (!used || time_now_ms() >= end_ms)
+            return 0;
+        (void)poll(NULL, 0, USER_POLL_MS);
+    }
+}
+
 static int check_path(struct api_call *call, const char *path, struct err *err)
 {
-    struct vm_info vm = { 0 };
+    struct vm_info vm;
 
-    int r = API_PORT(call, hypervisor, path_user, path, &vm, err);
-    if (r < 0)
-        return err_wrap(err, "cannot tell whether a VM uses it");
-    if (!vm.name[0] && !vm.uuid[0])
-        return 0;
+    int r = find_user(call, path, &vm, err);
+    if (r < 0 || (!vm.name[0] && !vm.uuid[0]))
+        return r;
     r = err_set_code(err, ERR_VOLUME_BUSY, "VM %s uses %s", vm.name, path);
     (void)err_next(err, "detach the disk from VM %s first (virsh detach-disk)",
                    vm.name);

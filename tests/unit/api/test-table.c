@@ -242,6 +242,22 @@ static void before_recovery_all_but_two_verbs_wait(void **state)
     }
 }
 
+/* Who went meanwhile gets nothing, and is in nobody's way. */
+static void a_client_may_go_while_it_waits_for_recovery(void **state)
+{
+    struct harness *h = *state;
+    int fd = harness_connect(h);
+    harness_send(h, fd, LINE("1", "Events.subscribe") LINE("2", "Job.list"));
+    harness_run_for(h, 50);
+    close(fd);
+    harness_run_for(h, 50);
+    api_set_ready(h->api, h->jobs);
+    const struct job job = world_job(&h->world);
+    api_job_changed(h->api, &job, true);
+    harness_run_for(h, 50);
+    assert_int_equal(harness_code(h, "Job.list", NULL), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -250,6 +266,7 @@ int main(void)
         cmocka_unit_test(every_parameter_is_complete),
         cmocka_unit_test(discover_tells_the_whole_table),
         cmocka_unit_test(before_recovery_all_but_two_verbs_wait),
+        cmocka_unit_test(a_client_may_go_while_it_waits_for_recovery),
         cmocka_unit_test(each_role_calls_what_it_may),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
