@@ -205,12 +205,16 @@ struct format_xlease format_xlease_get(const void *index, size_t n,
 void format_xlease_set(void *index, size_t n, unsigned alignment,
                        const char *id);
 
+enum {
+    FORMAT_XLEASE_NONE = 1
+};
+
 /* Where the lease of record @n is, in bytes from the start of the file. */
 uint64_t format_xlease_offset(size_t n, unsigned alignment);
 /* Where record @n is, in bytes from the start of the index. */
 size_t format_xlease_position(size_t n);
 
-/* The record of lease @id. ERR_NO_SUCH_LEASE when there is none. An index that
+/* The record of lease @id: 0 or FORMAT_XLEASE_NONE. An index that
  * is being changed, has the lease twice, or has a damaged record that might be
  * it, is refused. @data: the whole index. */
 int format_xleases_find(const void *data, size_t size, const char *id,

@@ -79,6 +79,18 @@ void format_xlease_set(void *index, size_t n, unsigned alignment,
                  id ? format_xlease_offset(n, alignment) : 0);
 }
 
+/* Most records are free, and the whole index is looked at for each lease. */
+static bool is_free(const char *p)
+{
+    static const char
+        free_record[RECORD_SIZE] = {
+            [49] = '0', '0',  '0', '0', '0', '0',
+            '0',        '0',  '0', '0', '0', [RECORD_FLAG] = '-',
+            '-',        '\n',
+        };
+    return memcmp(p, free_record, RECORD_SIZE) == 0;
+}
+
 struct format_xlease format_xlease_get(const void *index, size_t n,
                                        unsigned alignment)
 {
@@ -86,20 +98,21 @@ struct format_xlease format_xlease_get(const void *index, size_t n,
     struct format_xlease lease = { .state = FORMAT_XLEASE_DAMAGED };
     char expected[RECORD_SIZE];
     char id[RECORD_ID_SIZE + 1] = "";
-    memcpy(id, p, RECORD_ID_SIZE);
-    bool used = id[0] != '\0';
-    if (used && !uuid_is_valid(id))
+    if (is_free(p)) {
+        lease.state = FORMAT_XLEASE_FREE;
         return lease;
-    build_record(expected, id, used ? format_xlease_offset(n, alignment) : 0);
-    bool updating = used && p[RECORD_FLAG] == 'u';
+    }
+    memcpy(id, p, RECORD_ID_SIZE);
+    if (!uuid_is_valid(id))
+        return lease;
+    build_record(expected, id, format_xlease_offset(n, alignment));
+    bool updating = p[RECORD_FLAG] == 'u';
     if (updating)
         expected[RECORD_FLAG] = 'u';
     if (memcmp(p, expected, RECORD_SIZE) != 0)
         return lease;
     (void)str_copy(lease.id, sizeof(lease.id), id);
-    lease.state = updating ? FORMAT_XLEASE_UPDATING
-                  : used   ? FORMAT_XLEASE_USED
-                           : FORMAT_XLEASE_FREE;
+    lease.state = updating ? FORMAT_XLEASE_UPDATING : FORMAT_XLEASE_USED;
     return lease;
 }
 
@@ -146,9 +159,13 @@ int format_xleases_parse(const void *data, size_t size,
         return err_set_code(err, ERR_METADATA_VALIDATION,
                             "the index has %zu bytes instead of %d", size,
                             FORMAT_XLEASES_SIZE);
+    char again[HEADER_SIZE];
     int rc = parse_header(data, &header, err);
     if (rc < 0)
         return rc;
+    format_xleases_set_header(again, &header);
+    if (memcmp(data, again, sizeof(again)) != 0)
+        return wrong("header", err);
     *ret_header = header;
     return 0;
 }
@@ -204,7 +221,7 @@ int format_xleases_find(const void *data, size_t size, const char *id,
     if (found.matches > 1 || (found.matches == 0 && found.damaged > 0))
         return refuse(&found, id, err);
     if (found.matches == 0)
-        return err_set_code(err, ERR_NO_SUCH_LEASE, "there is no lease %s", id);
+        return FORMAT_XLEASE_NONE;
     *ret_n = found.match;
     return 0;
 }

@@ -114,10 +114,11 @@ static void a_record_has_the_bytes_of_the_format(void **state)
 static void does_not_find_what_is_not_there(void **state)
 {
     (void)state;
-    assert_refused(LEASE, ERR_NO_SUCH_LEASE);
+    size_t n = 0;
+    assert_int_equal(find(LEASE, MIB, &n, NULL), FORMAT_XLEASE_NONE);
     format_xlease_set(index_bytes, 5, MIB, LEASE);
     index_bytes[512 + 64 * 5 + 61] = 'u';
-    assert_refused(LEASE, ERR_NO_SUCH_LEASE);
+    assert_int_equal(find(LEASE, MIB, &n, NULL), FORMAT_XLEASE_NONE);
     assert_refused("x", ERR_VALUE);
 }
 
@@ -190,13 +191,11 @@ static void a_new_lease_gets_the_first_free_record(void **state)
 
 static void every_damage_of_the_header_is_found(void **state)
 {
-    static const size_t places[] = { 0,  3,  4,  5,  8,  9,  10,
-                                     45, 46, 59, 68, 70, 511 };
-    for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+    for (size_t i = 0; i < FORMAT_XLEASES_HEADER_SIZE; i++) {
         struct format_xleases header;
         struct err err = ERR_INIT;
         (void)build(state);
-        index_bytes[places[i]] ^= 0x41;
+        index_bytes[i] ^= 0x41;
         assert_true(format_xleases_parse(index_bytes, FORMAT_XLEASES_SIZE,
                                          &header, &err) < 0);
         assert_int_equal(err.code, ERR_METADATA_VALIDATION);
