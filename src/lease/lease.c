@@ -45,6 +45,7 @@ struct lease_port leases_port(struct leases *leases)
         .join = lockspace_join,
         .leave = lockspace_leave,
         .acquire = resource_acquire,
+        .is_held = resource_is_held,
         .release = resource_release,
         .owner = resource_owner,
     };

@@ -35,6 +35,7 @@ int resource_format(void *ctx, const struct lease_place *place,
 int resource_acquire(void *ctx, const struct lease_place *place,
                      int64_t deadline_ms, struct lease_held **ret_held,
                      struct err *err);
+bool resource_is_held(void *ctx, const struct lease_held *held);
 int resource_release(void *ctx, struct lease_held *held, struct err *err);
 int resource_owner(void *ctx, const struct lease_place *place,
                    struct lease_owner *ret_owner, struct err *err);

@@ -16,6 +16,7 @@
 #include <dray/base/util.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sanlock_admin.h>
 #include <sanlock_resource.h>
 #include <sanlock_rv.h>
@@ -136,6 +137,15 @@ int resource_acquire(void *ctx, const struct lease_place *place,
         (void)fail(err, ERR_ACQUIRE_LOCK, rc, &held->resource);
         return err_wrap(err, "acquire");
     }
+}
+
+/* The daemon sends nothing of its own accord: what can be read is the end. */
+bool resource_is_held(void *ctx, const struct lease_held *held)
+{
+    struct pollfd end = { .fd = held->fd, .events = POLLIN };
+
+    (void)ctx;
+    return poll(&end, 1, 0) == 0;
 }
 
 int resource_release(void *ctx, struct lease_held *held, struct err *err)

@@ -19,7 +19,7 @@ enum {
 };
 
 struct lease_held {
-    bool used;
+    bool used, lost;
     char lockspace[NAME_SIZE];
     char resource[NAME_SIZE];
 };
@@ -167,6 +167,7 @@ static int try_acquire(struct fake_leases *fake,
         if (held->used)
             continue;
         held->used = true;
+        held->lost = false;
         (void)str_copy(held->lockspace, NAME_SIZE, place->lockspace);
         (void)str_copy(held->resource, NAME_SIZE, place->resource);
         *ret_held = held;
@@ -189,6 +190,13 @@ static int acquire(void *ctx, const struct lease_place *place,
             return rc;
         (void)usleep(1000);
     }
+}
+
+static bool is_held(void *ctx, const struct lease_held *held)
+{
+    struct fake_leases *fake = ctx;
+    SCOPED_LOCK(&fake->lock);
+    return !held->lost;
 }
 
 static int release(void *ctx, struct lease_held *held, struct err *err)
@@ -219,6 +227,7 @@ static const struct lease_ops ops = {
     .join = join,
     .leave = leave,
     .acquire = acquire,
+    .is_held = is_held,
     .release = release,
     .owner = owner,
 };
@@ -271,4 +280,11 @@ void fake_leases_set_join_fails(struct fake_leases *fake, bool fails)
 {
     SCOPED_LOCK(&fake->lock);
     fake->join_fails = fails;
+}
+
+void fake_leases_lose(struct fake_leases *fake)
+{
+    SCOPED_LOCK(&fake->lock);
+    for (size_t i = 0; i < HELD; i++)
+        fake->held[i].lost = fake->held[i].used;
 }
