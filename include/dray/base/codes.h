@@ -81,6 +81,7 @@
     X(ERR_METADATA_VALIDATION, 753, "MetaDataValidationError", EBADMSG)        \
     X(ERR_METADATA_OVERFLOW, 756, "MetadataOverflowError", EOVERFLOW)          \
     X(ERR_TIMEOUT, 851, "ResourceTimeout", ETIMEDOUT)                          \
+    X(ERR_GENERATION, 911, "GenerationMismatch", ESTALE)                       \
     X(ERR_NOT_IN_CHAIN, 920, "VolumeIsNotInChain", EINVAL)                     \
     X(ERR_WRONG_PARENT, 921, "WrongParentVolume", EINVAL)                      \
     X(ERR_VALUE, 1000, "InvalidParameterException", EINVAL)                    \
