@@ -74,6 +74,8 @@ static int set_options(struct domains *domains,
     domains->owner = (struct domain_owner){ .uid = options->owner_uid,
                                             .gid = options->owner_gid };
     domains->host_id = options->host_id;
+    (void)str_copy(domains->hardware_id, sizeof(domains->hardware_id),
+                   options->hardware_id ? options->hardware_id : "");
     return 0;
 }
 

@@ -192,8 +192,11 @@ static void take_orders(struct migration *m,
         return;
     if (orders->limit != m->job.limit) {
         m->job.limit = orders->limit;
-        for_each_disk (d, m)
+        for_each_disk (d, m) {
             d->limit_applied = false;
+            d->haste = 0;
+            d->least_ms = 0;
+        }
         m->durable = false;
     }
     if (orders->finish && !m->job.finish_requested) {
@@ -261,6 +264,8 @@ static void enter(struct migration *m, enum job_state state)
     for_each_disk (d, m) {
         d->layer = 0;
         d->pivot_asked = false;
+        d->haste = 0;
+        d->least_ms = 0;
     }
 }
 

@@ -26,5 +26,7 @@ size_t fake_leases_joined(struct fake_leases *fake);
 void fake_leases_set_busy(struct fake_leases *fake, const char *name);
 /* Joining fails from now on (or works again). */
 void fake_leases_set_join_fails(struct fake_leases *fake, bool fails);
+/* What release_lvb() writes does not get to the disk. */
+void fake_leases_set_lvb_lost(struct fake_leases *fake, bool lost);
 
 #endif
