@@ -52,6 +52,11 @@ extern const struct param_spec extend_size_params[5];
 extern const struct param_spec measure_params[7];
 extern const struct param_spec set_legality_params[5];
 
+/* table-sdm.c */
+extern const struct param_spec sdm_copy_params[7];
+extern const struct param_spec sdm_move_params[5];
+extern const struct param_spec sdm_update_params[3];
+
 /* clang-format 14 crashes on tables like these. */
 /* clang-format off */
 

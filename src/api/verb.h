@@ -176,6 +176,14 @@ int verb_image_copy_before(struct api_call *call, struct err *err);
 int verb_image_move_before(struct api_call *call, struct err *err);
 int step_work(struct api_call *call, struct err *err);
 int step_after(struct api_call *call, struct err *err);
+/* sdm.c */
+int verb_sdm_copy_before(struct api_call *call, struct err *err);
+int verb_sdm_move_before(struct api_call *call, struct err *err);
+int verb_sdm_update_before(struct api_call *call, struct err *err);
+/* managed.c */
+int verb_managed_attach(struct api_call *call, struct err *err);
+int verb_managed_detach(struct api_call *call, struct err *err);
+int verb_managed_info(struct api_call *call, struct err *err);
 /* replica.c */
 int verb_replicate_start_before(struct api_call *call, struct err *err);
 int verb_replicate_start_after(struct api_call *call, struct err *err);

@@ -46,6 +46,7 @@ static const struct storage_ops ops = {
     .volume_info = domain_volume_info,
     .volume_lease = domain_volume_lease,
     .volume_set_legality = domain_volume_set_legality,
+    .volume_update = domain_volume_update,
     .volume_reset = domain_volume_reset,
     .volume_preallocate = domain_volume_preallocate,
     .volume_extend = domain_volume_extend,

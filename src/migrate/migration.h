@@ -144,6 +144,8 @@ int64_t migration_now_ms(const struct migration *m);
 
 /* --- outcome.c: names of things --- */
 
+/* The image on that side. */
+const char *disk_image(const struct disk *d, bool on_destination);
 struct volume_id disk_source(const struct disk *d, const char *vol);
 struct volume_id disk_target(const struct disk *d, const char *vol);
 /* The layer that the VM writes to while the disk moves: overlay or leaf. */
