@@ -38,6 +38,13 @@ extern const struct param_spec extend_size_params[5];
 extern const struct param_spec measure_params[7];
 extern const struct param_spec set_legality_params[5];
 
+/* table-vm.c */
+#define XML_MAX    (200 * 1024) /* a request has RPC_REQUEST_MAX */
+#define WAIT_S_MAX (30 * 24 * 3600)
+extern const struct param_spec vm_plan_params[7];
+extern const struct param_spec vm_migrate_params[8];
+extern const struct param_spec peer_offer_params[6];
+
 /* clang-format 14 crashes on tables like these. */
 /* clang-format off */
 

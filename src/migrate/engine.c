@@ -13,7 +13,7 @@
  * If the journal cannot be written no act is done; only a guest that we
  * suspended is looked after (see without_record()).
  */
-#include "migration.h"
+#include "offer.h"
 
 #include <dray/base/log.h>
 
@@ -200,6 +200,18 @@ static bool cancels_now(const struct migration *m)
            job_next(&m->job, JOB_CANCEL) != m->job.state;
 }
 
+static enum job_outcome run_act(struct migration *m)
+{
+    switch (m->job.kind) {
+    case JOB_VM_MIGRATE:
+        return send_act(m);
+    case JOB_VM_RECEIVE:
+        return receive_act(m);
+    default:
+        return acts[m->job.state](m);
+    }
+}
+
 static enum job_outcome act(struct migration *m)
 {
     enum job_outcome outcome = JOB_CANCEL;
@@ -209,7 +221,7 @@ static enum job_outcome act(struct migration *m)
     if (!cancels_now(m)) {
         m->wait_ms = 0;
         m->troubled = false;
-        outcome = acts[m->job.state](m);
+        outcome = run_act(m);
         if (!m->troubled)
             m->trouble_ms = -1;
     }

@@ -269,7 +269,7 @@ static void refuses_values_out_of_their_range(void **state)
     (void)state;
     static const char *const cases[][2] = {
         {"version",           "1"                                       },
-        { "version",          "3"                                       },
+        { "version",          "4"                                       },
         { "version",          "18446744073709551615"                    },
         { "kind",             "\"disk_copy\""                           },
         { "state",            "\"\""                                    },
