@@ -248,6 +248,7 @@ static int keep_paths(const struct param_spec *spec, struct json_object *json,
             check_string(spec, json_object_array_get_idx(json, i), &text, err);
         if (r < 0)
             return r;
+        assert(text);
         ret_value->paths[i] = strdup(text);
         if (!ret_value->paths[i])
             return err_set(err, -ENOMEM, "no memory for the request");

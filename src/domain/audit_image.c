@@ -119,7 +119,7 @@ static int fix_capacity(void *arg, struct err *err)
 {
     const struct place *place = arg;
     _cleanup_subject_ struct domain_subject subject = DOMAIN_SUBJECT_INIT;
-    struct format_qcow2 header;
+    struct format_qcow2 header = { .virtual_size = 0 };
     int rc = domain_subject_begin(place->audit->domains, place->audit->info.sd,
                                   place->image->img, place->layer->vol,
                                   &subject, err);

@@ -19,8 +19,8 @@ int domain_info(void *ctx, const char *sd, struct domain_info *ret_info,
                 struct err *err);
 int domain_stats(void *ctx, const char *sd, struct domain_stats *ret_stats,
                  struct err *err);
-int domain_grow(void *ctx, const char *sd, const char *const *devices,
-                size_t n_devices, bool force, struct err *err);
+int domain_grow(void *ctx, const char *sd, const char *const *paths,
+                size_t n_paths, bool force, struct err *err);
 int domain_audit(void *ctx, const char *sd, bool repair,
                  struct domain_audit *ret_audit, struct err *err);
 int domain_images(void *ctx, const char *sd, struct uuid_list *ret_list,

@@ -87,6 +87,14 @@ static int get_tags(struct json_object *row, const char *field, size_t *ret_n,
     return 0;
 }
 
+/* Where the kernel's table is not what LVM expects (the LV was cut off), its
+ * attributes are X; these fields tell all the same. */
+static bool says(struct json_object *row, const char *field, const char *word)
+{
+    const char *value = get(row, field);
+    return value && str_starts_with(value, word);
+}
+
 static int get_attr(struct json_object *row, struct lvm_lv *lv, struct err *err)
 {
     char attr[ATTR_SIZE] = "";
@@ -98,8 +106,11 @@ static int get_attr(struct json_object *row, struct lvm_lv *lv, struct err *err)
     char state = attr[ATTR_STATE];
     lv->writable = attr[ATTR_PERMISSION] == 'w';
     lv->suspended = state == 's' || state == 'S';
-    lv->active = state != '-' && state != 'X';
-    lv->open = attr[ATTR_OPEN] == 'o';
+    if (state == 'X')
+        lv->active = says(row, "lv_active", "active");
+    else
+        lv->active = state != '-';
+    lv->open = attr[ATTR_OPEN] == 'o' || says(row, "lv_device_open", "open");
     return 0;
 }
 

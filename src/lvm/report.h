@@ -10,7 +10,8 @@
 struct json_object;
 
 /* The fields that a report must have been asked for. */
-#define REPORT_LV_FIELDS "lv_name,lv_uuid,lv_size,lv_attr,lv_tags"
+#define REPORT_LV_FIELDS                                                       \
+    "lv_name,lv_uuid,lv_size,lv_attr,lv_active,lv_device_open,lv_tags"
 #define REPORT_VG_FIELDS                                                       \
     "vg_name,vg_uuid,vg_size,vg_free,vg_extent_size,vg_mda_size,vg_mda_free,"  \
     "vg_seqno,vg_missing_pv_count,vg_tags"

@@ -28,6 +28,7 @@ enum {
     ACQUIRE_MS = 250,      /* one attempt; then a look at what has come */
     PAUSE_MIN_MS = 20,     /* of the lease, for the other hosts */
     PAUSE_SPREAD_MS = 100, /* the longest of their own pauses is 200 ms */
+    REST_MS = 300,         /* after many holds: for one of them for sure */
 };
 
 struct server {
@@ -227,7 +228,8 @@ static int give_way(struct server *server, int64_t now_ms, struct err *err)
         now_ms - server->held_since_ms < HOLD_MS)
         return 0;
     (void)getrandom(&random, sizeof(random), GRND_NONBLOCK); /* 0 will do */
-    server->pause_until_ms = now_ms + PAUSE_MIN_MS + random % PAUSE_SPREAD_MS;
+    server->pause_until_ms = now_ms + random % PAUSE_SPREAD_MS +
+                             (server->held ? PAUSE_MIN_MS : REST_MS);
     return release(server, err);
 }
 

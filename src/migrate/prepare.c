@@ -213,19 +213,19 @@ static struct volume_create describe_overlay(const struct disk *d,
 static int make_volumes(struct disk *d, struct err *err)
 {
     size_t n = d->chain.n;
-    _cleanup_free_ struct volume_create *specs = calloc(n + 1, sizeof(*specs));
+    struct volume_create *specs = calloc(n + 1, sizeof(*specs));
+    int rc = 0;
 
     if (!specs)
         return err_set(err, -ENOMEM, "out of memory");
-    for (size_t i = 0; i < n; i++) {
-        int rc = describe(d, i, &specs[i], err);
-
-        if (rc)
-            return rc;
-    }
-    if (d->of->overlay[0])
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        rc = describe(d, i, &specs[i], err);
+    if (rc == 0 && d->of->overlay[0])
         specs[n++] = describe_overlay(d, true);
-    return PORT(&d->m->ports, storage, volumes_create, specs, n, err);
+    if (rc == 0)
+        rc = PORT(&d->m->ports, storage, volumes_create, specs, n, err);
+    free(specs);
+    return rc;
 }
 
 static int make_source_overlay(struct disk *d, struct err *err)

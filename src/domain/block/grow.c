@@ -129,7 +129,7 @@ static int grow(struct domains *domains, struct domain_info *info,
 int domain_grow(void *ctx, const char *sd, const char *const *paths,
                 size_t n_paths, bool force, struct err *err)
 {
-    struct block_devices devices;
+    struct block_devices devices = { .n = 0 };
     struct domain_info info;
     int rc = domain_known_get(ctx, sd, &info, err);
     if (rc == 0 && !info.block)

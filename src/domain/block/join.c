@@ -54,16 +54,18 @@ static int open_lvm(struct domains *domains, const struct domain_info *info,
     return rc;
 }
 
-static int activate(struct lvm *lvm, const struct domain_info *info,
-                    struct err *err)
+static int on_special(int (*call)(struct lvm *lvm, struct lvm_names lvs,
+                                  int64_t deadline_ms, struct err *err),
+                      struct lvm *lvm, const struct domain_info *info,
+                      struct err *err)
 {
     const struct format_special_lv *lv = format_special_lvs();
     const char *names[NAMES_MAX];
     size_t n = 0;
     for (; lv[n].name && n < NAMES_MAX; n++)
         names[n] = lv[n].name;
-    int rc = lvm_activate(lvm, (struct lvm_names){ .names = names, .n = n },
-                          time_now_ms() + LVM_MS, err);
+    int rc = call(lvm, (struct lvm_names){ .names = names, .n = n },
+                  time_now_ms() + LVM_MS, err);
     return rc < 0 ? err_wrap(err, "domain %s: its special LVs", info->sd) : 0;
 }
 
@@ -101,6 +103,18 @@ static int check_contents(const struct domain_info *info, struct err *err)
     return rc < 0 ? rc : check_index(info, err);
 }
 
+/* LVs that stayed active while their LUN was away still lead to where it was
+ * before it came back. */
+static int activate(struct lvm *lvm, const struct domain_info *info,
+                    struct err *err)
+{
+    int rc = on_special(lvm_activate, lvm, info, err);
+    if (rc < 0 || check_contents(info, NULL) == 0)
+        return rc;
+    rc = on_special(lvm_refresh, lvm, info, err);
+    return rc < 0 ? rc : check_contents(info, err);
+}
+
 int block_verify(struct domains *domains, struct domain_info *info,
                  struct err *err)
 {
@@ -114,7 +128,7 @@ int block_verify(struct domains *domains, struct domain_info *info,
         rc = open_lvm(domains, info, &lvm, err);
     if (rc == 0)
         rc = activate(lvm, info, err);
-    return rc < 0 ? rc : check_contents(info, err);
+    return rc;
 }
 
 /* One damaged volume must not keep the others from their VMs: the audit tells
@@ -170,7 +184,7 @@ int block_check_closed(struct domains *domains, const struct domain_info *info,
     struct lvm_report report = { .n_lvs = 0 };
     _cleanup_free_ const char **names = NULL;
     int rc = look(domains, info, &lvm, &report, &names, err);
-    size_t n = rc == 0 ? active(&report, true, names) : 0;
+    size_t n = names ? active(&report, true, names) : 0;
     for (size_t i = 0; rc == 0 && i < n; i++) {
         if (format_is_special_lv(names[i]))
             continue;
@@ -191,7 +205,7 @@ int block_rest(struct domains *domains, const struct domain_info *info,
     struct lvm_report report = { .n_lvs = 0 };
     _cleanup_free_ const char **names = NULL;
     int rc = look(domains, info, &lvm, &report, &names, err);
-    size_t n = rc == 0 ? active(&report, false, names) : 0;
+    size_t n = names ? active(&report, false, names) : 0;
     if (rc == 0)
         rc = lvm_deactivate(lvm, (struct lvm_names){ .names = names, .n = n },
                             time_now_ms() + LVM_MS, err);

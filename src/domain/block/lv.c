@@ -71,7 +71,7 @@ int block_lv_read(const struct domain_info *info, const char *lv,
     int rc = open_lv(info, lv, O_RDONLY, &fd, err);
     if (rc == 0)
         rc = new_buffer(info, size, &buffer, &whole, err);
-    if (rc < 0)
+    if (rc < 0 || !buffer)
         return rc;
     if (!is_whole(pread(fd, buffer, whole, (off_t)offset), whole))
         return fail(info, lv, "read", err);
@@ -89,7 +89,7 @@ int block_lv_write(const struct domain_info *info, const char *lv,
     int rc = open_lv(info, lv, O_WRONLY | O_DSYNC, &fd, err);
     if (rc == 0)
         rc = new_buffer(info, size, &buffer, &whole, err);
-    if (rc < 0)
+    if (rc < 0 || !buffer)
         return rc;
     memcpy(buffer, data, size);
     if (!is_whole(pwrite(fd, buffer, whole, (off_t)offset), whole))

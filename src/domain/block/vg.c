@@ -17,7 +17,7 @@
 
 enum {
     REPORT_MS = 30 * 1000,
-    HOLD_MS = 30 * 1000,
+    HOLD_MS = 60 * 1000,
 };
 
 static int check_block(const struct domain_info *info, struct err *err)

@@ -28,7 +28,7 @@ struct block_vg {
 int block_vg_open(struct domains *domains, const char *sd,
                   struct block_vg *ret_vg, struct err *err);
 /* A domain that this host has joined, or is just joining, and that no pool
- * owns. Waits for the lease (30 s). */
+ * owns. Waits for the lease (60 s). */
 int block_vg_begin(struct domains *domains, const char *sd,
                    struct block_vg *ret_vg, struct err *err);
 void block_vg_close(struct block_vg *vg);

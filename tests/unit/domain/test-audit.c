@@ -329,7 +329,7 @@ static void a_lease_of_another_volume_is_none(void **state)
     make_chain(f);
     vg_path(f, path, "lvs/leases");
     _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-    assert_int_equal(pread(fd, sector, sizeof(sector), 101 * MIB), 512);
+    assert_int_equal(pread(fd, sector, sizeof(sector), 101L * MIB), 512);
     write_lv(f, "leases", 103ULL * MIB, sector, sizeof(sector));
     const struct wanted wanted[] = {
         {AUDIT_MISMATCH, LEAF, "holds lease " BASE, true},

@@ -325,8 +325,8 @@ static void names_of_lvs_tell_domain_and_volume(void **state)
         SD,
         SD "-" BASE,
         "b7427472--08dc--4059--822c--5db507ad80a9-metadata",
-        "b7427472--08dc--4059--822c--5db507ad80a9--10b6ec31--d3bd--4f5f--ae0f--"
-        "0e3a3b7f0d15",
+        ("b7427472--08dc--4059--822c--5db507ad80a9--10b6ec31--d3bd--4f5f--"
+         "ae0f--0e3a3b7f0d15"),
     };
     block_name_make(&id, name);
     assert_string_equal(name, "b7427472--08dc--4059--822c--5db507ad80a9-"

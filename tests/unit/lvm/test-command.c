@@ -213,7 +213,13 @@ static const char lvs_report[] =
     "  {\"lv_name\":\"two\", \"lv_uuid\":\"Zx-2\", \"lv_size\":\"4194304\","
     " \"lv_attr\":\"-ri-s-----\", \"lv_tags\":\"\"},\n"
     "  {\"lv_name\":\"off\", \"lv_uuid\":\"Zx-3\", \"lv_size\":\"0\","
-    " \"lv_attr\":\"-wi-------\", \"lv_tags\":\"a\"}\n"
+    " \"lv_attr\":\"-wi-------\", \"lv_tags\":\"a\"},\n"
+    "  {\"lv_name\":\"cut\", \"lv_uuid\":\"Zx-4\", \"lv_size\":\"1\","
+    " \"lv_attr\":\"-wi-XX--X-\", \"lv_active\":\"active\","
+    " \"lv_device_open\":\"open\", \"lv_tags\":\"\"},\n"
+    "  {\"lv_name\":\"odd\", \"lv_uuid\":\"Zx-5\", \"lv_size\":\"1\","
+    " \"lv_attr\":\"-wi-XX--X-\", \"lv_active\":\"unknown\","
+    " \"lv_device_open\":\"unknown\", \"lv_tags\":\"\"}\n"
     "              ]\n          }\n      ]\n  }\n";
 static const char vg_report[] =
     "{\"report\":[{\"vg\":[{\"vg_name\":\"vg\",\"vg_uuid\":\"V-1\","
@@ -240,7 +246,7 @@ static void reports_become_structs(void **state)
         report_add_text(&report, lvs_report, strlen(lvs_report), &err), 0);
     assert_int_equal(
         report_add_text(&report, vg_report, strlen(vg_report), &err), 0);
-    assert_int_equal(report.n_lvs, 3);
+    assert_int_equal(report.n_lvs, 5);
     const struct lvm_lv *lv = lvm_report_lv(&report, "one");
     assert_int_equal(lv->size_bytes, 8388608);
     assert_true(lv->writable && lv->active && lv->open && !lv->suspended);
@@ -251,6 +257,10 @@ static void reports_become_structs(void **state)
     assert_int_equal(lv->n_tags, 0);
     lv = lvm_report_lv(&report, "off");
     assert_true(lv->writable && !lv->active && !lv->open && !lv->suspended);
+    lv = lvm_report_lv(&report, "cut"); /* its table is not LVM's */
+    assert_true(lv->active && lv->open && !lv->suspended);
+    lv = lvm_report_lv(&report, "odd");
+    assert_false(lv->active || lv->open);
     assert_null(lvm_report_lv(&report, "three"));
     assert_int_equal(report.vg.free_bytes, 8388608);
     assert_int_equal(report.vg.extent_bytes, 4194304);
