@@ -39,10 +39,11 @@ def domains(nodes, drayds):
     host.sh(f'mkfs.ext4 -qF {FILES}; mkdir -p /mnt/files;'
             f' mount {FILES} /mnt/files', timeout=120)
     make = host.load('storage').make_block_domain
-    made = at_once(
-        *(lambda name=name, lun=lun: make(drayd, name, lun)
-          for name, lun in LUNS.items()),
+    # One at a time is what drayd makes of those on LUNs.
+    blocks, files = at_once(
+        lambda: [make(drayd, name, lun) for name, lun in LUNS.items()],
         lambda: host.domain(drayd, pathlib.Path('/mnt/files'), 'files'))
+    made = [*blocks, files]
     drayds[1].call('StorageDomain.join', name='one', timeout=120)
     yield dict(zip([*LUNS, 'files'], made))
     drayds[1].call('StorageDomain.leave', storagedomainID=made[0].sd)
