@@ -19,7 +19,9 @@ sys.path[:0] = [str(HERE), str(HERE.parent / 'integration')]
 pytest.register_assert_rewrite('moves')
 
 from lab import Lab, Lun  # noqa: E402
-from node import Node  # noqa: E402
+from node import PATIENCE, Node  # noqa: E402
+
+os.environ['DRAY_TEST_PATIENCE'] = str(PATIENCE)
 
 
 @pytest.fixture(scope='session')
@@ -60,7 +62,8 @@ def make_guest(nodes):
     begun to write; destroyed after the test."""
     guests = []
 
-    def make(disks, node=nodes[0], **options):
+    def make(disks, node=None, **options):
+        node = node or nodes[0]
         guests.append(node.guest(disks, **options))
         return guests[-1].start()
     yield make

@@ -162,9 +162,9 @@ class Host:
             fds.append(self.lab.net[self.number - 1].fileno())
         self._ready.clear()
         self.process = subprocess.Popen(
-            self._argv(agents.fileno(), python.fileno()), stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, pass_fds=fds,
-            preexec_fn=in_child)
+            self._argv(agents.fileno(), python.fileno()),
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE, pass_fds=fds, preexec_fn=in_child)
         agents.close()
         python.close()
         self._socket = ours
