@@ -107,7 +107,8 @@ def make_image(domain, formats, size=64 * MIB, data=4 * MIB, preallocate=(),
                     size=str(size), volFormat=volume_format,
                     preallocate='SPARSE' if sparse else 'PREALLOCATED',
                     desc=f'layer {i}',
-                    initialSize=str(initial) if initial and sparse else None,
+                    initialSize=str(initial)
+                    if initial and volume_format == 'COW' else None,
                     srcImgUUID=image.img if i else BLANK,
                     srcVolUUID=image.volumes[-1] if i else BLANK,
                     sequence=i)

@@ -24,6 +24,10 @@ from node import PATIENCE, Node  # noqa: E402
 os.environ['DRAY_TEST_PATIENCE'] = str(PATIENCE)
 
 
+def pytest_configure(config):
+    config.addinivalue_line('markers', 'long: only with tests/lab/run --all')
+
+
 @pytest.fixture(scope='session')
 def build():
     """The build directory, which the hosts see under the same path."""

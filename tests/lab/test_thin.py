@@ -23,7 +23,7 @@ NO_SPACE = 397
 def drayds(nodes):
     """One on each host. Small chunks: a guest of an emulated host is slow."""
     both = at_once(*(lambda node=node: node.drayd(
-        lease={'io_timeout': 4, 'require_watchdog': 'no'},
+        lease={'io_timeout': 2, 'require_watchdog': 'no'},
         monitor={'chunk_mib': CHUNK // MIB, 'utilization_percent': 50})
         for node in nodes))
     yield both
@@ -110,12 +110,12 @@ def make_image(nodes):
 
 @pytest.fixture
 def make_thin(make_image, make_guest):
-    """make_thin(domain): (image, guest) that writes as fast as it can, each of
-    its blocks into a cluster of 64 KiB: 16 times what it writes."""
+    """make_thin(domain): (image, guest) that writes as fast as it can all over
+    its disk: nearly each block of 4 KiB into a cluster of its own."""
     def make(domain, formats=('COW',), **options):
         image = make_image(domain, list(formats), data=0)
         image.domain.prepared(image.img, image.volumes[-1])
-        options = {'size': 24, 'rate': 0, 'batch': 32, **options}
+        options = {'size': 1008, 'rate': 0, 'batch': 32, **options}
         return image, start(make_guest, image, **options)
     return make
 
@@ -132,39 +132,57 @@ def mark(drayd, guest):
     return mine[0] if mine else {'allocation': 0, 'size': 0}
 
 
-def all_written(guest, disk='vda'):
-    return guest.read().acked[disk] >= guest.console.blocks[disk]
+def has_written(guest, mib, disk='vda'):
+    """Whether its leaf has about so much data."""
+    return guest.read().acked[disk] >= mib * 16
 
 
 def test_a_guest_that_writes_fast_never_waits(nodes, drayds, domains,
                                               make_thin):
     before = stats(drayds[0])
     image, guest = make_thin(domains['one'])
-    wait_for('it has written all', lambda: all_written(guest), 60, 0.5)
+    wait_for('it has written', lambda: has_written(guest, 300), 60, 0.5)
     after = stats(drayds[0])
     assert after['pauses'] == before['pauses']
     extensions = after['extensions']
     assert extensions['count'] > before['extensions']['count']
     assert extensions['failures'] == before['extensions']['failures']
     now = mark(drayds[0], guest)
-    assert now['allocation'] > 380 * MIB and now['free'] >= CHUNK // 2, now
-    size, active = volumes(nodes[0], domains['one'])[image.volumes[0]]
-    assert active and size == now['size']
+    assert now['allocation'] > 200 * MIB, now
     guest.verify()
+    guest.power_off()
+    assert stats(drayds[0])['pauses'] == before['pauses']
+    size, active = volumes(nodes[0], domains['one'])[image.volumes[0]]
+    assert active and size >= now['size']
+    guest.verify_image(image.path(), 'qcow2')
 
 
-CHAINS = {'raw': ['RAW'], 'chain': ['RAW', 'COW', 'COW']}
+def formats(image, domain):
+    """What the volumes are there: on LVs nothing raw is thin, so a sparse raw
+    one has become COW."""
+    return [domain.call('Volume.getInfo', imageID=image.img,
+                        volumeID=vol)['format'] for vol in image.volumes]
+
+
+# Formats, and which of them are preallocated; the last: a base on LVs.
+CHAINS = {'raw': (['RAW'], [0], 'RAW'), 'sparse': (['RAW'], [], 'COW'),
+          'chain': (['RAW', 'COW', 'COW'], [], 'COW')}
 ROUND = ['one', 'two', 'files']
 
 
-@pytest.mark.parametrize('strategy', ['mirror', 'snapshot'])
-@pytest.mark.parametrize('chain', CHAINS)
+@pytest.mark.parametrize('chain, strategy', [
+    ('raw', 'mirror'), ('chain', 'snapshot'),
+    *(pytest.param(*both, marks=pytest.mark.long) for both in [
+        ('raw', 'snapshot'), ('chain', 'mirror'), ('sparse', 'mirror'),
+        ('sparse', 'snapshot')])])
 def test_a_disk_goes_round(nodes, drayds, domains, make_image, make_guest,
                            chain, strategy):
     """From files to a VG, to another VG, and back."""
     storage = nodes[0].load('storage')
     pauses = stats(drayds[0])['pauses']
-    image = make_image(domains['files'], CHAINS[chain], mib=160)
+    given, preallocate, base = CHAINS[chain]
+    image = make_image(domains['files'], given, mib=160,
+                       preallocate=preallocate)
     before = storage.hashes(image)
     guest = start(make_guest, image, size=24, rate=100)
     here = domains['files']
@@ -180,7 +198,8 @@ def test_a_disk_goes_round(nodes, drayds, domains, make_image, make_guest,
                                    else []), (name, lvs)
             assert all(active for _, active in lvs.values()), lvs
         assert guest.disk_path() == image.path(-1, here)
-    moved = require_moved(guest, image, here)
+        assert formats(image, here)[0] == base
+    moved = require_moved(guest, image, here, formats(image, here))
     assert stats(drayds[0])['pauses'] == pauses
     guest.power_off()
     guest.verify_image(moved.path(), image.leaf_format())
@@ -206,7 +225,7 @@ def test_the_destination_grows_before_the_source(nodes, drayds, domains,
     source has grown, its destination has before. No more than data and two
     chunks are allocated in the end."""
     before = stats(drayds[0])
-    image, guest = make_thin(domains['one'], rate=150, size=32)
+    image, guest = make_thin(domains['one'], rate=300)
     paths = [f'/dev/{domains[name].sd}/{image.volumes[0]}' for name in LUNS]
     nodes[0].sh('rm -f /run/enough')
     sampler = nodes[0].start(SAMPLER, *paths, 240, timeout=600)
@@ -244,7 +263,7 @@ def test_a_pause_for_want_of_space_is_ended(nodes, drayds, domains,
     wait_for('it is paused', lambda: guest.state() == 'paused', 30, 0.5)
     dray_lvm(nodes[0], domains['one'], 'CONT', check=False)
     wait_for('it runs again', lambda: guest.state() == 'running', 30, 0.5)
-    wait_for('it has written all', lambda: all_written(guest), 60, 0.5)
+    guest.wait_acks(500)
     guest.verify()
     assert stats(drayds[0])['pauses'] > before['pauses']
     kinds = []
@@ -257,7 +276,7 @@ def test_a_pause_for_want_of_space_is_ended(nodes, drayds, domains,
 def test_a_full_vg_is_told_before_the_guest_pauses(nodes, drayds, domains,
                                                    make_thin, make_image):
     domain, host = domains['two'], nodes[0]
-    image, guest = make_thin(domain, size=48, rate=100)
+    image, guest = make_thin(domain, rate=300)
     spare = make_image(domains['files'], ['RAW'], mib=300)
     rpc = drayds[0].rpc(60)
     rpc.call('Events.subscribe')
@@ -279,7 +298,7 @@ def test_a_full_vg_is_told_before_the_guest_pauses(nodes, drayds, domains,
     finally:
         host.sh(f'lvremove -qq -y {domain.sd}/{filler}', timeout=120)
     wait_for('it runs again', lambda: guest.state() == 'running', 30, 0.5)
-    wait_for('it has written all', lambda: all_written(guest), 60, 0.5)
+    guest.wait_acks(500)
     guest.verify()
     rpc.close()
 
@@ -288,7 +307,7 @@ def test_a_destination_that_hangs(nodes, drayds, domains, make_thin):
     """Suspended by somebody in the middle of a move."""
     host, drayd = nodes[0], drayds[0]
     image, guest = make_thin(domains['one'], rate=100)
-    wait_for('it has written all', lambda: all_written(guest), 60, 0.5)
+    wait_for('it has written', lambda: has_written(guest, 50), 60, 0.5)
     job = migrate(drayd, guest, domains['two'], strategy='mirror',
                   limit=2 * MIB)
     wait_for('the mirror runs', lambda: drayd.call(
@@ -316,15 +335,15 @@ def test_two_hosts_grow_disks_of_one_vg_while_dray_lvm_dies(
     one = domains['one']
     theirs = nodes[1].load('storage').BlockDomain(
         drayds[1], one.sd, 'one', pathlib.Path('/run/drayd/storage'))
-    image, guest = make_thin(one, size=32)
+    image, guest = make_thin(one)
     other = nodes[1].load('storage').make_image(
         theirs, ['COW'], size=1024 * MIB, data=0, initial=EXTENT)
     theirs.prepared(other.img, other.volumes[0])
-    guests = [guest, start(make_guest, other, node=nodes[1], size=32, rate=0,
-                           batch=32)]
+    guests = [guest, start(make_guest, other, node=nodes[1], size=1008,
+                           rate=0, batch=32)]
     kills = 0
     deadline = time.monotonic() + 400
-    while not all(all_written(one) for one in guests):
+    while not all(has_written(one, 300) for one in guests):
         assert time.monotonic() < deadline, [one.state() for one in guests]
         time.sleep(1)
         kills += sum(dray_lvm(node, one, 'KILL', check=False)
