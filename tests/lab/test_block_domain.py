@@ -87,19 +87,18 @@ def active(node, sd):
             if line.startswith(f'{mangled}-')}
 
 
-class Domain(str):
-    """Its UUID, and how long it took to make it."""
-
-
 SPECIAL = {'metadata', 'ids', 'inbox', 'outbox', 'leases', 'xleases'}
+
+
+took_s = {}  # to make a domain, by its UUID
 
 
 @pytest.fixture(scope='module')
 def shared(drayds):
     """A domain on the first LUN, joined by both: by UUID, and by its name."""
     begin = time.monotonic()
-    sd = Domain(create(drayds[0], 'shared', FIRST))
-    sd.took_s = time.monotonic() - begin
+    sd = create(drayds[0], 'shared', FIRST)
+    took_s[sd] = time.monotonic() - begin
     names = at_once(
         lambda: domain(drayds[0], 'join', sd),
         lambda: drayds[1].call('StorageDomain.join', name='shared',
@@ -244,7 +243,7 @@ def test_a_creation_that_is_killed_is_made_again(nodes, drayds, shared):
     host, drayd = nodes[0], drayds[0]
     wipe(host, WITH_4K)
     sd = str(uuid.uuid4())
-    at = random.uniform(0.1, 0.9) * shared.took_s
+    at = random.uniform(0.1, 0.9) * took_s[shared]
 
     def kill():
         time.sleep(at)
