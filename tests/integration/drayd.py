@@ -175,7 +175,7 @@ class Drayd:
             if time.monotonic() > deadline:
                 raise Failed(f'job has not ended after {timeout} s: {info}\n'
                              f'{tail(self.log)}')
-            time.sleep(0.1)
+            time.sleep(0.1 * PATIENCE)
 
 
 def drayctl(*args, check=True, timeout=120, **options):
