@@ -20,6 +20,7 @@ struct domains {
     int lvm_command_ms;
     struct domain_owner owner;
     unsigned host_id;
+    char hardware_id[64];
     struct lease_port leases;
     struct sdms *sdms; /* has a lock of its own: sdm.c */
 

@@ -46,6 +46,7 @@ static const struct storage_ops ops = {
     .volume_info = domain_volume_info,
     .volume_lease = domain_volume_lease,
     .volume_set_legality = domain_volume_set_legality,
+    .volume_update = domain_volume_update,
     .volume_reset = domain_volume_reset,
     .volume_preallocate = domain_volume_preallocate,
     .volume_extend = domain_volume_extend,
@@ -88,6 +89,8 @@ static int set_options(struct domains *domains,
     domains->owner = (struct domain_owner){ .uid = options->owner_uid,
                                             .gid = options->owner_gid };
     domains->host_id = options->host_id;
+    (void)str_copy(domains->hardware_id, sizeof(domains->hardware_id),
+                   options->hardware_id ? options->hardware_id : "");
     return 0;
 }
 
