@@ -5,7 +5,6 @@
  */
 #include "daemon.h"
 
-#include <ctype.h>
 #include <dray/base/file.h>
 #include <dray/base/util.h>
 #include <string.h>
@@ -22,7 +21,7 @@ static bool read_line(const char *path, char ret_line[ID_LINE_SIZE])
         return false;
     text[strcspn(text, "\n")] = '\0';
     for (char *p = text; *p; p++)
-        *p = (char)tolower((unsigned char)*p);
+        *p = *p >= 'A' && *p <= 'F' ? "abcdef"[*p - 'A'] : *p;
     return str_copy(ret_line, ID_LINE_SIZE, text);
 }
 

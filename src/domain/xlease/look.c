@@ -20,7 +20,7 @@ int xlease_info(void *ctx, const struct xlease_id *id,
                 struct xlease_place *ret_place, struct err *err)
 {
     _cleanup_xleases_ struct xlease_volume volume = XLEASE_VOLUME_INIT;
-    struct lease_place place;
+    struct lease_place place = { .offset = 0 };
     int rc = xlease_volume_open(ctx, id->sd, &volume, err);
     if (rc == 0)
         rc = xlease_volume_get(&volume, id->lease, &place, err);
