@@ -20,8 +20,10 @@ static bool read_line(const char *path, char ret_line[ID_LINE_SIZE])
     if (file_read(path, ID_LINE_SIZE - 1, &text, &len, NULL) < 0)
         return false;
     text[strcspn(text, "\n")] = '\0';
-    for (char *p = text; *p; p++)
-        *p = *p >= 'A' && *p <= 'F' ? "abcdef"[*p - 'A'] : *p;
+    for (char *p = text; *p; p++) {
+        if (*p >= 'A' && *p <= 'F')
+            *p = "abcdef"[*p - 'A'];
+    }
     return str_copy(ret_line, ID_LINE_SIZE, text);
 }
 
