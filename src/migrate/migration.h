@@ -85,6 +85,7 @@ struct migration {
     bool durable;       /* the journal holds job as it stands */
     unsigned unsaid;    /* bits: states that the log does not know yet */
     bool record_failed; /* said so already */
+    bool keeps;         /* leases between its changes: domain_keep() */
     bool adopted;       /* began in an earlier life of this daemon */
     bool resume_first;  /* ... which may have left the guest suspended */
     int64_t wait_ms;    /* set by an act that comes to JOB_AGAIN */
@@ -143,6 +144,8 @@ int64_t migration_now_ms(const struct migration *m);
 
 /* --- outcome.c: names of things --- */
 
+/* The image on that side. */
+const char *disk_image(const struct disk *d, bool on_destination);
 struct volume_id disk_source(const struct disk *d, const char *vol);
 struct volume_id disk_target(const struct disk *d, const char *vol);
 /* The layer that the VM writes to while the disk moves: overlay or leaf. */
