@@ -583,7 +583,8 @@ const struct verb verb_table[] = {
       GIVES("array", "Jobs, as Job.info gives them."),
       .before = verb_job_list },
     { .name = "Job.info",
-      .summary = "A job: state, progress, error.",
+      .summary = "A job: state, progress, error; or what a lease in a joined "
+                 "domain says of a job of another host.",
       READ,
       PARAMS(job_params),
       GIVES("object", "{id, kind, state, status, vm?, disks: [{disk?, source?, "
@@ -591,8 +592,13 @@ const struct verb verb_table[] = {
                       "cancelRequested, error?, warning?, created, modified, "
                       "ended?}, the first disk's members once more at the top, "
                       "and by kind: strategy, keepSource, verify, fast, "
-                      "finishRequested, quiesce, base, top, deleteTop, scope."),
-      .before = verb_job_info },
+                      "finishRequested, quiesce, base, top, deleteTop, scope. "
+                      "Of a job elsewhere: {id, state: running, succeeded, failed, fenced or dead, elsewhere: "
+                      "true, hostId?, lease: {sd_id, lease_id}, generation, "
+                      "hostHardwareId, created, modified}. dead: its lease is "
+                      "free, and nobody ended it."),
+      .before = verb_job_info_before,
+      .work = verb_job_info },
     { .name = "Job.wait",
       .summary = "Answers when the job has ended, or after the timeout.",
       READ,
