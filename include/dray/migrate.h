@@ -19,12 +19,14 @@
 #include <dray/ports/journal.h>
 #include <dray/ports/storage.h>
 #include <dray/ports/watch.h>
+#include <dray/ports/xlease.h>
 #include <dray/watermark.h>
 
 struct work;
 
 struct migrate_ports {
     struct storage_port storage;
+    struct xlease_port xleases;
     struct hypervisor_port hypervisor;
     struct copier_port copier;
     struct journal_port journal;

@@ -153,6 +153,14 @@ int verb_volume_create(struct api_call *call, struct err *err);
 int verb_volume_delete(struct api_call *call, struct err *err);
 int verb_volume_get_info(struct api_call *call, struct err *err);
 int verb_volume_get_size(struct api_call *call, struct err *err);
+/* lease.c */
+int verb_lease_create(struct api_call *call, struct err *err);
+int verb_lease_delete(struct api_call *call, struct err *err);
+int verb_lease_info(struct api_call *call, struct err *err);
+int verb_lease_status(struct api_call *call, struct err *err);
+int verb_lease_fence(struct api_call *call, struct err *err);
+int verb_lease_list(struct api_call *call, struct err *err);
+int verb_lease_rebuild(struct api_call *call, struct err *err);
 /* vm.c */
 int verb_vm_list(struct api_call *call, struct err *err);
 int verb_vm_get_disks(struct api_call *call, struct err *err);

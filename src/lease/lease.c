@@ -46,6 +46,7 @@ struct lease_port leases_port(struct leases *leases)
         .join = lockspace_join,
         .leave = lockspace_leave,
         .acquire = resource_acquire,
+        .is_held = resource_is_held,
         .release = resource_release,
         .acquire_lvb = resource_acquire_lvb,
         .release_lvb = resource_release_lvb,

@@ -36,6 +36,7 @@ int resource_clear(void *ctx, const struct lease_place *place, struct err *err);
 int resource_acquire(void *ctx, const struct lease_place *place,
                      int64_t deadline_ms, struct lease_held **ret_held,
                      struct err *err);
+bool resource_is_held(void *ctx, const struct lease_held *held);
 int resource_release(void *ctx, struct lease_held *held, struct err *err);
 int resource_acquire_lvb(void *ctx, const struct lease_place *place,
                          int64_t deadline_ms, struct lease_held **ret_held,

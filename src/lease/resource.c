@@ -16,6 +16,7 @@
 #include <dray/base/util.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sanlock_admin.h>
 #include <sanlock_resource.h>
 #include <sanlock_rv.h>
@@ -172,6 +173,15 @@ int resource_acquire_lvb(void *ctx, const struct lease_place *place,
     return rc < 0
                ? rc
                : acquire(place, SANLK_ACQUIRE_LVB, deadline_ms, ret_held, err);
+}
+
+/* The daemon sends nothing of its own accord: what can be read is the end. */
+bool resource_is_held(void *ctx, const struct lease_held *held)
+{
+    struct pollfd end = { .fd = held->fd, .events = POLLIN };
+
+    (void)ctx;
+    return poll(&end, 1, 0) == 0;
 }
 
 static int release(struct lease_held *held, struct err *err)

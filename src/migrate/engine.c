@@ -281,6 +281,31 @@ static bool end_copies(struct migration *m)
     return true;
 }
 
+/* Its acts change the domains one after another. */
+static void keep_domains(struct migration *m)
+{
+    if (m->keeps || job_is_terminal(m->job.state))
+        return;
+    for_each_disk (d, m) {
+        if (d->of->src_sd[0])
+            PORT(&m->ports, storage, domain_keep, d->of->src_sd);
+        if (d->of->dst_sd[0])
+            PORT(&m->ports, storage, domain_keep, d->of->dst_sd);
+    }
+    m->keeps = true;
+}
+
+static void keep_domains_no_more(struct migration *m)
+{
+    for_each_disk (d, m) {
+        if (d->of->src_sd[0])
+            PORT(&m->ports, storage, domain_keep_no_more, d->of->src_sd);
+        if (d->of->dst_sd[0])
+            PORT(&m->ports, storage, domain_keep_no_more, d->of->dst_sd);
+    }
+    m->keeps = false;
+}
+
 /* Nobody will ask for this job again. A sync has no JOB_REMOVING. */
 static void leave(struct migration *m, enum job_state next)
 {
@@ -296,6 +321,7 @@ static void leave(struct migration *m, enum job_state next)
         if (m->job.kind == JOB_REPLICATE) /* the other copy is the engine's */
             disk_let_go(d, next != JOB_DONE);
     }
+    keep_domains_no_more(m);
 }
 
 static void move_on(struct migration *m, enum job_outcome outcome)
@@ -338,6 +364,7 @@ int64_t migration_step(struct migration *m,
                        const struct migration_orders *orders)
 {
     take_orders(m, orders);
+    keep_domains(m);
 
     int64_t wait_ms = step(m);
 

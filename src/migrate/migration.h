@@ -85,6 +85,7 @@ struct migration {
     bool durable;       /* the journal holds job as it stands */
     unsigned unsaid;    /* bits: states that the log does not know yet */
     bool record_failed; /* said so already */
+    bool keeps;         /* leases between its changes: domain_keep() */
     bool adopted;       /* began in an earlier life of this daemon */
     bool resume_first;  /* ... which may have left the guest suspended */
     int64_t wait_ms;    /* set by an act that comes to JOB_AGAIN */

@@ -21,7 +21,7 @@ enum {
 };
 
 struct lease_held {
-    bool used;
+    bool used, lost;
     struct lease_place place;
     char lockspace[NAME_SIZE];
     char resource[NAME_SIZE];
@@ -199,6 +199,7 @@ static int try_acquire(struct fake_leases *fake,
             continue;
         held->used = true;
         held->place = *place;
+        held->lost = false;
         (void)str_copy(held->lockspace, NAME_SIZE, place->lockspace);
         (void)str_copy(held->resource, NAME_SIZE, place->resource);
         *ret_held = held;
@@ -221,6 +222,13 @@ static int acquire(void *ctx, const struct lease_place *place,
             return rc;
         (void)usleep(1000);
     }
+}
+
+static bool is_held(void *ctx, const struct lease_held *held)
+{
+    struct fake_leases *fake = ctx;
+    SCOPED_LOCK(&fake->lock);
+    return !held->lost;
 }
 
 static int release(void *ctx, struct lease_held *held, struct err *err)
@@ -285,6 +293,7 @@ static const struct lease_ops ops = {
     .join = join,
     .leave = leave,
     .acquire = acquire,
+    .is_held = is_held,
     .release = release,
     .acquire_lvb = acquire,
     .release_lvb = release_lvb,
@@ -346,4 +355,11 @@ void fake_leases_set_lvb_lost(struct fake_leases *fake, bool lost)
 {
     SCOPED_LOCK(&fake->lock);
     fake->lvb_lost = lost;
+}
+
+void fake_leases_lose(struct fake_leases *fake)
+{
+    SCOPED_LOCK(&fake->lock);
+    for (size_t i = 0; i < HELD; i++)
+        fake->held[i].lost = fake->held[i].used;
 }

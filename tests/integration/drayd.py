@@ -120,6 +120,7 @@ class Drayd:
         }
         for section, values in sections.items():
             settings.setdefault(section, {}).update(values)
+        self.socket = settings['daemon']['socket']
         self.conf.write_text(''.join(
             f'[{section}]\n' + ''.join(f'{k} = {v}\n'
                                        for k, v in values.items())
@@ -130,7 +131,7 @@ class Drayd:
                       '--config', self.conf], self.log, env)
 
     def start(self, timeout=15):
-        self.service.start(lambda: answers(SOCKET), timeout)
+        self.service.start(lambda: answers(self.socket), timeout)
         return self
 
     def kill(self):
@@ -154,7 +155,7 @@ class Drayd:
         return self.log.read_text(errors='replace')
 
     def rpc(self, timeout=30):
-        return Rpc(SOCKET, timeout)
+        return Rpc(self.socket, timeout)
 
     def call(self, method, params=None, timeout=30, **members):
         """On a connection of its own."""

@@ -8,6 +8,7 @@
 
 #include <dray/base/err.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* A resource in a lockspace: name and place. */
@@ -55,6 +56,9 @@ struct lease_ops {
     int (*acquire)(void *ctx, const struct lease_place *place,
                    int64_t deadline_ms, struct lease_held **ret_held,
                    struct err *err);
+    /* Whether it is ours still: sanlock may have died. Looks at our side only,
+     * and never blocks. */
+    bool (*is_held)(void *ctx, const struct lease_held *held);
     /* Consumes @held. */
     int (*release)(void *ctx, struct lease_held *held, struct err *err);
     /* acquire() for a release_lvb(); a release() leaves the LVB as it was.

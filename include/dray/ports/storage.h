@@ -279,6 +279,11 @@ struct storage_ops {
     /* A block domain gets more PVs; those it has already are fine. */
     int (*domain_grow)(void *ctx, const char *sd, const char *const *devices,
                        size_t n_devices, bool force, struct err *err);
+    /* Several changes of a file domain follow, until the other of these two:
+     * its SDM lease, once taken for one, may stay with this host for the next
+     * one, for a quarter of a second. Calls nest. Never fail. */
+    void (*domain_keep)(void *ctx, const char *sd);
+    void (*domain_keep_no_more)(void *ctx, const char *sd);
     /* Looks at everything; with @repair mends, under the SDM lease, what can be
      * mended without a doubt. */
     int (*domain_audit)(void *ctx, const char *sd, bool repair,

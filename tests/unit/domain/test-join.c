@@ -259,10 +259,10 @@ static void damaged_leases_are_refused_by_file(void **state)
         const char *name;
         off_t offset;
     } places[] = {
-        {"ids",      0        },
-        { "ids",     60       },
-        { "leases",  MIB      },
-        { "leases",  MIB + 104},
+        {"ids",     0        },
+        { "ids",    60       },
+        { "leases", MIB      },
+        { "leases", MIB + 104},
     };
     for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
         damage(f, places[i].name, places[i].offset);
