@@ -32,6 +32,8 @@ enum job_kind {
     JOB_COPY_DATA,    /* SDM.copy_data: from anywhere to anywhere */
     JOB_MOVE_DATA,    /* SDM.move_data: the source is removed afterwards */
     JOB_UPDATE,       /* SDM.update_volume */
+    JOB_VM_MIGRATE,   /* VM.migrate: a VM and its disks go to another host */
+    JOB_VM_RECEIVE,   /* the other half of that, on the other host */
     JOB_KIND_COUNT,
 };
 
@@ -39,7 +41,12 @@ enum job_kind {
  * JOB_RETURNING, unless qemu itself has the destination open; the destination's
  * from JOB_PIVOTED on. Folds (an overlay goes into the layer below): the
  * overlay's chain up to and including JOB_FOLDING, unless qemu itself has the
- * lower layer open; from JOB_FOLDED on the chain without the overlay. */
+ * lower layer open; from JOB_FOLDED on the chain without the overlay.
+ *
+ * A VM that goes to another host is prepared there, sent (STARTING,
+ * CONVERGING), and arrives standing still; PIVOTED says that it has stopped on
+ * the source for good, and may run there. On the host that it comes to
+ * CONVERGING is the waiting for it, and PIVOTED lets it run. */
 enum job_state {
     JOB_PLANNED,    /* checked; nothing touched */
     JOB_PREPARING,  /* makes the structure: on the destination, the overlays */
@@ -150,6 +157,8 @@ struct job {
     enum job_strategy strategy;
     char vm[UUID_SIZE]; /* empty: none */
     char vm_name[256];
+    char peer[256]; /* the other host of a VM's move; else empty */
+    int64_t wait_s; /* JOB_VM_MIGRATE: sending may take so long; 0: for ever */
     size_t n_disks;
     struct job_disk disks[JOB_DISKS_MAX];
     bool keep_source;

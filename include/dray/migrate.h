@@ -17,6 +17,7 @@
 #include <dray/ports/copier.h>
 #include <dray/ports/hypervisor.h>
 #include <dray/ports/journal.h>
+#include <dray/ports/peer.h>
 #include <dray/ports/storage.h>
 #include <dray/ports/watch.h>
 #include <dray/ports/xlease.h>
@@ -32,6 +33,8 @@ struct migrate_ports {
     struct journal_port journal;
     struct clock_port clock;
     struct watch_port watch;        /* ops NULL: nobody watches */
+    struct peer_port peer;          /* ops NULL: no other hosts */
+    const char *host_name;          /* what they call us; for people */
     struct watermark_policy policy; /* chunk 0: the defaults. The extents are
                                        each domain's own */
     uint64_t buffer_bytes;     /* mirror's buf-size, unless it is to be fast */
@@ -93,6 +96,32 @@ struct migrate_plan {
 int migrate_plan(const struct migrate_ports *ports,
                  const struct migrate_request *request, uint64_t rate_guess,
                  struct migrate_plan *ret_plan, struct err *err);
+
+/* --- a VM's move to another host ---------------------------------------- */
+
+struct migrate_send_request {
+    char vm[256];           /* name or UUID */
+    char job_id[UUID_SIZE]; /* empty: we make one */
+    char peer[256];         /* the host */
+    char to[JOB_PATH_SIZE]; /* a domain there, for all disks that no wish is
+                               about; may be empty */
+    size_t n_wishes;
+    struct migrate_wish wishes[JOB_DISKS_MAX]; /* disk: target */
+    bool keep_source;
+    uint64_t limit; /* bytes/s, 0: none */
+    int64_t wait_s; /* 0: for ever */
+};
+
+/* As migrate_plan(): the other host's obstacles are in it. */
+int migrate_send_plan(const struct migrate_ports *ports,
+                      const struct migrate_send_request *request,
+                      struct migrate_plan *ret_plan, struct err *err);
+
+/* The other side of it: what speaks against @offer here, and the job that
+ * receives the VM. Fails when that cannot be found out. */
+int migrate_receive_plan(const struct migrate_ports *ports,
+                         const struct peer_offer *offer,
+                         struct migrate_plan *ret_plan, struct err *err);
 
 /* --- the engine's verbs ------------------------------------------------ */
 

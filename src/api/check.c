@@ -169,6 +169,14 @@ static int check_word(const struct param_spec *spec, const char *text,
     return refuse_text(spec, text, what, err);
 }
 
+static int check_xml(const struct param_spec *spec, const char *text,
+                     struct err *err)
+{
+    if (strlen(text) > spec->max || text[0] != '<')
+        return refuse(spec, err, "is no XML, or too much of it");
+    return 0;
+}
+
 /* What all strings have in common, then what the type asks for. */
 static int check_string(const struct param_spec *spec, struct json_object *json,
                         const char **ret_text, struct err *err)
@@ -180,13 +188,14 @@ static int check_string(const struct param_spec *spec, struct json_object *json,
         [PARAM_TEXT] = check_text,         [PARAM_PATH] = check_path,
         [PARAM_WORD] = check_word,         [PARAM_UUIDS] = check_uuid,
         [PARAM_PLACE] = check_place,       [PARAM_PATHS] = check_path,
+        [PARAM_XML] = check_xml,
     };
     if (!json_object_is_type(json, json_type_string))
         return refuse(spec, err, "must be a string");
     const char *text = json_object_get_string(json);
     if (strlen(text) != (size_t)json_object_get_string_len(json))
         return refuse(spec, err, "contains NUL");
-    if (has_control(text))
+    if (spec->type != PARAM_XML && has_control(text))
         return refuse(spec, err, "contains a control character");
     int r = checks[spec->type](spec, text, err);
     if (r == 0)

@@ -48,12 +48,25 @@ static int answer_cancel(struct api_call *call, const char *job_id,
     return r < 0 ? r : wait_answer_job(call, job_id, err);
 }
 
+int job_order_cancel(struct migrate_jobs *jobs, const char *id, struct err *err)
+{
+    const struct job *job = NULL;
+    int r = migrate_jobs_get(jobs, id, &job, err);
+    if (r < 0 || job->kind != JOB_VM_RECEIVE || job_is_terminal(job->state))
+        return r < 0 ? r : migrate_jobs_cancel(jobs, id, err);
+    (void)err_set_code(err, ERR_UNSUPPORTED,
+                       "job %s is led by host %s, which VM %s comes from", id,
+                       job->peer, job->vm_name);
+    return err_next(err, "cancel it there; when that host is off for good: "
+                         "drayctl rpc Peer.undo or Peer.finish");
+}
+
 int verb_job_cancel(struct api_call *call, struct err *err)
 {
     static const struct wait_kind order = { .over = wait_is_recorded,
                                             .answer = answer_cancel };
     const char *id = params_text(call->params, "jobID");
-    int r = migrate_jobs_cancel(call->api->jobs, id, err);
+    int r = job_order_cancel(call->api->jobs, id, err);
     return r < 0 ? r : wait_until(call, &order, id, err);
 }
 

@@ -163,6 +163,13 @@ static bool put_wishes(struct json_object *object, const struct job *job)
                put_flag(object, "deleteTop", job->delete_top);
     case JOB_SYNC:
         return put_text(object, "scope", job_scope_name(job->scope));
+    case JOB_VM_MIGRATE:
+        return put_text(object, "host", job->peer) &&
+               put_flag(object, "keepSource", job->keep_source) &&
+               put_i64(object, "timeout", job->wait_s);
+    case JOB_VM_RECEIVE:
+        return put_text(object, "host", job->peer) &&
+               put_flag(object, "finishRequested", job->finish_requested);
     case JOB_COPY:
     case JOB_MOVE:
     case JOB_COPY_DATA:

@@ -114,6 +114,10 @@ static const struct param_spec job_limit_params[] = {
 #define GIVES(type, what) .result_type = (type), .result = (what)
 #define GIVES_TRUE   GIVES("boolean", "true")
 #define GIVES_JOB    GIVES("object", "The job, as Job.info gives it.")
+#define GIVES_MOVE \
+    GIVES("object", "{stage, vm, paths, warning, error?}; stage: preparing, " \
+                    "ready, landing, done, undoing, undone; vm: absent, " \
+                    "incoming, arrived, running, off.")
 #define GIVES_JOB_ID GIVES("string", "The job's id (VDSM: a task's).")
 
 const struct verb verb_table[] = {
@@ -520,6 +524,65 @@ const struct verb verb_table[] = {
       .before = verb_disk_migrate_before,
       .work = verb_disk_migrate,
       .after = verb_disk_migrate_after },
+    { .name = "VM.planMigrate",
+      .summary = "What a VM's move to another host would take, and all that "
+                 "speaks against it there and here.",
+      READ,
+      PARAMS(vm_plan_params),
+      GIVES("object", "As Disk.plan."),
+      .before = verb_vm_plan_before,
+      .work = verb_vm_plan },
+    { .name = "VM.migrate",
+      .summary = "Moves a running VM with its disks to another host. Answers "
+                 "as Disk.migrate.",
+      FULL,
+      PARAMS(vm_migrate_params),
+      GIVES_JOB,
+      .before = verb_vm_migrate_before,
+      .work = verb_vm_migrate,
+      .after = verb_vm_migrate_after },
+    { .name = "Peer.check",
+      .summary = "For another drayd: what speaks against a VM that would come.",
+      FULL,
+      PARAMS(peer_offer_params),
+      GIVES("object", "{obstacles, domains}: domains the UUIDs of those that "
+                      "the disks would go to, \"\" for an unknown one."),
+      .before = verb_peer_offer_before,
+      .work = verb_peer_check },
+    { .name = "Peer.prepare",
+      .summary = "For another drayd: makes the disks of a VM that comes.",
+      FULL,
+      PARAMS(peer_offer_params),
+      GIVES_MOVE,
+      .before = verb_peer_offer_before,
+      .work = verb_peer_prepare,
+      .after = verb_peer_prepare_after },
+    { .name = "Peer.info",
+      .summary = "For another drayd: how far a VM's move has come here.",
+      FULL,
+      PARAMS(job_params),
+      GIVES_MOVE,
+      .before = verb_peer_info_before,
+      .work = verb_peer_look,
+      .after = verb_peer_tell },
+    { .name = "Peer.finish",
+      .summary = "For another drayd: the VM has stopped there for good, so it "
+                 "runs here. By hand only when that host is off for good.",
+      FULL,
+      PARAMS(job_params),
+      GIVES_MOVE,
+      .before = verb_peer_finish_before,
+      .work = verb_peer_look,
+      .after = verb_peer_tell },
+    { .name = "Peer.undo",
+      .summary = "For another drayd: the VM stays there, all that was made here "
+                 "goes.",
+      FULL,
+      PARAMS(job_params),
+      GIVES_MOVE,
+      .before = verb_peer_undo_before,
+      .work = verb_peer_look,
+      .after = verb_peer_tell },
     { .name = "Job.list",
       .summary = "All jobs, running and ended.",
       READ,

@@ -57,6 +57,13 @@ extern const struct param_spec sdm_copy_params[7];
 extern const struct param_spec sdm_move_params[5];
 extern const struct param_spec sdm_update_params[3];
 
+/* table-vm.c */
+#define XML_MAX    (200 * 1024) /* a request has RPC_REQUEST_MAX */
+#define WAIT_S_MAX (30 * 24 * 3600)
+extern const struct param_spec vm_plan_params[7];
+extern const struct param_spec vm_migrate_params[8];
+extern const struct param_spec peer_offer_params[6];
+
 /* clang-format 14 crashes on tables like these. */
 /* clang-format off */
 

@@ -27,6 +27,7 @@ enum param_type {
     PARAM_NEW_NAME, /* for a domain that is made */
     PARAM_DISK,     /* target, image UUID, or source path */
     PARAM_TEXT,     /* one line */
+    PARAM_XML,      /* lines, at most max bytes */
     PARAM_PATH,     /* absolute, without ".." */
     PARAM_PATHS,    /* array of min to max of them */
     PARAM_SIZE,     /* bytes: decimal digits in a string, or a number */
@@ -198,11 +199,36 @@ int verb_disk_plan(struct api_call *call, struct err *err);
 int verb_disk_migrate_before(struct api_call *call, struct err *err);
 int verb_disk_migrate(struct api_call *call, struct err *err);
 int verb_disk_migrate_after(struct api_call *call, struct err *err);
+/* The plan's obstacles as the answer. */
+int plan_refuse(struct api_call *call, const struct migrate_plan *plan,
+                struct err *err);
+/* That no job and no verb works on what @wish is about. ERR_DISK_BUSY. */
+int plan_check_free(const struct api_call *call, const struct job *wish,
+                    struct err *err);
+/* vm-move.c */
+int verb_vm_plan_before(struct api_call *call, struct err *err);
+int verb_vm_plan(struct api_call *call, struct err *err);
+int verb_vm_migrate_before(struct api_call *call, struct err *err);
+int verb_vm_migrate(struct api_call *call, struct err *err);
+int verb_vm_migrate_after(struct api_call *call, struct err *err);
+/* peer.c */
+int verb_peer_offer_before(struct api_call *call, struct err *err);
+int verb_peer_check(struct api_call *call, struct err *err);
+int verb_peer_prepare(struct api_call *call, struct err *err);
+int verb_peer_prepare_after(struct api_call *call, struct err *err);
+int verb_peer_info_before(struct api_call *call, struct err *err);
+int verb_peer_finish_before(struct api_call *call, struct err *err);
+int verb_peer_undo_before(struct api_call *call, struct err *err);
+int verb_peer_look(struct api_call *call, struct err *err);
+int verb_peer_tell(struct api_call *call, struct err *err);
 /* job.c */
 int verb_job_list(struct api_call *call, struct err *err);
 int verb_job_info(struct api_call *call, struct err *err);
 int verb_job_cancel(struct api_call *call, struct err *err);
 int verb_job_limit(struct api_call *call, struct err *err);
+/* migrate_jobs_cancel(), but for jobs that another host leads. */
+int job_order_cancel(struct migrate_jobs *jobs, const char *id,
+                     struct err *err);
 /* wait.c */
 int verb_job_wait(struct api_call *call, struct err *err);
 /* What an answer waits for: looked at now and whenever a job changed. */

@@ -14,6 +14,7 @@
 #include <dray/lease.h>
 #include <dray/migrate.h>
 #include <dray/monitor.h>
+#include <dray/peer.h>
 #include <dray/rpc/server.h>
 #include <dray/rpc/tls.h>
 #include <dray/virt.h>
@@ -31,6 +32,7 @@ struct daemon {
     struct leases *leases;
     struct domains *domains;
     struct virt *virt;
+    struct peers *peers;
     struct copier *copier;
     struct journal *journal;
     struct thin *thin;

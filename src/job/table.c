@@ -117,6 +117,24 @@ static const struct job_row tables[JOB_KIND_COUNT][JOB_STATE_COUNT] = {
         UNDOES(JOB_PLANNED, JOB_SETTLING, JOB_FAILED),
         SETTLES(JOB_DONE, JOB_FAILED),
     },
+    [JOB_VM_MIGRATE] = {
+        UNDOES(JOB_PLANNED, JOB_PREPARING, JOB_FAILED),
+        UNDOES(JOB_PREPARING, JOB_STARTING, JOB_REMOVING),
+        MIRRORS(JOB_STARTING, JOB_CONVERGING, JOB_ABORTING),
+        MIRRORS(JOB_CONVERGING, JOB_PIVOTED, JOB_ABORTING),
+        FORWARD(JOB_PIVOTED, JOB_RELEASING),
+        FORWARD(JOB_RELEASING, JOB_DONE),
+        GOES_BACK(JOB_ABORTING, JOB_REMOVING),
+        FORWARD(JOB_REMOVING, JOB_FAILED),
+    },
+    [JOB_VM_RECEIVE] = {
+        UNDOES(JOB_PLANNED, JOB_PREPARING, JOB_FAILED),
+        UNDOES(JOB_PREPARING, JOB_CONVERGING, JOB_REMOVING),
+        MIRRORS(JOB_CONVERGING, JOB_PIVOTED, JOB_ABORTING),
+        FORWARD(JOB_PIVOTED, JOB_DONE),
+        GOES_BACK(JOB_ABORTING, JOB_REMOVING),
+        FORWARD(JOB_REMOVING, JOB_FAILED),
+    },
 };
 /* clang-format on */
 
@@ -303,10 +321,10 @@ static bool same_disk(enum job_kind kind, const struct job_disk *a,
 bool job_same_request(const struct job *a, const struct job *b)
 {
     bool same = a->kind == b->kind && strcmp(a->id, b->id) == 0 &&
-                strcmp(a->vm, b->vm) == 0 && a->n_disks == b->n_disks &&
-                a->keep_source == b->keep_source && a->verify == b->verify &&
-                a->scope == b->scope && a->quiesce == b->quiesce &&
-                a->delete_top == b->delete_top;
+                strcmp(a->vm, b->vm) == 0 && strcmp(a->peer, b->peer) == 0 &&
+                a->n_disks == b->n_disks && a->keep_source == b->keep_source &&
+                a->verify == b->verify && a->scope == b->scope &&
+                a->quiesce == b->quiesce && a->delete_top == b->delete_top;
 
     for (size_t i = 0; same && i < a->n_disks; i++)
         same = same_disk(a->kind, &a->disks[i], &b->disks[i]);

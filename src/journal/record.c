@@ -36,6 +36,8 @@ static const struct field job_fields[] = {
     { "strategy", &field_int, JOB(strategy), JOB_MIRROR, JOB_BY_SNAPSHOT },
     { "vm", &field_place, JOB(vm), 0, 0 },
     { "vm_name", &field_text, JOB(vm_name), 0, 0 },
+    { "peer", &field_text, JOB(peer), 0, 0 },
+    { "wait_s", &field_int64, JOB(wait_s), 0, INT64_MAX },
     { "keep_source", &field_bool, JOB(keep_source), 0, 0 },
     { "verify", &field_bool, JOB(verify), 0, 0 },
     { "fast", &field_bool, JOB(fast), 0, 0 },

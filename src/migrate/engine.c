@@ -14,7 +14,7 @@
  * suspended is looked after (see without_record()).
  */
 #include "data.h"
-#include "migration.h"
+#include "offer.h"
 
 #include <dray/base/log.h>
 
@@ -215,6 +215,19 @@ static bool cancels_now(const struct migration *m)
            job_next(&m->job, JOB_CANCEL) != m->job.state;
 }
 
+static enum job_outcome run_act(struct migration *m)
+{
+    switch (m->job.kind) {
+    case JOB_VM_MIGRATE:
+        return send_act(m);
+    case JOB_VM_RECEIVE:
+        return receive_act(m);
+    default:
+        return job_is_data(&m->job) ? data_acts[m->job.state](m)
+                                    : acts[m->job.state](m);
+    }
+}
+
 static enum job_outcome act(struct migration *m)
 {
     enum job_outcome outcome = JOB_CANCEL;
@@ -224,8 +237,7 @@ static enum job_outcome act(struct migration *m)
     if (!cancels_now(m)) {
         m->wait_ms = 0;
         m->troubled = false;
-        outcome = job_is_data(&m->job) ? data_acts[m->job.state](m)
-                                       : acts[m->job.state](m);
+        outcome = run_act(m);
         if (!m->troubled)
             m->trouble_ms = -1;
     }
