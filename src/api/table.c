@@ -93,6 +93,12 @@ static const struct param_spec job_wait_params[] = {
       "Seconds to wait at most.", OPTIONAL, .preset = "60", .max = 3600),
 };
 
+static const struct param_spec subscribe_params[] = {
+    P("since", UINT,
+      "The last event's seq that the client has: what came after it is sent, "
+      "too.", OPTIONAL, NULLABLE, .max = UINT64_C(1) << 53),
+};
+
 static const struct param_spec job_limit_params[] = {
     JOB,
     P("limit", UINT,
@@ -623,7 +629,10 @@ const struct verb verb_table[] = {
       .summary = "Sends notifications about jobs and thin disks on this "
                  "connection.",
       READ,
-      GIVES("object", "{subscribed: true}; then |jobs|status|ID and "
+      PARAMS(subscribe_params),
+      GIVES("object", "{subscribed: true, seq, oldest, missed}: number of "
+                      "the last event, of the oldest that can still be had, "
+                      "whether some after since cannot; then |jobs|status|ID and "
                       "|jobs|progress|ID with the job as params, and "
                       "|watermark|KIND|VM (extended, failed, paused, resumed) "
                       "with {vmId, name, domainID, imageID, volumeID, size, "
