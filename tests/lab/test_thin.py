@@ -358,17 +358,17 @@ def test_two_hosts_grow_disks_of_one_vg_while_dray_lvm_dies(
     one = domains['one']
     theirs = nodes[1].load('storage').BlockDomain(
         drayds[1], one.sd, 'one', pathlib.Path('/run/drayd/storage'))
-    image, guest = make_thin(one)
+    image, guest = make_thin(one, rate=150)
     other = nodes[1].load('storage').make_image(
         theirs, ['COW'], size=1024 * MIB, data=0, initial=EXTENT)
     theirs.prepared(other.img, other.volumes[0])
-    guests = [guest, start(make_guest, other, node=nodes[1], size=1008,
-                           rate=0, batch=32)]
+    guests = [guest, start(make_guest, other, node=nodes[1], size=1024,
+                           rate=150, batch=32)]
     kills = 0
     deadline = time.monotonic() + 400
-    while not all(has_written(one, 300) for one in guests):
+    while not all(has_written(one, 200) for one in guests):
         assert time.monotonic() < deadline, [one.state() for one in guests]
-        time.sleep(1)
+        time.sleep(2)
         kills += sum(dray_lvm(node, one, 'KILL', check=False)
                      for node in nodes)
     assert kills > 0
