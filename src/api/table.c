@@ -545,7 +545,10 @@ const struct verb verb_table[] = {
       .summary = "Sends notifications about jobs and thin disks on this "
                  "connection.",
       READ,
-      GIVES("object", "{subscribed: true}; then |jobs|status|ID and "
+      PARAMS(subscribe_params),
+      GIVES("object", "{subscribed: true, seq, oldest, missed}: number of "
+                      "the last event, of the oldest that can still be had, "
+                      "whether some after since cannot; then |jobs|status|ID and "
                       "|jobs|progress|ID with the job as params, and "
                       "|watermark|KIND|VM (extended, failed, paused, resumed) "
                       "with {vmId, name, domainID, imageID, volumeID, size, "

@@ -9,6 +9,7 @@
 #ifndef DRAY_API_VERB_H
 #define DRAY_API_VERB_H
 
+#include "event-log.h"
 #include <dray/api.h>
 #include <dray/base/list.h>
 #include <dray/base/util.h>
@@ -100,6 +101,7 @@ struct api {
     struct list calls;
     struct list waits;       /* wait.c */
     struct list subscribers; /* events.c */
+    struct event_log events;
     struct list meters;      /* events.c */
 };
 
@@ -251,8 +253,9 @@ void wait_closed(struct api *api, const struct rpc_conn *conn);
 void wait_drop_all(struct api *api);
 /* events.c */
 int verb_events_subscribe(struct api_call *call, struct err *err);
-/* To all subscribers; takes @params over. */
-void events_tell(const struct api *api, const char *method,
+/* Numbered, to all subscribers, and to those who ask for it later; takes
+ * @params over. */
+void events_tell(struct api *api, const char *method,
                  struct json_object *params);
 void events_job_changed(struct api *api, const struct job *job,
                         bool state_changed);
