@@ -8,6 +8,7 @@
 #include "ops.h"
 #include "probe.h"
 #include <dray/base/file.h>
+#include <dray/base/reach.h>
 #include <errno.h>
 
 static const struct storage_ops ops = {
@@ -88,8 +89,9 @@ int domains_new(const struct domains_options *options,
     (void)pthread_mutex_init(&domains->making_lock, NULL);
     domains->leases = *leases;
     domains->uses = block_uses_new();
-    int rc = domains->uses ? set_options(domains, options, err)
-                           : err_set(err, -ENOMEM, "domains: out of memory");
+    int rc = domains->uses && reach_new(REACH_MS, &domains->reach) == 0
+                 ? set_options(domains, options, err)
+                 : err_set(err, -ENOMEM, "domains: out of memory");
     if (rc == 0)
         rc = domain_known_load(domains, err);
     if (rc < 0) {
@@ -106,6 +108,7 @@ void domains_free(struct domains *domains)
         return;
     block_handle_free_all(domains);
     block_uses_free(domains->uses);
+    reach_free(domains->reach);
     domain_probes_free(domains);
     (void)pthread_mutex_destroy(&domains->lock);
     (void)pthread_mutex_destroy(&domains->save_lock);

@@ -18,6 +18,7 @@ enum {
 };
 
 struct bounded;
+struct reach;
 struct reasons;
 
 struct virt {
@@ -25,6 +26,7 @@ struct virt {
     struct loop loop;        /* the owner's */
     struct reasons *reasons; /* these lock themselves */
     struct bounded *bounded;
+    struct reach *reach;
     struct listeners listeners;
 
     /* connection.c's */

@@ -7,8 +7,9 @@
 #include "connection.h"
 #include "reasons.h"
 #include "room.h"
-#include "thread.h"
 #include <assert.h>
+#include <dray/base/reach.h>
+#include <dray/base/thread.h>
 #include <dray/base/util.h>
 #include <dray/virt.h>
 #include <errno.h>
@@ -24,6 +25,11 @@ struct listeners *connection_listeners(struct virt *virt)
 struct bounded *connection_bounded(struct virt *virt)
 {
     return virt->bounded;
+}
+
+struct reach *connection_reach(struct virt *virt)
+{
+    return virt->reach;
 }
 
 struct reasons *connection_reasons(struct virt *virt)
@@ -67,7 +73,8 @@ int virt_new(const char *uri, struct virt **ret_virt, struct err *err)
     virt->loop.wake_timer = -1;
     virt->uri = strdup(uri);
     if (!virt->uri || reasons_new(&virt->reasons) < 0 ||
-        bounded_new(&virt->bounded) < 0)
+        bounded_new(&virt->bounded) < 0 ||
+        reach_new(REACH_MS, &virt->reach) < 0)
         rc = err_set(err, -ENOMEM, "libvirt: out of memory");
     else
         rc = start(virt, err);
@@ -96,6 +103,7 @@ void virt_free(struct virt *virt)
     (void)rc;
     listeners_deinit(&virt->listeners);
     reasons_free(virt->reasons);
+    reach_free(virt->reach);
     free(virt->uri);
     free(virt);
 }
