@@ -8,102 +8,8 @@
  */
 #include "table.h"
 
-static const char *const strategies[] = { "mirror", "snapshot", NULL };
-static const char *const job_types[] = { "storage", "virt", "v2v", NULL };
-
 /* clang-format 14 crashes on tables like these. */
 /* clang-format off */
-
-/* --- parameters -------------------------------------------------------- */
-
-static const struct param_spec get_jobs_params[] = {
-    P("job_type", WORD,
-      "Only jobs of this type.", OPTIONAL, NULLABLE, .words = job_types),
-    P("job_ids", UUIDS,
-      "Only these jobs; unknown ones are left out.", OPTIONAL),
-};
-
-static const struct param_spec job_ids_params[] = { JOB_IDS };
-
-static const struct param_spec vm_params[] = { VM };
-
-static const struct param_spec watermarks_params[] = {
-    P("vmID", NAME,
-      "The VM's UUID or name; left out: all VMs.", OPTIONAL, NULLABLE),
-};
-
-#define FORMAT \
-    P("format", WORD, \
-      "Format of the lowest layer there; left out: as it is.", \
-      OPTIONAL, NULLABLE, .words = table_formats)
-
-static const struct param_spec disk_members[] = {
-    P("disk", DISK, "Target (vda), image UUID, or source path."),
-    P("domain", PLACE,
-      "As the parameter; may be left out when that is given.",
-      OPTIONAL, NULLABLE),
-    FORMAT,
-};
-
-#define MOVE \
-    VM, \
-    P("disk", DISK, \
-      "Target (vda), image UUID, or source path. Needed unless disks is " \
-      "given.", OPTIONAL, NULLABLE), \
-    P("domain", PLACE, \
-      "Where to: name or UUID of a domain; or outside of all domains an " \
-      "absolute path or a URI that qemu opens (live export). With disks: for " \
-      "those that do not say.", OPTIONAL, NULLABLE), \
-    FORMAT, \
-    FLAG("keepSource", "false", "Do not delete the source afterwards."), \
-    P("limit", UINT, "Bytes per second; 0: no limit.", \
-      OPTIONAL, .preset = "0", .max = RATE_MAX)
-
-/* At the end: they came later, and the order counts in an array. */
-#define HOW \
-    P("disks", OBJECTS, \
-      "Several disks of the VM that move together, in place of disk: all pivot " \
-      "in one suspension, or none does.", \
-      OPTIONAL, NULLABLE, .min = 1, .max = JOB_DISKS_MAX, \
-      .members = disk_members, .n_members = ARRAY_SIZE(disk_members)), \
-    P("strategy", WORD, \
-      "mirror copies what the guest writes to; snapshot freezes it first and " \
-      "copies it the cheapest way. Left out: the plan chooses.", \
-      OPTIONAL, NULLABLE, .words = strategies), \
-    FLAG("verify", "false", \
-         "Compare both sides before the pivot; needs strategy snapshot."), \
-    FLAG("fast", "false", \
-         "Speed counts more than the latency of the guest's writes.")
-
-static const struct param_spec disk_plan_params[] = { MOVE, HOW };
-
-static const struct param_spec disk_migrate_params[] = {
-    MOVE,
-    P("jobID", UUID,
-      "The job's id; the same request under the same id is the same job. "
-      "Left out: one is made.", OPTIONAL, NULLABLE),
-    HOW,
-};
-
-static const struct param_spec job_params[] = { JOB };
-
-static const struct param_spec job_wait_params[] = {
-    JOB,
-    P("timeout", UINT,
-      "Seconds to wait at most.", OPTIONAL, .preset = "60", .max = 3600),
-};
-
-static const struct param_spec subscribe_params[] = {
-    P("since", UINT,
-      "The last event's seq that the client has: what came after it is sent, "
-      "too.", OPTIONAL, NULLABLE, .max = UINT64_C(1) << 53),
-};
-
-static const struct param_spec job_limit_params[] = {
-    JOB,
-    P("limit", UINT,
-      "Bytes per second; 0: no limit.", .max = RATE_MAX),
-};
 
 /* --- verbs ------------------------------------------------------------- */
 
@@ -613,7 +519,8 @@ const struct verb verb_table[] = {
       GIVES("array", "Jobs, as Job.info gives them."),
       .before = verb_job_list },
     { .name = "Job.info",
-      .summary = "A job: state, progress, error.",
+      .summary = "A job: state, progress, error; or what a lease in a joined "
+                 "domain says of a job of another host.",
       READ,
       PARAMS(job_params),
       GIVES("object", "{id, kind, state, status, vm?, disks: [{disk?, source?, "
@@ -621,8 +528,13 @@ const struct verb verb_table[] = {
                       "cancelRequested, error?, warning?, created, modified, "
                       "ended?}, the first disk's members once more at the top, "
                       "and by kind: strategy, keepSource, verify, fast, "
-                      "finishRequested, quiesce, base, top, deleteTop, scope."),
-      .before = verb_job_info },
+                      "finishRequested, quiesce, base, top, deleteTop, scope. "
+                      "Of a job elsewhere: {id, state: running, succeeded, failed, fenced or dead, elsewhere: "
+                      "true, hostId?, lease: {sd_id, lease_id}, generation, "
+                      "hostHardwareId, created, modified}. dead: its lease is "
+                      "free, and nobody ended it."),
+      .before = verb_job_info_before,
+      .work = verb_job_info },
     { .name = "Job.wait",
       .summary = "Answers when the job has ended, or after the timeout.",
       READ,

@@ -226,6 +226,7 @@ int verb_peer_look(struct api_call *call, struct err *err);
 int verb_peer_tell(struct api_call *call, struct err *err);
 /* job.c */
 int verb_job_list(struct api_call *call, struct err *err);
+int verb_job_info_before(struct api_call *call, struct err *err);
 int verb_job_info(struct api_call *call, struct err *err);
 int verb_job_cancel(struct api_call *call, struct err *err);
 int verb_job_limit(struct api_call *call, struct err *err);
