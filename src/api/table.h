@@ -64,6 +64,9 @@ extern const struct param_spec set_legality_params[5];
 extern const struct param_spec sdm_copy_params[7];
 extern const struct param_spec sdm_move_params[5];
 extern const struct param_spec sdm_update_params[3];
+extern const struct param_spec managed_attach_params[3];
+extern const struct param_spec managed_detach_params[2];
+extern const struct param_spec managed_info_params[1];
 
 /* table-vm.c */
 #define XML_MAX    (200 * 1024) /* a request has RPC_REQUEST_MAX */
