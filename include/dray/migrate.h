@@ -20,12 +20,14 @@
 #include <dray/ports/peer.h>
 #include <dray/ports/storage.h>
 #include <dray/ports/watch.h>
+#include <dray/ports/xlease.h>
 #include <dray/watermark.h>
 
 struct work;
 
 struct migrate_ports {
     struct storage_port storage;
+    struct xlease_port xleases;
     struct hypervisor_port hypervisor;
     struct copier_port copier;
     struct journal_port journal;
@@ -134,6 +136,8 @@ struct migrate_ask_disk {
     struct volume_id to;  /* JOB_REPLICATE; else of it the domain only */
     char base[UUID_SIZE]; /* JOB_MERGE */
     char top[UUID_SIZE];  /* JOB_MERGE; JOB_SNAPSHOT: the new volume */
+    /* SDM's jobs: where no volume is named. */
+    char src_path[JOB_PATH_SIZE], dst_path[JOB_PATH_SIZE];
 };
 
 struct migrate_ask {
@@ -145,7 +149,8 @@ struct migrate_ask {
     enum job_scope scope; /* JOB_SYNC */
     bool quiesce;         /* JOB_SNAPSHOT */
     bool delete_top;      /* JOB_MERGE */
-    bool verify;          /* JOB_COPY, JOB_MOVE */
+    bool verify;          /* JOB_COPY, JOB_MOVE, JOB_..._DATA */
+    struct job_data data; /* SDM's jobs: as asked for */
     bool fast;            /* JOB_REPLICATE */
     uint64_t limit;       /* bytes/s, 0: none */
 };

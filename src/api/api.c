@@ -52,7 +52,7 @@ static void work_done(void *arg)
 static const char *domain_in(const struct params *params)
 {
     static const char *const names[] = { "storagedomainID", "domain",
-                                         "typeArgs", "domainID" };
+                                         "typeArgs", "domainID", "sd_id" };
     const char *sd = NULL;
     for (size_t i = 0; i < ARRAY_SIZE(names) && !sd; i++)
         sd = params_text_if_any(params, names[i]);

@@ -237,24 +237,32 @@ static int keep_uuids(const struct param_spec *spec, struct json_object *json,
     return 0;
 }
 
+static int check_array(const struct param_spec *spec, struct json_object *json,
+                       const char *what, size_t *ret_n, struct err *err)
+{
+    *ret_n = json_object_is_type(json, json_type_array)
+                 ? json_object_array_length(json)
+                 : 0;
+    if (*ret_n > 0 && *ret_n >= spec->min && *ret_n <= spec->max)
+        return 0;
+    return err_set_code(err, ERR_PARAMS,
+                        "%s: must be an array of %" PRIu64 " to %" PRIu64 " %s",
+                        spec->name, spec->min, spec->max, what);
+}
+
 static int keep_paths(const struct param_spec *spec, struct json_object *json,
                       struct param_value *ret_value, struct err *err)
 {
-    size_t n = json_object_is_type(json, json_type_array)
-                   ? json_object_array_length(json)
-                   : 0;
-    if (n == 0 || n < spec->min || n > spec->max)
-        return err_set_code(err, ERR_PARAMS,
-                            "%s: must be an array of %" PRIu64 " to %" PRIu64
-                            " paths",
-                            spec->name, spec->min, spec->max);
+    size_t n = 0;
+    int r = check_array(spec, json, "paths", &n, err);
+    if (r < 0 || n == 0)
+        return r;
     ret_value->paths = calloc(n, sizeof(*ret_value->paths));
     if (!ret_value->paths)
         return err_set(err, -ENOMEM, "no memory for the request");
     for (size_t i = 0; i < n; i++) {
         const char *text = NULL;
-        int r =
-            check_string(spec, json_object_array_get_idx(json, i), &text, err);
+        r = check_string(spec, json_object_array_get_idx(json, i), &text, err);
         if (r < 0)
             return r;
         assert(text);
@@ -330,22 +338,17 @@ static int keep_object(const struct param_spec *spec, struct json_object *json,
 static int keep_objects(const struct param_spec *spec, struct json_object *json,
                         struct param_value *ret_value, struct err *err)
 {
-    size_t n = json_object_is_type(json, json_type_array)
-                   ? json_object_array_length(json)
-                   : 0;
-    if (n == 0 || n < spec->min || n > spec->max)
-        return err_set_code(err, ERR_PARAMS,
-                            "%s: must be an array of %" PRIu64 " to %" PRIu64
-                            " objects",
-                            spec->name, spec->min, spec->max);
+    size_t n = 0;
+    int r = check_array(spec, json, "objects", &n, err);
+    if (r < 0 || n == 0)
+        return r;
     ret_value->items = calloc(n, sizeof(struct params *));
     if (!ret_value->items)
         return err_set(err, -ENOMEM, "no memory for the request");
     for (size_t i = 0; i < n; i++) {
         char name[64];
         (void)str_format(name, sizeof(name), "%s[%zu]", spec->name, i);
-        int r =
-            params_read_object(spec, name, json_object_array_get_idx(json, i),
+        r = params_read_object(spec, name, json_object_array_get_idx(json, i),
                                &ret_value->items[i], err);
         if (r < 0)
             return r;

@@ -8,12 +8,7 @@
  */
 #include "table.h"
 
-static const char *const allocations[] = { "SPARSE", "PREALLOCATED", NULL };
 static const char *const job_types[] = { "storage", "virt", "v2v", NULL };
-static const char *const disk_types[] = { "DATA", "ISOF", "MEMD", "MEMM",
-                                          "OVFS", "HEVD", "HESD", "HEMD",
-                                          "HECI", "SCRD", "1",    "2",
-                                          NULL };
 
 /* clang-format 14 crashes on tables like these. */
 /* clang-format off */
@@ -28,59 +23,6 @@ static const struct param_spec get_jobs_params[] = {
 };
 
 static const struct param_spec job_ids_params[] = { JOB_IDS };
-
-static const struct param_spec image_prepare_params[] = {
-    POOL, DOMAIN, IMAGE, VOLUME,
-    FLAG("allowIllegal", "false", "Prepare volumes marked ILLEGAL too."),
-};
-
-static const struct param_spec image_teardown_params[] = {
-    POOL, DOMAIN, IMAGE,
-    P("volumeID", UUID,
-      "Taken for VDSM's sake, ignored.", OPTIONAL, NULLABLE),
-};
-
-static const struct param_spec image_delete_params[] = {
-    IMAGE, POOL, DOMAIN, POST_ZERO, FORCE, DISCARD,
-};
-
-static const struct param_spec volume_create_params[] = {
-    VOLUME, POOL, DOMAIN, IMAGE,
-    P("size", SIZE,
-      "Virtual size in bytes, rounded up to 4096.",
-      .min = 1, .max = SIZE_BYTES_MAX),
-    P("volFormat", WORD,
-      "COW is qcow2.", .words = table_formats),
-    P("preallocate", WORD,
-      "PREALLOCATED takes its space now.", .words = allocations),
-    P("diskType", WORD,
-      "What the disk is for.",
-      OPTIONAL, .preset = "DATA", .words = disk_types),
-    P("desc", TEXT,
-      "Description, kept with the volume.",
-      OPTIONAL, .preset = "", .max = DESCRIPTION_MAX),
-    P("srcImgUUID", UUID,
-      "Image of the parent.", OPTIONAL, .blank = true, .preset = UUID_BLANK),
-    P("srcVolUUID", UUID,
-      "Parent; all zeros: none.",
-      OPTIONAL, .blank = true, .preset = UUID_BLANK),
-    P("initialSize", SIZE,
-      "Bytes to allocate at first; a file needs none.",
-      OPTIONAL, NULLABLE, .max = SIZE_BYTES_MAX),
-    FLAG("addBitmaps", "false", "Refused when true."),
-    FLAG("legal", "true", "false: marked ILLEGAL until its data is there."),
-    P("sequence", UINT,
-      "Ordinal in the chain.", OPTIONAL, .preset = "0", .max = UINT32_MAX),
-    P("bitmap", UUID,
-      "Refused when given.", OPTIONAL, NULLABLE),
-};
-
-static const struct param_spec volume_delete_params[] = {
-    VOLUME, POOL, DOMAIN, IMAGE, POST_ZERO, FORCE, DISCARD,
-};
-
-static const struct param_spec volume_params[] = { VOLUME, POOL, DOMAIN,
-                                                   IMAGE };
 
 static const struct param_spec vm_params[] = { VM };
 
@@ -293,6 +235,31 @@ const struct verb verb_table[] = {
       .before = verb_image_move_before,
       .work = step_work,
       .after = step_after },
+    { .name = "SDM.copy_data",
+      .summary = "Copies a volume's data into one that is there, or from or to "
+                 "somewhere outside of all domains.",
+      FULL,
+      PARAMS(sdm_copy_params),
+      GIVES_TRUE,
+      .before = verb_sdm_copy_before,
+      .work = step_work,
+      .after = step_after },
+    { .name = "SDM.move_data",
+      .summary = "SDM.copy_data, compares both sides, then removes the source.",
+      FULL,
+      PARAMS(sdm_move_params),
+      GIVES_TRUE,
+      .before = verb_sdm_move_before,
+      .work = step_work,
+      .after = step_after },
+    { .name = "SDM.update_volume",
+      .summary = "Changes a volume's record, if it has the generation named.",
+      FULL,
+      PARAMS(sdm_update_params),
+      GIVES_TRUE,
+      .before = verb_sdm_update_before,
+      .work = step_work,
+      .after = step_after },
     { .name = "Image.reconcileVolumeChain",
       .summary = "Makes the records say what the qcow2 headers do; no VM may "
                  "run on it.",
@@ -359,6 +326,57 @@ const struct verb verb_table[] = {
       GIVES_TRUE,
       .before = verb_volume_set_legality_before,
       .work = verb_volume_set_legality },
+    { .name = "Lease.create",
+      .summary = "Makes a lease in a storage domain, for a job with its record.",
+      FULL,
+      PARAMS(lease_create_params),
+      GIVES("string", "The lease's id (VDSM: a task's)."),
+      .work = verb_lease_create },
+    { .name = "Lease.delete",
+      .summary = "Removes a lease that nobody holds.",
+      FULL,
+      PARAMS(lease_params),
+      GIVES_TRUE,
+      .work = verb_lease_delete },
+    { .name = "Lease.info",
+      .summary = "Where a lease is.",
+      READ,
+      PARAMS(lease_params),
+      GIVES("object", "{sd_id, lease_id, path, offset}."),
+      .work = verb_lease_info },
+    { .name = "Lease.status",
+      .summary = "Who holds a lease, and what its job came to. Takes no lease.",
+      READ,
+      PARAMS(lease_params),
+      GIVES("object", LEASE_STATUS "."),
+      .work = verb_lease_status },
+    { .name = "Lease.fence",
+      .summary = "Ends a job whose host is dead: FENCED, with the next "
+                 "generation, so that it can never succeed.",
+      FULL,
+      PARAMS(lease_fence_params),
+      GIVES_TRUE,
+      .work = verb_lease_fence },
+    { .name = "Lease.list",
+      .summary = "All leases of a storage domain. Takes none.",
+      READ,
+      PARAMS(lease_domain_params),
+      GIVES("array", "Of each {lease_id, offset} and what Lease.status says, "
+                     "or {problem}."),
+      .work = verb_lease_list },
+    { .name = "Lease.rebuild",
+      .summary = "Repairs the index of a storage domain's leases from what is "
+                 "on the disk.",
+      FULL,
+      PARAMS(lease_domain_params),
+      GIVES("object", LEASE_REBUILT "."),
+      .work = verb_lease_rebuild },
+    { .name = "Lease.rebuild_leases",
+      .summary = "VDSM's name of Lease.rebuild.",
+      FULL,
+      PARAMS(lease_domain_params),
+      GIVES("object", LEASE_REBUILT "."),
+      .work = verb_lease_rebuild },
     { .name = "VM.list",
       .summary = "VMs of this host.",
       READ,

@@ -152,6 +152,14 @@ int verb_volume_create(struct api_call *call, struct err *err);
 int verb_volume_delete(struct api_call *call, struct err *err);
 int verb_volume_get_info(struct api_call *call, struct err *err);
 int verb_volume_get_size(struct api_call *call, struct err *err);
+/* lease.c */
+int verb_lease_create(struct api_call *call, struct err *err);
+int verb_lease_delete(struct api_call *call, struct err *err);
+int verb_lease_info(struct api_call *call, struct err *err);
+int verb_lease_status(struct api_call *call, struct err *err);
+int verb_lease_fence(struct api_call *call, struct err *err);
+int verb_lease_list(struct api_call *call, struct err *err);
+int verb_lease_rebuild(struct api_call *call, struct err *err);
 /* vm.c */
 int verb_vm_list(struct api_call *call, struct err *err);
 int verb_vm_get_disks(struct api_call *call, struct err *err);
@@ -169,6 +177,14 @@ int verb_image_copy_before(struct api_call *call, struct err *err);
 int verb_image_move_before(struct api_call *call, struct err *err);
 int step_work(struct api_call *call, struct err *err);
 int step_after(struct api_call *call, struct err *err);
+/* sdm.c */
+int verb_sdm_copy_before(struct api_call *call, struct err *err);
+int verb_sdm_move_before(struct api_call *call, struct err *err);
+int verb_sdm_update_before(struct api_call *call, struct err *err);
+/* managed.c */
+int verb_managed_attach(struct api_call *call, struct err *err);
+int verb_managed_detach(struct api_call *call, struct err *err);
+int verb_managed_info(struct api_call *call, struct err *err);
 /* replica.c */
 int verb_replicate_start_before(struct api_call *call, struct err *err);
 int verb_replicate_start_after(struct api_call *call, struct err *err);

@@ -48,6 +48,8 @@ static int open_storage(struct daemon *daemon, struct err *err)
         .require_watchdog = config->require_watchdog,
         .host_name = config->host_name,
     };
+    char machine[UUID_SIZE];
+    hardware_id(machine);
     const struct domains_options domain_options = {
         .state_dir = config->state_dir,
         .run_dir = config->run_dir,
@@ -57,6 +59,7 @@ static int open_storage(struct daemon *daemon, struct err *err)
         .owner_uid = config->owner_uid,
         .owner_gid = config->owner_gid,
         .host_id = config->host_id,
+        .hardware_id = machine,
     };
     struct lease_port port;
     int rc = leases_new(&lease_options, &daemon->leases, err);
@@ -126,6 +129,7 @@ static int open_use_cases(struct daemon *daemon, struct err *err)
 
     daemon->ports = (struct migrate_ports){
         .storage = domains_port(daemon->domains),
+        .xleases = domains_xlease_port(daemon->domains),
         .hypervisor = virt_port(daemon->virt),
         .copier = copier_port(daemon->copier),
         .journal = journal_port(daemon->journal),

@@ -68,6 +68,9 @@ int daemon_open_tls(struct daemon *daemon, struct err *err);
  * when there is TLS. */
 int daemon_check_tls(const struct config *config, struct err *err);
 
+/* This machine's UUID; UUID_BLANK: nobody knows. */
+void hardware_id(char ret_uuid[UUID_SIZE]);
+
 /* The machine's clocks. */
 struct clock_port clock_real(void);
 

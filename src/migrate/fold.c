@@ -157,7 +157,7 @@ static enum job_outcome start(struct disk *d, const struct fold *fold)
 {
     struct migration *m = d->m;
     struct err err = ERR_INIT;
-    struct vm_commit_spec spec = { .bytes_per_s = m->job.limit };
+    struct vm_commit_spec spec = { .bytes_per_s = mirror_share(d) };
 
     (void)str_copy(spec.vm, sizeof(spec.vm), m->job.vm);
     (void)str_copy(spec.target, sizeof(spec.target), d->of->target);
@@ -180,7 +180,10 @@ static enum job_outcome start(struct disk *d, const struct fold *fold)
     return migration_again(m, POLL_STILL_MS);
 }
 
-/* One that fills an LV stands until the watch says that it may run. */
+/* One that fills an LV stands until the watch says that it may run. A merge can
+ * be called off, or given another limit, by who asked for it; the commit of a
+ * move must end by itself.
+ */
 static enum job_outcome let_run(struct disk *d, const struct fold *fold)
 {
     struct migration *m = d->m;
@@ -194,6 +197,8 @@ static enum job_outcome let_run(struct disk *d, const struct fold *fold)
     if (disk_learn_places(d, &err) || watch_begin(d, base, &err))
         return err.code == ERR_NO_SPACE ? give_up(d, &err)
                                         : retry_or_give_up(d, &err);
+    if (!fold_is_merge(d))
+        mirror_hurry(d);
     mirror_apply_limit(d);
     return migration_again(m, migration_poll_ms(m));
 }
@@ -351,8 +356,10 @@ static enum job_outcome hold(struct migration *m, const struct fold *fold)
         m->still = false;
     if (m->still)
         return JOB_OK;
-    for_each_disk (d, m)
+    for_each_disk (d, m) {
+        mirror_lift_limit(d);
         d->of->fold_begun = true; /* recorded with the intent to hold */
+    }
     return guest_hold(m);
 }
 

@@ -56,7 +56,10 @@ struct disk {
     uint64_t copied;   /* bytes of it */
     bool fresh;        /* this life made the destination; nobody wrote to it */
     bool limit_applied;
-    int64_t looked_ms; /* when we last saw that the destination is there */
+    unsigned haste; /* how often its limit was doubled, see mirror_hurry() */
+    uint64_t least_left; /* bytes of its job, since this state was entered */
+    int64_t least_ms;    /* when that was; 0: not seen yet */
+    int64_t looked_ms;   /* when we last saw that the destination is there */
     struct vm_mirror_info mirror; /* as last seen */
     bool pivot_asked;
     struct err pivot_error; /* what the call said */
@@ -82,6 +85,7 @@ struct migration {
     bool durable;       /* the journal holds job as it stands */
     unsigned unsaid;    /* bits: states that the log does not know yet */
     bool record_failed; /* said so already */
+    bool keeps;         /* leases between its changes: domain_keep() */
     bool adopted;       /* began in an earlier life of this daemon */
     bool resume_first;  /* ... which may have left the guest suspended */
     int64_t wait_ms;    /* set by an act that comes to JOB_AGAIN */
@@ -140,6 +144,8 @@ int64_t migration_now_ms(const struct migration *m);
 
 /* --- outcome.c: names of things --- */
 
+/* The image on that side. */
+const char *disk_image(const struct disk *d, bool on_destination);
 struct volume_id disk_source(const struct disk *d, const char *vol);
 struct volume_id disk_target(const struct disk *d, const char *vol);
 /* The layer that the VM writes to while the disk moves: overlay or leaf. */
@@ -302,6 +308,12 @@ enum job_outcome mirror_watch(struct disk *d);
 bool mirror_is_ours(const struct disk *d, const struct vm_mirror_info *info);
 /* Applies a limit that changed. */
 void mirror_apply_limit(struct disk *d);
+/* The block job of @d (d->mirror) must end, whatever its limit. */
+void mirror_hurry(struct disk *d);
+/* From here on the guest would wait for it: no limit. */
+void mirror_lift_limit(struct disk *d);
+/* The share of @d in the job's limit. */
+uint64_t mirror_share(const struct disk *d);
 /* Tells the watch of it, once in a life; then it has its limit. */
 enum job_outcome mirror_let_run(struct disk *d);
 void sync_close_copies(struct migration *m);

@@ -13,6 +13,11 @@
 #include <inttypes.h>
 #include <string.h>
 
+enum {
+    STALLED_MS = 2000, /* no less was left meanwhile */
+    HASTE_MAX = 32,    /* times: beyond any disk */
+};
+
 bool mirror_is_ours(const struct disk *d, const struct vm_mirror_info *info)
 {
     return info->job && disk_on_destination(d, info->mirror_path);
@@ -116,9 +121,12 @@ enum job_outcome mirror_watch(struct disk *d)
 }
 
 /* All of a job's disks together keep its limit. 0 would mean no limit. */
-static uint64_t share(const struct migration *m)
+uint64_t mirror_share(const struct disk *d)
 {
-    return (m->job.limit + m->job.n_disks - 1) / m->job.n_disks;
+    const struct job *job = &d->m->job;
+    uint64_t share = (job->limit + job->n_disks - 1) / job->n_disks;
+
+    return share > UINT64_MAX >> d->haste ? UINT64_MAX : share << d->haste;
 }
 
 void mirror_apply_limit(struct disk *d)
@@ -128,7 +136,42 @@ void mirror_apply_limit(struct disk *d)
 
     if (!d->limit_applied)
         d->limit_applied = PORT(&m->ports, hypervisor, mirror_limit, m->job.vm,
-                                d->of->target, share(m), &ignored) == 0;
+                                d->of->target, mirror_share(d), &ignored) == 0;
+}
+
+/* qemu copies whole chunks, so a guest that writes here and there is faster
+ * than a limit that is well above what it writes. */
+void mirror_hurry(struct disk *d)
+{
+    struct migration *m = d->m;
+    uint64_t left = d->mirror.total - d->mirror.done;
+    int64_t now_ms = migration_now_ms(m);
+
+    if (d->least_ms == 0 || left < d->least_left) {
+        d->least_left = left;
+        d->least_ms = now_ms;
+    }
+    if (m->job.limit == 0 || d->haste == HASTE_MAX ||
+        now_ms - d->least_ms < STALLED_MS)
+        return;
+    d->haste++;
+    d->limit_applied = false;
+    d->least_ms = now_ms;
+    log_info("job=%s vm=%s disk %s: the guest writes faster than the limit "
+             "allows: %" PRIu64 " KiB/s now",
+             m->job.id, m->job.vm, d->of->target, mirror_share(d) >> 10);
+}
+
+void mirror_lift_limit(struct disk *d)
+{
+    struct migration *m = d->m;
+    struct err ignored = ERR_INIT; /* then the rest takes longer */
+
+    if (m->job.limit == 0)
+        return;
+    (void)PORT(&m->ports, hypervisor, mirror_limit, m->job.vm, d->of->target, 0,
+               &ignored);
+    d->limit_applied = false;
 }
 
 /* A mirror that fills an LV stands until the watch says that it may run. */
@@ -189,7 +232,7 @@ static int start_mirror(struct disk *d, struct err *err)
         .capacity = visible_bytes(d, format),
         .format = format,
         .shallow = has_parent_there(d),
-        .bytes_per_s = held ? HELD_BYTES_PER_S : share(m),
+        .bytes_per_s = held ? HELD_BYTES_PER_S : mirror_share(d),
         .buffer_bytes = m->job.fast ? 0 : m->ports.buffer_bytes,
     };
 

@@ -147,7 +147,6 @@ static enum job_outcome check_layers(struct disk *d)
 static enum job_outcome get_ready(struct disk *d)
 {
     struct migration *m = d->m;
-    struct err ignored = ERR_INIT; /* then the rest takes longer */
     enum job_outcome outcome = mirror_watch(d);
 
     if (outcome != JOB_OK)
@@ -163,9 +162,8 @@ static enum job_outcome get_ready(struct disk *d)
     outcome = hang_watch(d); /* once it is pivoting, qemu waits for it */
     if (outcome == JOB_OK)
         outcome = check_layers(d);
-    if (outcome == JOB_OK && m->job.limit) /* the guest shall not wait for it */
-        (void)PORT(&m->ports, hypervisor, mirror_limit, m->job.vm,
-                   d->of->target, 0, &ignored);
+    if (outcome == JOB_OK)
+        mirror_lift_limit(d);
     return outcome;
 }
 

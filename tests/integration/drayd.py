@@ -121,6 +121,7 @@ class Drayd:
         }
         for section, values in sections.items():
             settings.setdefault(section, {}).update(values)
+        self.socket = settings['daemon']['socket']
         self.conf.write_text(''.join(
             f'[{section}]\n' + ''.join(f'{k} = {v}\n'
                                        for k, v in values.items())
@@ -174,7 +175,7 @@ class Drayd:
             if time.monotonic() > deadline:
                 raise Failed(f'job has not ended after {timeout} s: {info}\n'
                              f'{tail(self.log)}')
-            time.sleep(0.1)
+            time.sleep(0.1 * PATIENCE)
 
 
 def drayctl(*args, check=True, timeout=120, **options):

@@ -63,7 +63,8 @@ static void cancel_works_at_every_step(void **state)
     cancel_everywhere(verify, seen);
     /* What follows within a step is not met: JOB_PIVOTED, JOB_FOLDED. */
     for (int i = 0; i <= JOB_RELEASING; i++) {
-        bool within = i == JOB_PIVOTED || i == JOB_FOLDED || i == JOB_RETURNING;
+        bool within = i == JOB_PIVOTED || i == JOB_FOLDED ||
+                      i == JOB_RETURNING || i == JOB_SETTLING;
 
         if (seen[i] == within)
             fail_msg("cancel in %s: %d", job_state_name((enum job_state)i),
@@ -193,6 +194,53 @@ static void limit_survives_a_restart(void **state)
     run_all(&run, JOB_DONE, "limit restored");
 }
 
+/* A guest that writes more than the limit while its overlay is committed. */
+static void write_fast_in_the_commit(struct run *run, enum job_state state)
+{
+    run->world.writes_per_ms = state == JOB_COMMITTING ? 8 : 1;
+    if (state == JOB_CONVERGING && run->happened)
+        run->orders.cancel = true;
+}
+
+static void a_commit_ends_in_spite_of_its_limit(void **state)
+{
+    struct run run;
+
+    (void)state;
+    for (int undo = 0; undo <= 1; undo++) {
+        run_init(&run, 2);
+        run_by_snapshot(&run);
+        run.wish.limit = run.orders.limit = 2 << 20;
+        run.world.mirror_per_ms = 64;
+        run.happened = undo;
+        run.before_step = write_fast_in_the_commit;
+        run_all(&run, undo ? JOB_CANCELLED : JOB_DONE, "limited commit");
+        assert_string_equal(run.job.warning, "");
+    }
+}
+
+/* Not before the limit keeps it from its end. */
+static void a_commit_keeps_its_limit(void **state)
+{
+    struct run run;
+
+    (void)state;
+    run_init(&run, 1);
+    run_two_disks(&run);
+    run.wish.limit = run.orders.limit = 8 << 20;
+    run.world.mirror_per_ms = 64;
+    run_until(&run, JOB_COMMITTING);
+    (void)migration_step(run.migration, &run.orders);
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(run.world.disks[i].job.limit, 4 << 20);
+    while (migration_job(run.migration)->state == JOB_COMMITTING)
+        world_pass(&run.world, migration_step(run.migration, &run.orders));
+    (void)migration_step(run.migration, &run.orders);
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(run.world.disks[i].job.limit, 0);
+    run_all(&run, JOB_DONE, "limited commit of two");
+}
+
 static void the_pivot_does_not_wait_for_the_limit(void **state)
 {
     struct run run;
@@ -217,6 +265,8 @@ int main(void)
         cmocka_unit_test(a_copy_takes_a_new_limit),
         cmocka_unit_test(limit_changes_reach_the_mirror),
         cmocka_unit_test(limit_survives_a_restart),
+        cmocka_unit_test(a_commit_ends_in_spite_of_its_limit),
+        cmocka_unit_test(a_commit_keeps_its_limit),
         cmocka_unit_test(the_pivot_does_not_wait_for_the_limit),
     };
 

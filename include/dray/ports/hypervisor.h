@@ -155,6 +155,7 @@ struct vm_layer {
     char node[DISK_TARGET_SIZE];   /* "vda[3]", for threshold_set(); good until
                                       the chain changes */
     bool replica;                  /* of the mirror's destination */
+    bool block;                    /* a block device */
     size_t depth;                  /* 0: the leaf */
     char path[PATH_MAX];
     char format[16];     /* raw, qcow2 */
@@ -299,9 +300,10 @@ struct hypervisor_ops {
                  struct err *err);
 
     /* Layers of all disks of a running VM, replicas included. The caller frees
-     * *ret_layers. A VM that is off has none. What is not known is 0: of the
-     * layers below a replica's leaf all but the path, qemu opens them at the
-     * pivot. ERR_NOT_RESPONDING when another call to its qemu hangs. */
+     * *ret_layers. A VM that is off has none, and one without any layer on a
+     * block device neither: its qemu is not asked. What is not known is 0: of
+     * the layers below a replica's leaf all but the path, qemu opens them at
+     * the pivot. ERR_NOT_RESPONDING when another call to its qemu hangs. */
     int (*layer_stats)(void *ctx, const char *vm, struct vm_layer **ret_layers,
                        size_t *ret_n, struct err *err);
     /* One alarm when a write ends beyond @bytes; 0 disarms. A later call

@@ -671,7 +671,7 @@ static void refuses_unknown_methods(void **state)
         "Host.Ping",
         "../Host.ping",
         "Host.ping\\n",
-        "SDM.copy_data",
+        "SDM.create_volume",
         "rpc.",
         "\\u001b[31m",
         "VM.diskreplicatestart",

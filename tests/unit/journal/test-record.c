@@ -160,7 +160,7 @@ static void leaves_the_result_alone_after_an_error(void **state)
     struct job before;
     memset(&job, 0x5a, sizeof(job));
     before = job;
-    assert_int_equal(decode("{\"version\": 2}", &job), -EBADMSG);
+    assert_int_equal(decode("{\"version\": 3}", &job), -EBADMSG);
     assert_memory_equal(&job, &before, sizeof(job));
 }
 
@@ -333,8 +333,8 @@ static void refuses_what_is_no_record(void **state)
         "[]",
         "7",
         "{}",
-        "{\"version\": 2} x",
-        "{\"version\": 2}{\"version\": 2}",
+        "{\"version\": 3} x",
+        "{\"version\": 3}{\"version\": 3}",
         "{'version': 1}",
         "\xff",
         "{\"version\": {\"a\": {\"b\": {\"c\": 1}}}}",
