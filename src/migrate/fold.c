@@ -278,13 +278,43 @@ static enum job_outcome wait_for_commit(struct disk *d, const struct fold *fold)
     return let_run(d, fold);
 }
 
+/* A disk has one job, and libvirt changes no layer of it meanwhile: where the
+ * overlay was when our commit started, it is still. */
+static bool is_ready(struct disk *d)
+{
+    const struct migration *m = d->m;
+    struct vm_mirror_info info = { .job = false };
+    struct err ignored = ERR_INIT; /* asked again */
+
+    if (!d->committing ||
+        PORT(&m->ports, hypervisor, mirror_info, m->job.vm, d->of->target,
+             &info, &ignored) ||
+        info.kind != VM_JOB_ACTIVE_COMMIT || !info.ready)
+        return false;
+    d->mirror = info;
+    d->commit_missed = false;
+    return true;
+}
+
+/* This life saw it go over to the overlay there, and did nothing since; should
+ * somebody else have done, the commit is refused. */
+static bool just_went_over(const struct disk *d)
+{
+    const struct migration *m = d->m;
+
+    return d->there && !m->job.undo && !d->committing && d->folds == 0 &&
+           m->trouble_ms < 0;
+}
+
 static enum job_outcome commit(struct disk *d)
 {
-    struct fold fold;
+    struct fold fold = { ON_TOP, true, VM_RUNNING };
     struct err err = ERR_INIT;
 
-    if (d->of->overlay_stays)
+    if (d->of->overlay_stays || is_ready(d))
         return JOB_OK;
+    if (just_went_over(d))
+        return wait_for_commit(d, &fold);
     if (fold_look(d, &fold, &err))
         return retry_or_give_up(d, &err);
     switch (fold.position) {
@@ -393,14 +423,26 @@ static enum job_outcome other_layers(struct disk *d)
                                d->of->overlay, d->of->target);
 }
 
+/* This life saw its commit ready, and nothing was done since. */
+static bool is_as_committed(const struct disk *d)
+{
+    const struct migration *m = d->m;
+
+    return d->committing && d->mirror.kind == VM_JOB_ACTIVE_COMMIT &&
+           d->mirror.ready && !d->pivot_asked && !m->still &&
+           !m->resume_first && m->trouble_ms < 0;
+}
+
 static enum job_outcome fold_one(struct disk *d)
 {
-    struct fold fold;
+    struct fold fold = { .position = ON_TOP, .state = VM_RUNNING };
     struct err err = ERR_INIT;
     enum job_outcome outcome = JOB_OK;
 
     if (d->of->overlay_stays)
         return JOB_OK;
+    if (is_as_committed(d))
+        return pivot(d, &fold);
     if (fold_look(d, &fold, &err))
         return retry_or_give_up(d, &err);
     if (fold.position == ON_TOP && d->pivot_asked)
@@ -409,6 +451,8 @@ static enum job_outcome fold_one(struct disk *d)
         return outcome;
     switch (fold.position) {
     case FOLDED:
+        d->folded = fold_is_running(&fold);
+        d->folded_there = fold.on_destination;
         return JOB_OK;
     case ON_TOP:
         return pivot(d, &fold);

@@ -61,11 +61,14 @@ struct disk {
     int64_t least_ms;    /* when that was; 0: not seen yet */
     int64_t looked_ms;   /* when we last saw that the destination is there */
     struct vm_mirror_info mirror; /* as last seen */
+    bool there; /* on the destination, when the pivot last looked around */
     bool pivot_asked;
     struct err pivot_error; /* what the call said */
     bool committing;        /* this life started its commit */
     bool commit_missed;     /* the last look did not find it */
     unsigned folds;         /* how often the pivot back failed */
+    bool folded;            /* JOB_FOLDING saw that qemu has no overlay */
+    bool folded_there;      /* ... on the destination */
 
     struct place src, dst;
     bool watched;      /* the watch has seen to its block job */

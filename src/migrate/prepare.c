@@ -302,6 +302,7 @@ enum job_outcome act_prepare(struct migration *m)
         if (make(d, &err))
             return migration_storage_failed(m, &err);
         d->fresh = !m->adopted;
+        d->looked_ms = migration_now_ms(m);
     }
     return JOB_OK;
 }
