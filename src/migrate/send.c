@@ -31,15 +31,17 @@ enum job_outcome peer_silent(struct migration *m, const struct err *err,
                              const char *format, ...)
 {
     char text[sizeof(m->job.warning)];
-    enum job_outcome outcome = migration_trouble(m, err, INT64_MAX);
     va_list args;
+
+    va_start(args, format);
+    format_text(text, sizeof(text), format, args);
+    va_end(args);
+
+    enum job_outcome outcome = migration_trouble(m, err, INT64_MAX);
 
     if (m->trouble_ms < 0 || m->job.warning[0] ||
         migration_now_ms(m) - m->trouble_ms < PEER_SAY_MS)
         return outcome;
-    va_start(args, format);
-    format_text(text, sizeof(text), format, args);
-    va_end(args);
     migration_warn(m, "%s", text);
     return outcome;
 }

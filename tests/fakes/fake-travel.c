@@ -721,13 +721,13 @@ struct job travel_job(const struct travel *travel)
     return job;
 }
 
-void travel_start(struct travel *travel, int i, const struct job *job)
+void travel_start(struct travel *travel, int host, const struct job *job)
 {
-    struct travel_host *host = &travel->hosts[i];
+    struct travel_host *at = &travel->hosts[host];
 
-    if (migration_new(&host->ports, job, &host->migration))
+    if (migration_new(&at->ports, job, &at->migration))
         broken(travel, "no memory");
-    host->orders.cancel = job->cancel_requested;
-    host->orders.finish = job->finish_requested;
-    host->next_ms = travel->now_ms;
+    at->orders.cancel = job->cancel_requested;
+    at->orders.finish = job->finish_requested;
+    at->next_ms = travel->now_ms;
 }
