@@ -72,7 +72,6 @@ static void who_may_only_look_may_change_nothing(void **state)
         "Job.list",
         "Job.info",
         "Job.wait",
-        "VM.planMigrate",
         "Lease.info",
         "Lease.list",
         "Lease.status",
