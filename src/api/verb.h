@@ -101,8 +101,8 @@ struct api {
     struct list calls;
     struct list waits;       /* wait.c */
     struct list subscribers; /* events.c */
-    struct event_log events;
-    struct list meters; /* events.c */
+    struct event_log events; /* events.c */
+    struct list meters;      /* events.c */
 };
 
 /* Answers and frees. */
