@@ -102,7 +102,7 @@ struct api {
     struct list waits;       /* wait.c */
     struct list subscribers; /* events.c */
     struct event_log events;
-    struct list meters;      /* events.c */
+    struct list meters; /* events.c */
 };
 
 /* Answers and frees. */
