@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Parameters of Job.*, Events.* and Host.getJobs. See table.c.
+ * Parameters of Job.* and Events.*. See table.c.
  */
 #include "table.h"
 
@@ -26,16 +26,16 @@ const struct param_spec job_wait_params[2] = {
       "Seconds to wait at most.", OPTIONAL, .preset = "60", .max = 3600),
 };
 
-const struct param_spec job_limit_params[2] = {
-    JOB,
-    P("limit", UINT,
-      "Bytes per second; 0: no limit.", .max = RATE_MAX),
-};
-
 const struct param_spec subscribe_params[1] = {
     P("since", UINT,
       "The last event's seq that the client has: what came after it is sent, "
       "too.", OPTIONAL, NULLABLE, .max = UINT64_C(1) << 53),
+};
+
+const struct param_spec job_limit_params[2] = {
+    JOB,
+    P("limit", UINT,
+      "Bytes per second; 0: no limit.", .max = RATE_MAX),
 };
 
 /* clang-format on */

@@ -11,15 +11,6 @@
 /* clang-format 14 crashes on tables like these. */
 /* clang-format off */
 
-/* --- parameters -------------------------------------------------------- */
-
-static const struct param_spec vm_params[] = { VM };
-
-static const struct param_spec watermarks_params[] = {
-    P("vmID", NAME,
-      "The VM's UUID or name; left out: all VMs.", OPTIONAL, NULLABLE),
-};
-
 /* --- verbs ------------------------------------------------------------- */
 
 #define PARAMS(list) \
@@ -235,6 +226,30 @@ const struct verb verb_table[] = {
       .before = verb_sdm_update_before,
       .work = step_work,
       .after = step_after },
+    { .name = "ManagedVolume.attach_volume",
+      .summary = "Attaches a volume that others manage to this host, now and "
+                 "after restarts of drayd.",
+      FULL,
+      PARAMS(managed_attach_params),
+      GIVES("object", "{vol_id, sd_id, path, managed_path, attachment}: path "
+                      "is what qemu opens, managed_path the same."),
+      .work = verb_managed_attach },
+    { .name = "ManagedVolume.detach_volume",
+      .summary = "Undoes ManagedVolume.attach_volume; an unknown volume is "
+                 "detached. What fails is kept, and tried again.",
+      FULL,
+      PARAMS(managed_detach_params),
+      GIVES_TRUE,
+      .before = verb_managed_detach_before,
+      .work = verb_managed_detach },
+    { .name = "ManagedVolume.volumes_info",
+      .summary = "Managed volumes of this host.",
+      READ,
+      PARAMS(managed_info_params),
+      GIVES("array", "{vol_id, sd_id, path, managed_path, connection_info, "
+                     "exists, state (attaching, attached, detaching), "
+                     "problem?} of each."),
+      .work = verb_managed_info },
     { .name = "Image.reconcileVolumeChain",
       .summary = "Makes the records say what the qcow2 headers do; no VM may "
                  "run on it.",

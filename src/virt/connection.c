@@ -21,7 +21,7 @@
  */
 #include "connection.h"
 #include "room.h"
-#include "thread.h"
+#include <dray/base/thread.h>
 #include <dray/base/lock.h>
 #include <dray/base/util.h>
 #include <errno.h>

@@ -11,7 +11,7 @@
  * the middle.
  */
 #include "reasons.h"
-#include "thread.h"
+#include <dray/base/thread.h>
 #include <assert.h>
 #include <dray/base/lock.h>
 #include <dray/base/util.h>
