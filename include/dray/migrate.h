@@ -123,6 +123,9 @@ int migrate_receive_plan(const struct migrate_ports *ports,
                          const struct peer_offer *offer,
                          struct migrate_plan *ret_plan, struct err *err);
 
+/* What the other host hears of a JOB_VM_RECEIVE. */
+enum peer_stage migrate_receive_stage(const struct job *job);
+
 /* --- the engine's verbs ------------------------------------------------ */
 
 /* What an engine asks for when it moves disks itself, step by step. */

@@ -81,24 +81,6 @@ static int find(const struct api_call *call, const char *id,
     return r;
 }
 
-static enum peer_stage stage_of(const struct job *job)
-{
-    switch (job->state) {
-    case JOB_PLANNED:
-    case JOB_PREPARING:
-        return PEER_PREPARING;
-    case JOB_CONVERGING:
-        return job->finish_requested ? PEER_LANDING : PEER_READY;
-    case JOB_DONE:
-        return PEER_DONE;
-    case JOB_FAILED:
-    case JOB_CANCELLED:
-        return PEER_UNDONE;
-    default:
-        return job->undo ? PEER_UNDOING : PEER_LANDING;
-    }
-}
-
 static struct json_object *shape_paths(const struct job *job)
 {
     struct json_object *array = json_object_new_array();
@@ -125,13 +107,14 @@ static struct json_object *shape_status(const struct job *job,
     struct json_object *object = json_object_new_object();
     const char *phase = job_state_name(job->failed_in);
 
-    return put_end(object, put_text(object, "stage", stages[stage_of(job)]) &&
-                               put_text(object, "vm", arrivals[arrival]) &&
-                               put_value(object, "paths", shape_paths(job)) &&
-                               put_text(object, "warning", job->warning) &&
-                               (job->error.rc == 0 ||
-                                put_value(object, "error",
-                                          shape_error(&job->error, phase))));
+    return put_end(
+        object,
+        put_text(object, "stage", stages[migrate_receive_stage(job)]) &&
+            put_text(object, "vm", arrivals[arrival]) &&
+            put_value(object, "paths", shape_paths(job)) &&
+            put_text(object, "warning", job->warning) &&
+            (job->error.rc == 0 ||
+             put_value(object, "error", shape_error(&job->error, phase))));
 }
 
 /* --- Peer.check -------------------------------------------------------- */

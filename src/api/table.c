@@ -8,96 +8,8 @@
  */
 #include "table.h"
 
-static const char *const strategies[] = { "mirror", "snapshot", NULL };
-static const char *const job_types[] = { "storage", "virt", "v2v", NULL };
-
 /* clang-format 14 crashes on tables like these. */
 /* clang-format off */
-
-/* --- parameters -------------------------------------------------------- */
-
-static const struct param_spec get_jobs_params[] = {
-    P("job_type", WORD,
-      "Only jobs of this type.", OPTIONAL, NULLABLE, .words = job_types),
-    P("job_ids", UUIDS,
-      "Only these jobs; unknown ones are left out.", OPTIONAL),
-};
-
-static const struct param_spec job_ids_params[] = { JOB_IDS };
-
-static const struct param_spec vm_params[] = { VM };
-
-static const struct param_spec watermarks_params[] = {
-    P("vmID", NAME,
-      "The VM's UUID or name; left out: all VMs.", OPTIONAL, NULLABLE),
-};
-
-#define FORMAT \
-    P("format", WORD, \
-      "Format of the lowest layer there; left out: as it is.", \
-      OPTIONAL, NULLABLE, .words = table_formats)
-
-static const struct param_spec disk_members[] = {
-    P("disk", DISK, "Target (vda), image UUID, or source path."),
-    P("domain", PLACE,
-      "As the parameter; may be left out when that is given.",
-      OPTIONAL, NULLABLE),
-    FORMAT,
-};
-
-#define MOVE \
-    VM, \
-    P("disk", DISK, \
-      "Target (vda), image UUID, or source path. Needed unless disks is " \
-      "given.", OPTIONAL, NULLABLE), \
-    P("domain", PLACE, \
-      "Where to: name or UUID of a domain; or outside of all domains an " \
-      "absolute path or a URI that qemu opens (live export). With disks: for " \
-      "those that do not say.", OPTIONAL, NULLABLE), \
-    FORMAT, \
-    FLAG("keepSource", "false", "Do not delete the source afterwards."), \
-    P("limit", UINT, "Bytes per second; 0: no limit.", \
-      OPTIONAL, .preset = "0", .max = RATE_MAX)
-
-/* At the end: they came later, and the order counts in an array. */
-#define HOW \
-    P("disks", OBJECTS, \
-      "Several disks of the VM that move together, in place of disk: all pivot " \
-      "in one suspension, or none does.", \
-      OPTIONAL, NULLABLE, .min = 1, .max = JOB_DISKS_MAX, \
-      .members = disk_members, .n_members = ARRAY_SIZE(disk_members)), \
-    P("strategy", WORD, \
-      "mirror copies what the guest writes to; snapshot freezes it first and " \
-      "copies it the cheapest way. Left out: the plan chooses.", \
-      OPTIONAL, NULLABLE, .words = strategies), \
-    FLAG("verify", "false", \
-         "Compare both sides before the pivot; needs strategy snapshot."), \
-    FLAG("fast", "false", \
-         "Speed counts more than the latency of the guest's writes.")
-
-static const struct param_spec disk_plan_params[] = { MOVE, HOW };
-
-static const struct param_spec disk_migrate_params[] = {
-    MOVE,
-    P("jobID", UUID,
-      "The job's id; the same request under the same id is the same job. "
-      "Left out: one is made.", OPTIONAL, NULLABLE),
-    HOW,
-};
-
-static const struct param_spec job_params[] = { JOB };
-
-static const struct param_spec job_wait_params[] = {
-    JOB,
-    P("timeout", UINT,
-      "Seconds to wait at most.", OPTIONAL, .preset = "60", .max = 3600),
-};
-
-static const struct param_spec job_limit_params[] = {
-    JOB,
-    P("limit", UINT,
-      "Bytes per second; 0: no limit.", .max = RATE_MAX),
-};
 
 /* --- verbs ------------------------------------------------------------- */
 
@@ -314,6 +226,30 @@ const struct verb verb_table[] = {
       .before = verb_sdm_update_before,
       .work = step_work,
       .after = step_after },
+    { .name = "ManagedVolume.attach_volume",
+      .summary = "Attaches a volume that others manage to this host, now and "
+                 "after restarts of drayd.",
+      FULL,
+      PARAMS(managed_attach_params),
+      GIVES("object", "{vol_id, sd_id, path, managed_path, attachment}: path "
+                      "is what qemu opens, managed_path the same."),
+      .work = verb_managed_attach },
+    { .name = "ManagedVolume.detach_volume",
+      .summary = "Undoes ManagedVolume.attach_volume; an unknown volume is "
+                 "detached. What fails is kept, and tried again.",
+      FULL,
+      PARAMS(managed_detach_params),
+      GIVES_TRUE,
+      .before = verb_managed_detach_before,
+      .work = verb_managed_detach },
+    { .name = "ManagedVolume.volumes_info",
+      .summary = "Managed volumes of this host.",
+      READ,
+      PARAMS(managed_info_params),
+      GIVES("array", "{vol_id, sd_id, path, managed_path, connection_info, "
+                     "exists, state (attaching, attached, detaching), "
+                     "problem?} of each."),
+      .work = verb_managed_info },
     { .name = "Image.reconcileVolumeChain",
       .summary = "Makes the records say what the qcow2 headers do; no VM may "
                  "run on it.",
@@ -583,7 +519,8 @@ const struct verb verb_table[] = {
       GIVES("array", "Jobs, as Job.info gives them."),
       .before = verb_job_list },
     { .name = "Job.info",
-      .summary = "A job: state, progress, error.",
+      .summary = "A job: state, progress, error; or what a lease in a joined "
+                 "domain says of a job of another host.",
       READ,
       PARAMS(job_params),
       GIVES("object", "{id, kind, state, status, vm?, disks: [{disk?, source?, "
@@ -591,8 +528,13 @@ const struct verb verb_table[] = {
                       "cancelRequested, error?, warning?, created, modified, "
                       "ended?}, the first disk's members once more at the top, "
                       "and by kind: strategy, keepSource, verify, fast, "
-                      "finishRequested, quiesce, base, top, deleteTop, scope."),
-      .before = verb_job_info },
+                      "finishRequested, quiesce, base, top, deleteTop, scope. "
+                      "Of a job elsewhere: {id, state: running, succeeded, failed, fenced or dead, elsewhere: "
+                      "true, hostId?, lease: {sd_id, lease_id}, generation, "
+                      "hostHardwareId, created, modified}. dead: its lease is "
+                      "free, and nobody ended it."),
+      .before = verb_job_info_before,
+      .work = verb_job_info },
     { .name = "Job.wait",
       .summary = "Answers when the job has ended, or after the timeout.",
       READ,
@@ -617,7 +559,10 @@ const struct verb verb_table[] = {
       .summary = "Sends notifications about jobs and thin disks on this "
                  "connection.",
       READ,
-      GIVES("object", "{subscribed: true}; then |jobs|status|ID and "
+      PARAMS(subscribe_params),
+      GIVES("object", "{subscribed: true, seq, oldest, missed}: number of "
+                      "the last event, of the oldest that can still be had, "
+                      "whether some after since cannot; then |jobs|status|ID and "
                       "|jobs|progress|ID with the job as params, and "
                       "|watermark|KIND|VM (extended, failed, paused, resumed) "
                       "with {vmId, name, domainID, imageID, volumeID, size, "

@@ -9,6 +9,7 @@
 #ifndef DRAY_API_VERB_H
 #define DRAY_API_VERB_H
 
+#include "event-log.h"
 #include <dray/api.h>
 #include <dray/base/list.h>
 #include <dray/base/util.h>
@@ -100,7 +101,8 @@ struct api {
     struct list calls;
     struct list waits;       /* wait.c */
     struct list subscribers; /* events.c */
-    struct list meters;      /* events.c */
+    struct event_log events;
+    struct list meters; /* events.c */
 };
 
 /* Answers and frees. */
@@ -182,7 +184,10 @@ int verb_sdm_copy_before(struct api_call *call, struct err *err);
 int verb_sdm_move_before(struct api_call *call, struct err *err);
 int verb_sdm_update_before(struct api_call *call, struct err *err);
 /* managed.c */
+/* Begins to try again what could not be detached. */
+void managed_ready(struct api *api);
 int verb_managed_attach(struct api_call *call, struct err *err);
+int verb_managed_detach_before(struct api_call *call, struct err *err);
 int verb_managed_detach(struct api_call *call, struct err *err);
 int verb_managed_info(struct api_call *call, struct err *err);
 /* replica.c */
@@ -221,6 +226,7 @@ int verb_peer_look(struct api_call *call, struct err *err);
 int verb_peer_tell(struct api_call *call, struct err *err);
 /* job.c */
 int verb_job_list(struct api_call *call, struct err *err);
+int verb_job_info_before(struct api_call *call, struct err *err);
 int verb_job_info(struct api_call *call, struct err *err);
 int verb_job_cancel(struct api_call *call, struct err *err);
 int verb_job_limit(struct api_call *call, struct err *err);
@@ -250,8 +256,9 @@ void wait_closed(struct api *api, const struct rpc_conn *conn);
 void wait_drop_all(struct api *api);
 /* events.c */
 int verb_events_subscribe(struct api_call *call, struct err *err);
-/* To all subscribers; takes @params over. */
-void events_tell(const struct api *api, const char *method,
+/* Numbered, to all subscribers, and to those who ask for it later; takes
+ * @params over. */
+void events_tell(struct api *api, const char *method,
                  struct json_object *params);
 void events_job_changed(struct api *api, const struct job *job,
                         bool state_changed);

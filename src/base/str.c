@@ -27,6 +27,16 @@ bool str_ends_with(const char *s, const char *suffix)
     return len >= suffix_len && strcmp(s + len - suffix_len, suffix) == 0;
 }
 
+bool path_is_within(const char *path, const char *top)
+{
+    size_t len = strlen(top);
+    while (len > 1 && top[len - 1] == '/')
+        len--;
+    if (len == 0 || strncmp(path, top, len) != 0)
+        return false;
+    return path[len] == '\0' || path[len] == '/' || len == 1;
+}
+
 bool str_copy(char *dst, size_t size, const char *src)
 {
     size_t len = strlen(src);

@@ -14,7 +14,8 @@
 #include <string.h>
 
 enum {
-    DISKS_MAX = 8 /* of one job, as the daemon has it */
+    DISKS_MAX = 8, /* of one job, as the daemon has it */
+    ARGV_MAX = 64
 };
 
 struct journey {
@@ -30,9 +31,25 @@ struct journey {
     struct args args; /* VM HOST [DISK=DOMAIN]... */
 };
 
-static int parse(struct cli *cli, const char *const *argv, bool plan,
+/* "--disk vda=fast" may come several times, and is the word vda=fast. */
+static void take_disks(const char *const *argv,
+                       const char *ret_argv[ARGV_MAX + 1])
+{
+    size_t n = 0;
+    for (; *argv && n < ARGV_MAX; argv++) {
+        if (str_equal(*argv, "--disk") && argv[1])
+            continue;
+        ret_argv[n++] = str_starts_with(*argv, "--disk=")
+                            ? *argv + strlen("--disk=")
+                            : *argv;
+    }
+    ret_argv[n] = NULL;
+}
+
+static int parse(struct cli *cli, const char *const *whole_argv, bool plan,
                  struct journey *ret)
 {
+    const char *argv[ARGV_MAX + 1];
     const struct args_option options[] = {
         {"--domain",       NULL, &ret->domain },
         { "--limit",    NULL, &ret->limit },
@@ -43,6 +60,7 @@ static int parse(struct cli *cli, const char *const *argv, bool plan,
         { 0},
     };
     struct err err = ERR_INIT;
+    take_disks(whole_argv, argv);
     int rc = cli_parse(cli, argv, options, 2, 2 + DISKS_MAX, &ret->args);
     if (rc)
         return rc;

@@ -97,17 +97,17 @@ const struct command vm_commands[] = {
     { "vm",      "disks", "VM",
      "Lists the disks of a VM and the storage domains they are in.", vm_disks },
     { "vm", "plan",
-      "VM HOST [DISK=DOMAIN]... [--domain DOMAIN] " HOW,
+      "VM HOST [--disk DISK=DOMAIN]... [--domain DOMAIN] " HOW,
       "Says what a move of a VM to another host would take and everything that "
       "speaks\nagainst it, on both hosts. Touches nothing. Exit code 1 when it "
       "cannot be moved.", vm_plan },
     { "vm", "migrate",
-      "VM HOST [DISK=DOMAIN]... [--domain DOMAIN] " HOW
+      "VM HOST [--disk DISK=DOMAIN]... [--domain DOMAIN] " HOW
       " [--detach] [--job-id UUID]",
       "Moves a running VM to another host together with its disks, and shows "
       "the\nprogress. Ctrl-C leaves the job running. HOST: as [peers] of "
-      "drayd.conf names it.\nDISK=DOMAIN: where a disk goes (vda=fast), a "
-      "domain of that host.\n"
+      "drayd.conf names it.\n"
+      "  --disk         where a disk goes (vda=fast): a domain of that host\n"
       "  --domain       where all other disks go\n"
       "  --timeout      gives up after so many seconds: the VM stays here\n"
       "  --keep-source  does not delete the disks here afterwards\n"

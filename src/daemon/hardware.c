@@ -5,7 +5,6 @@
  */
 #include "daemon.h"
 
-#include <ctype.h>
 #include <dray/base/file.h>
 #include <dray/base/util.h>
 #include <string.h>
@@ -21,8 +20,10 @@ static bool read_line(const char *path, char ret_line[ID_LINE_SIZE])
     if (file_read(path, ID_LINE_SIZE - 1, &text, &len, NULL) < 0)
         return false;
     text[strcspn(text, "\n")] = '\0';
-    for (char *p = text; *p; p++)
-        *p = (char)tolower((unsigned char)*p);
+    for (char *p = text; *p; p++) {
+        if (*p >= 'A' && *p <= 'F')
+            *p = "abcdef"[*p - 'A'];
+    }
     return str_copy(ret_line, ID_LINE_SIZE, text);
 }
 

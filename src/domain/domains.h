@@ -10,6 +10,8 @@
 #include <dray/domain.h>
 #include <pthread.h>
 
+struct reach;
+
 struct domains {
     char state_path[PATH_MAX];  /* .../domains.json */
     char ledger_path[PATH_MAX]; /* .../outside.json */
@@ -32,6 +34,8 @@ struct domains {
     size_t known_n;
     struct block_lvm *lvms;
     struct probe *probes; /* that hang: probe.c */
+
+    struct reach *reach; /* has a lock of its own */
 
     struct block_uses *uses; /* has a lock of its own: block/use.c */
 

@@ -10,6 +10,7 @@
 #include "known.h"
 #include "layout.h"
 #include "ops.h"
+#include <dray/base/reach.h>
 #include <errno.h>
 #include <string.h>
 
@@ -111,22 +112,17 @@ static int locate_lv(struct domains *domains, const char *path,
     return ask_vg(domains, id, err);
 }
 
-int domain_locate(void *ctx, const char *path, struct volume_id *ret_id,
-                  struct err *err)
+/* DOMAIN_NONE: in none of them. @real has no links, or none that is known. */
+static int locate_among(struct domains *domains, const char *path,
+                        const char *real, const struct domain_info *infos,
+                        size_t n, struct volume_id *ret_id, struct err *err)
 {
-    _cleanup_free_ struct domain_info *infos = NULL;
     struct volume_id id = { 0 };
-    char real[PATH_MAX];
-    size_t n = 0;
-    if (!realpath(path, real))
-        return err_set_code(err, ERR_NO_DISK, "%s: %m", path);
-    int rc = domain_known_all(ctx, &infos, &n, err);
-    if (rc < 0)
-        return rc;
-    bool is_lv = block_name_of(real, &id);
+    bool is_lv = path_is_within(real, "/dev") && block_name_of(real, &id);
     for (size_t i = 0; i < n; i++) {
+        int rc;
         if (is_lv && infos[i].block && str_equal(infos[i].sd, id.sd))
-            rc = locate_lv(ctx, path, &infos[i], &id, err);
+            rc = locate_lv(domains, path, &infos[i], &id, err);
         else if (parse(&infos[i], real, &id))
             rc = check_status(&infos[i], path, err);
         else
@@ -135,5 +131,32 @@ int domain_locate(void *ctx, const char *path, struct volume_id *ret_id,
             *ret_id = id;
         return rc;
     }
-    return refuse(path, err);
+    return DOMAIN_NONE;
+}
+
+/* The name alone tells it mostly, whether its storage answers or not. */
+int domain_locate(void *ctx, const char *path, struct volume_id *ret_id,
+                  struct err *err)
+{
+    struct domains *domains = ctx;
+    _cleanup_free_ struct domain_info *infos = NULL;
+    char real[PATH_MAX];
+    size_t n = 0;
+    int rc = domain_known_all(domains, &infos, &n, err);
+    if (rc == 0)
+        rc = locate_among(domains, path, path, infos, n, ret_id, err);
+    if (rc != DOMAIN_NONE)
+        return rc;
+    int reached = reach_real(domains->reach, path, real);
+    if (reached < 0) {
+        errno = -reached;
+        return err_set_code(err, ERR_NO_DISK, "%s: %m", path);
+    }
+    rc = locate_among(domains, path, real, infos, n, ret_id, err);
+    if (rc != DOMAIN_NONE)
+        return rc;
+    return reached == REACH_HANGS
+               ? err_set(err, -ETIMEDOUT, "%s: its storage does not answer",
+                         path)
+               : refuse(path, err);
 }

@@ -9,6 +9,7 @@
 #include "probe.h"
 #include "sdm.h"
 #include <dray/base/file.h>
+#include <dray/base/reach.h>
 #include <errno.h>
 
 static void domain_keep(void *ctx, const char *sd)
@@ -107,7 +108,8 @@ int domains_new(const struct domains_options *options,
     domains->leases = *leases;
     domains->uses = block_uses_new();
     domains->sdms = domain_sdms_new(&domains->leases);
-    int rc = domains->uses && domains->sdms
+    int rc = domains->uses && domains->sdms &&
+                     reach_new(REACH_MS, &domains->reach) == 0
                  ? set_options(domains, options, err)
                  : err_set(err, -ENOMEM, "domains: out of memory");
     if (rc == 0)
@@ -126,6 +128,7 @@ void domains_free(struct domains *domains)
         return;
     block_handle_free_all(domains);
     block_uses_free(domains->uses);
+    reach_free(domains->reach);
     domain_probes_free(domains);
     domain_sdms_free(domains->sdms);
     (void)pthread_mutex_destroy(&domains->lock);

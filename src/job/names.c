@@ -28,8 +28,8 @@ static const char *const kind_names[JOB_KIND_COUNT] = {
     [JOB_CLONE] = "clone_structure",     [JOB_SYNC] = "sync_data",
     [JOB_COPY] = "image_copy",           [JOB_MOVE] = "image_move",
     [JOB_COPY_DATA] = "copy_data",       [JOB_MOVE_DATA] = "move_data",
-    [JOB_UPDATE] = "update_volume",
-    [JOB_VM_MIGRATE] = "vm_migrate",     [JOB_VM_RECEIVE] = "vm_receive",
+    [JOB_UPDATE] = "update_volume",      [JOB_VM_MIGRATE] = "vm_migrate",
+    [JOB_VM_RECEIVE] = "vm_receive",
 };
 
 static const char *const strategy_names[] = {

@@ -78,3 +78,21 @@ int migrate_receive_plan(const struct migrate_ports *ports,
     plan_show_ways_out(plan);
     return rc;
 }
+
+enum peer_stage migrate_receive_stage(const struct job *job)
+{
+    switch (job->state) {
+    case JOB_PLANNED:
+    case JOB_PREPARING:
+        return PEER_PREPARING;
+    case JOB_CONVERGING:
+        return job->finish_requested ? PEER_LANDING : PEER_READY;
+    case JOB_DONE:
+        return PEER_DONE;
+    case JOB_FAILED:
+    case JOB_CANCELLED:
+        return PEER_UNDONE;
+    default:
+        return job->undo ? PEER_UNDOING : PEER_LANDING;
+    }
+}

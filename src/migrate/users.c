@@ -70,7 +70,8 @@ static int look_at_vm(const struct search *s, const struct vm_info *vm,
     _cleanup_free_ struct vm_disk *disks = NULL;
     struct err gone = ERR_INIT;
     size_t n = 0;
-    int rc = PORT(s->ports, hypervisor, vm_disks, vm->uuid, &disks, &n, &gone);
+    int rc =
+        PORT(s->ports, hypervisor, vm_disk_names, vm->uuid, &disks, &n, &gone);
 
     if (rc && gone.code == ERR_NO_VM)
         return 0; /* meanwhile */

@@ -12,6 +12,7 @@
 
 struct bounded;
 struct listeners;
+struct reach;
 struct reasons;
 
 /* Starts and ends connecting. False: a thread of it hangs in libvirt (a
@@ -34,6 +35,7 @@ int connection_away(struct virt *virt, const char *why, struct err *err);
 int connection_is_up(struct virt *virt); /* 0 or -ENOTCONN; never blocks */
 
 struct bounded *connection_bounded(struct virt *virt);
+struct reach *connection_reach(struct virt *virt);
 struct listeners *connection_listeners(struct virt *virt);
 struct reasons *connection_reasons(struct virt *virt);
 

@@ -147,9 +147,13 @@ static void check_machine(struct fitting *f)
 static uint64_t available_kib(const struct fitting *f)
 {
     virNodeMemoryStats stats[16];
-    int n = ARRAY_SIZE(stats);
+    int n = 0;
     uint64_t kib = 0;
+    /* It wants to be asked for exactly as many as it has. */
     if (virNodeGetMemoryStats(f->call->conn, VIR_NODE_MEMORY_STATS_ALL_CELLS,
+                              NULL, &n, 0) < 0 ||
+        n > (int)ARRAY_SIZE(stats) ||
+        virNodeGetMemoryStats(f->call->conn, VIR_NODE_MEMORY_STATS_ALL_CELLS,
                               stats, &n, 0) < 0)
         return UINT64_MAX;
     for (int i = 0; i < n; i++) {

@@ -4,7 +4,7 @@
  * start after a stop uses the same.
  */
 #include "loop.h"
-#include "thread.h"
+#include <dray/base/thread.h>
 #include <errno.h>
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>

@@ -13,6 +13,8 @@ int virt_vm_list(void *ctx, struct vm_info **ret_vms, size_t *ret_n,
                  struct err *err);
 int virt_vm_find(void *ctx, const char *name_or_uuid, struct vm_info *ret_vm,
                  struct err *err);
+int virt_vm_disk_names(void *ctx, const char *vm, struct vm_disk **ret_disks,
+                       size_t *ret_n, struct err *err);
 int virt_vm_disks(void *ctx, const char *vm, struct vm_disk **ret_disks,
                   size_t *ret_n, struct err *err);
 int virt_vm_suspend(void *ctx, const char *vm, struct err *err);

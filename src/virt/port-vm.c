@@ -50,6 +50,39 @@ int port_vm_find(void *ctx, const char *name_or_uuid, struct vm_info *ret_vm,
     return rc;
 }
 
+static int list_disks(struct errand *errand, int patience_ms,
+                      struct vm_disk **ret_disks, size_t *ret_n,
+                      struct err *err)
+{
+    _cleanup_errand_ struct errand *mine = errand;
+    int rc = errand_run(&mine, patience_ms, err);
+    if (rc < 0)
+        return rc;
+    *ret_disks = TAKE(mine->items);
+    *ret_n = mine->n;
+    return 0;
+}
+
+static int run_vm_disk_names(struct errand *errand)
+{
+    struct vm_disk *disks = NULL;
+    int rc = virt_vm_disk_names(errand->virt, errand->path, &disks, &errand->n,
+                                &errand->err);
+    errand->items = disks;
+    return rc;
+}
+
+int port_vm_disk_names(void *ctx, const char *vm, struct vm_disk **ret_disks,
+                       size_t *ret_n, struct err *err)
+{
+    char key[VM_NAME_SIZE];
+    (void)str_format(key, sizeof(key), "/names %s", vm); /* or cut */
+    struct errand *errand = errand_new(ctx, key, NULL, run_vm_disk_names);
+    if (errand)
+        errand_copy(errand, errand->path, sizeof(errand->path), vm);
+    return list_disks(errand, QUERY_MS, ret_disks, ret_n, err);
+}
+
 static int run_vm_disks(struct errand *errand)
 {
     struct vm_disk *disks = NULL;
@@ -62,14 +95,8 @@ static int run_vm_disks(struct errand *errand)
 int port_vm_disks(void *ctx, const char *vm, struct vm_disk **ret_disks,
                   size_t *ret_n, struct err *err)
 {
-    _cleanup_errand_ struct errand *errand =
-        errand_new(ctx, vm, NULL, run_vm_disks);
-    int rc = errand_run(&errand, QUERY_MS, err);
-    if (rc < 0)
-        return rc;
-    *ret_disks = TAKE(errand->items);
-    *ret_n = errand->n;
-    return 0;
+    return list_disks(errand_new(ctx, vm, NULL, run_vm_disks), QUERY_MS,
+                      ret_disks, ret_n, err);
 }
 
 static int run_vm_suspend(struct errand *errand)

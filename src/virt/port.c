@@ -37,6 +37,7 @@ static int place(void *ctx, const char *text, char ret_place[PATH_MAX],
 static const struct hypervisor_ops ops_table = {
     .vm_list = port_vm_list,
     .vm_find = port_vm_find,
+    .vm_disk_names = port_vm_disk_names,
     .vm_disks = port_vm_disks,
     .vm_suspend = port_vm_suspend,
     .vm_resume = port_vm_resume,

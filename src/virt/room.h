@@ -18,6 +18,7 @@ enum {
 };
 
 struct bounded;
+struct reach;
 struct reasons;
 struct sends;
 
@@ -27,6 +28,7 @@ struct virt {
     struct reasons *reasons; /* these lock themselves */
     struct sends *sends;
     struct bounded *bounded;
+    struct reach *reach;
     struct listeners listeners;
 
     /* connection.c's */

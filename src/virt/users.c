@@ -6,60 +6,55 @@
  * destination of its mirror.
  *
  * Names are compared as they are and after resolving links. Of a VM that is
- * off libvirt knows the top layer only; the headers tell the rest.
+ * off libvirt knows the top layer only; the headers tell the rest. A storage
+ * that does not answer is taken by its names: else it would keep all others
+ * from being tidied up.
  */
 #include "backing.h"
 #include "call.h"
 #include "ops.h"
 #include "place.h"
 #include "vms.h"
+#include <dray/base/reach.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct wanted {
+    struct reach *reach;
     const char *path;    /* as given */
     char real[PATH_MAX]; /* resolved */
 };
 
-/* Links resolved; of a file that does not exist those of its directory;
- * else the name itself. */
-static void resolve(const char *path, char ret_real[PATH_MAX])
+/* Links resolved, as far as the storage answers; of a file that does not exist
+ * those of its directory; else the name itself. */
+static void resolve(struct reach *reach, const char *path,
+                    char ret_real[PATH_MAX])
 {
-    if (realpath(path, ret_real))
+    if (reach_real(reach, path, ret_real) >= 0)
         return;
     char dir[PATH_MAX], real[PATH_MAX];
     const char *slash = strrchr(path, '/');
     if (slash && slash != path &&
         str_format(dir, sizeof(dir), "%.*s", (int)(slash - path), path) &&
-        realpath(dir, real) &&
+        reach_real(reach, dir, real) >= 0 &&
         str_format(ret_real, PATH_MAX, "%s%s", real, slash))
         return;
     (void)str_copy(ret_real, PATH_MAX, path); /* cut off: matches nothing */
-}
-
-/* @path is @top, or below the directory @top. */
-static bool is_within(const char *path, const char *top)
-{
-    size_t len = strlen(top);
-    while (len > 1 && top[len - 1] == '/')
-        len--;
-    if (len == 0 || strncmp(path, top, len) != 0)
-        return false;
-    return path[len] == '\0' || path[len] == '/' || len == 1;
 }
 
 /* xml_layer_fn */
 static bool matches(void *arg, const char *path)
 {
     const struct wanted *wanted = arg;
-    if (is_within(path, wanted->path))
+    if (path_is_within(path, wanted->path) ||
+        path_is_within(path, wanted->real))
         return true;
     if (place_is_uri(path) || place_is_uri(wanted->path))
         return false;
     char real[PATH_MAX];
-    resolve(path, real);
-    return is_within(real, wanted->real);
+    resolve(wanted->reach, path, real);
+    return path_is_within(real, wanted->real);
 }
 
 /* 1: it does. @flags: virDomainXMLFlags. */
@@ -83,7 +78,8 @@ static int headers_use(const struct call *call, struct wanted *wanted)
     for (size_t i = 0; i < n && rc == 0; i++) {
         /* What a guest wrote into a raw disk is no header. */
         if (str_equal(disks[i].disk.format, "qcow2"))
-            rc = backing_walk(disks[i].disk.path, matches, wanted);
+            rc = backing_walk(wanted->reach, disks[i].disk.path, matches,
+                              wanted);
     }
     return rc;
 }
@@ -133,8 +129,8 @@ int virt_path_user(void *ctx, const char *path, struct vm_info *ret_vm,
     rc = vm_handles_get(&call, &handles);
     if (rc < 0)
         return rc;
-    struct wanted wanted = { .path = path };
-    resolve(path, wanted.real);
+    struct wanted wanted = { .reach = connection_reach(ctx), .path = path };
+    resolve(wanted.reach, path, wanted.real);
     struct vm_info user = { 0 };
     for (size_t i = 0; i < handles.n && rc == 0; i++)
         rc = check_vm(&call, handles.vms[i], &wanted, &user);

@@ -8,8 +8,9 @@
 #include "reasons.h"
 #include "room.h"
 #include "sends.h"
-#include "thread.h"
 #include <assert.h>
+#include <dray/base/reach.h>
+#include <dray/base/thread.h>
 #include <dray/base/util.h>
 #include <dray/virt.h>
 #include <errno.h>
@@ -25,6 +26,11 @@ struct listeners *connection_listeners(struct virt *virt)
 struct bounded *connection_bounded(struct virt *virt)
 {
     return virt->bounded;
+}
+
+struct reach *connection_reach(struct virt *virt)
+{
+    return virt->reach;
 }
 
 struct reasons *connection_reasons(struct virt *virt)
@@ -68,7 +74,8 @@ int virt_new(const char *uri, struct virt **ret_virt, struct err *err)
     virt->loop.wake_timer = -1;
     virt->uri = strdup(uri);
     if (!virt->uri || reasons_new(&virt->reasons) < 0 ||
-        sends_new(&virt->sends) < 0 || bounded_new(&virt->bounded) < 0)
+        sends_new(&virt->sends) < 0 || bounded_new(&virt->bounded) < 0 ||
+        reach_new(REACH_MS, &virt->reach) < 0)
         rc = err_set(err, -ENOMEM, "libvirt: out of memory");
     else
         rc = start(virt, err);
@@ -98,6 +105,7 @@ void virt_free(struct virt *virt)
     listeners_deinit(&virt->listeners);
     reasons_free(virt->reasons);
     sends_free(virt->sends);
+    reach_free(virt->reach);
     free(virt->uri);
     free(virt);
 }

@@ -7,6 +7,7 @@
  * as a stopped one.
  */
 #include "vms.h"
+#include "backing.h"
 #include "call.h"
 #include "ops.h"
 #include <errno.h>
@@ -112,11 +113,15 @@ int virt_vm_find(void *ctx, const char *name_or_uuid, struct vm_info *ret_vm,
     return vm_describe(&call, call.vm, ret_vm);
 }
 
-/* 0 when libvirt cannot tell (no medium, file unreadable). */
-static uint64_t capacity_of(const struct call *call, const char *target)
+/* Of one that runs qemu tells; 0 when nobody can (no medium, no answer). */
+static uint64_t capacity_of(const struct call *call, bool active,
+                            const struct vm_disk *disk)
 {
     virDomainBlockInfo info;
-    if (virDomainGetBlockInfo(call->vm, target, &info, 0) < 0)
+    if (!active)
+        return backing_capacity(connection_reach(call->virt), disk->path,
+                                disk->format);
+    if (virDomainGetBlockInfo(call->vm, disk->target, &info, 0) < 0)
         return 0;
     return info.capacity;
 }
@@ -128,40 +133,59 @@ static bool has_job(const struct call *call, const struct xml_disk *disk)
            virDomainGetBlockJobInfo(call->vm, disk->disk.target, &info, 0) == 1;
 }
 
-/* Adds what the XML does not say. */
-static struct vm_disk complete(const struct call *call, bool active,
-                               const struct xml_disk *found)
+/* Adds what the definition does not say. */
+static int complete(const struct call *call, bool active,
+                    const struct xml_disk *found, struct vm_disk *disks,
+                    size_t n)
 {
-    struct vm_disk disk = found->disk;
-    if (disk.path[0]) {
-        disk.capacity = capacity_of(call, disk.target);
-        disk.job = active && has_job(call, found);
+    for (size_t i = 0; i < n; i++) {
+        if (!disks[i].path[0])
+            continue;
+        disks[i].capacity = capacity_of(call, active, &disks[i]);
+        disks[i].job = active && has_job(call, &found[i]);
     }
-    return disk;
-}
-
-static int disks_of(const struct call *call, bool active, const char *xml,
-                    struct vm_disk **ret_disks, size_t *ret_n)
-{
-    _cleanup_free_ struct xml_disk *found = NULL;
-    size_t n = 0;
-    int rc = xml_disks(xml, &found, &n, call->err);
-    if (rc < 0)
-        return rc;
-    struct vm_disk *disks = calloc(n + 1, sizeof(*disks));
-    if (!disks)
-        return err_set(call->err, -ENOMEM, "out of memory");
-    for (size_t i = 0; i < n; i++)
-        disks[i] = complete(call, active, &found[i]);
     /* What could not be asked was left out; a lost connection is not a disk
      * of unknown size. */
-    if (virConnectIsAlive(call->conn) == 0) {
-        free(disks);
+    if (virConnectIsAlive(call->conn) == 0)
         return connection_away(call->virt, "connection lost", call->err);
-    }
-    *ret_disks = disks;
+    return 0;
+}
+
+/* @whole: with what the definition does not say. */
+static int disks_of(const struct call *call, bool whole,
+                    struct vm_disk **ret_disks, size_t *ret_n)
+{
+    _cleanup_free_ char *xml = NULL;
+    _cleanup_free_ struct xml_disk *found = NULL;
+    _cleanup_free_ struct vm_disk *disks = NULL;
+    size_t n = 0;
+    bool active = false;
+    int rc = whole ? call_is_active(call, &active) : 0;
+    if (rc == 0)
+        rc = call_xml(call, 0, &xml);
+    if (rc == 0)
+        rc = xml_disks(xml, &found, &n, call->err);
+    if (rc == 0)
+        disks = calloc(n + 1, sizeof(*disks));
+    if (rc == 0 && !disks)
+        rc = err_set(call->err, -ENOMEM, "out of memory");
+    for (size_t i = 0; i < n && rc == 0; i++)
+        disks[i] = found[i].disk;
+    if (rc == 0 && whole)
+        rc = complete(call, active, found, disks, n);
+    if (rc < 0)
+        return err_wrap(call->err, "disks of VM %s", call->name);
+    *ret_disks = TAKE(disks);
     *ret_n = n;
     return 0;
+}
+
+int virt_vm_disk_names(void *ctx, const char *vm, struct vm_disk **ret_disks,
+                       size_t *ret_n, struct err *err)
+{
+    _cleanup_call_ struct call call = { 0 };
+    int rc = call_find_vm(&call, ctx, vm, err);
+    return rc < 0 ? rc : disks_of(&call, false, ret_disks, ret_n);
 }
 
 int virt_vm_disks(void *ctx, const char *vm, struct vm_disk **ret_disks,
@@ -169,19 +193,7 @@ int virt_vm_disks(void *ctx, const char *vm, struct vm_disk **ret_disks,
 {
     _cleanup_call_ struct call call = { 0 };
     int rc = call_begin_vm(&call, ctx, vm, err);
-    if (rc < 0)
-        return rc;
-    bool active = false;
-    _cleanup_free_ char *xml = NULL;
-    rc = call_is_active(&call, &active);
-    if (rc == 0)
-        rc = call_xml(&call, 0, &xml);
-    if (rc < 0)
-        return rc;
-    rc = disks_of(&call, active, xml, ret_disks, ret_n);
-    if (rc < 0)
-        (void)err_wrap(err, "disks of VM %s", call.name);
-    return rc;
+    return rc < 0 ? rc : disks_of(&call, true, ret_disks, ret_n);
 }
 
 static bool is_in_state(const struct call *call, int wanted)

@@ -409,6 +409,7 @@ struct hypervisor_port fake_hypervisor(struct fake_world *world)
     static const struct hypervisor_ops ops = {
         .vm_list = hv_list,
         .vm_find = hv_find,
+        .vm_disk_names = hv_disks,
         .vm_disks = hv_disks,
         .vm_suspend = hv_suspend,
         .vm_resume = hv_resume,

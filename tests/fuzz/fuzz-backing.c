@@ -5,9 +5,9 @@
 #include "../../src/virt/backing.h"
 #include "fuzz.h"
 
+#include <dray/base/reach.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <sys/mman.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 /* Ends the walk: no file that the input names is opened. */
@@ -20,13 +20,18 @@ static bool is_place(void *arg, const char *path)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    char path[64];
-    int fd = memfd_create("image", MFD_CLOEXEC);
+    char path[] = "/tmp/drayd-fuzz-backing-XXXXXX";
+    struct reach *reach = NULL;
+    int fd = mkostemp(path, O_CLOEXEC);
 
     MUST(fd >= 0);
+    MUST(reach_new(60000, &reach) == 0);
     MUST(write(fd, data, size) == (ssize_t)size);
-    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    MUST(backing_walk(path, is_place, NULL) >= 0);
+    MUST(backing_walk(reach, path, is_place, NULL) >= 0);
+    (void)backing_capacity(reach, path, "qcow2");
+    (void)backing_capacity(reach, path, "raw");
+    reach_free(reach);
+    (void)unlink(path);
     (void)close(fd);
     return 0;
 }

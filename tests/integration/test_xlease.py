@@ -208,13 +208,17 @@ def test_two_hosts(drayd, domains, other):
     assert other.call('Lease.info', lease=lease) == info
     with held(info, other.env) as holder:
         until_owned(drayd, lease, [2])
+        job = drayd.call('Job.info', jobID=lease['lease_id'])
+        assert (job['state'], job['hostId']) == ('running', 2)
         assert poll(drayd, lease) == poll(other, lease) == 'running'
         refused(drayd, 651, 'Lease.fence', lease=lease,
                 metadata=job_of(lease, 3))
         refused(drayd, 651, 'Lease.delete', lease=lease)
         holder.kill()
         until_owned(drayd, lease, [])
+    assert drayd.call('Job.info', jobID=lease['lease_id'])['state'] == 'dead'
     assert poll(drayd, lease) == 'fenced'
+    assert other.call('Job.info', jobID=lease['lease_id'])['state'] == 'fenced'
     for host in (drayd, other):
         assert poll(host, lease) == 'FENCED'
         refused(host, 912, 'Lease.fence', lease=lease,

@@ -64,6 +64,9 @@ bool str_equal(const char *a, const char *b);
 bool str_starts_with(const char *s, const char *prefix);
 bool str_ends_with(const char *s, const char *suffix);
 
+/* @path is @top, or below the directory @top; by their names. */
+bool path_is_within(const char *path, const char *top);
+
 /* Copies with truncation, always terminated. False when truncated. */
 bool str_copy(char *dst, size_t size, const char *src);
 

@@ -230,13 +230,18 @@ struct hypervisor_ops {
     /* By name or UUID. ERR_NO_VM. */
     int (*vm_find)(void *ctx, const char *name_or_uuid, struct vm_info *ret_vm,
                    struct err *err);
+    /* What the VM's definition says of its disks: nothing of its qemu or its
+     * storage is needed, and capacity and job are not known. */
+    int (*vm_disk_names)(void *ctx, const char *vm, struct vm_disk **ret_disks,
+                         size_t *ret_n, struct err *err);
     /* The caller frees *ret_disks. */
     int (*vm_disks)(void *ctx, const char *vm, struct vm_disk **ret_disks,
                     size_t *ret_n, struct err *err);
     int (*vm_suspend)(void *ctx, const char *vm, struct err *err);
     int (*vm_resume)(void *ctx, const char *vm, struct err *err);
     /* A VM (running or defined) one of whose disks' layers is @path or a file
-     * in the directory @path. *ret_vm empty when none. */
+     * in the directory @path. *ret_vm empty when none. Of a storage that does
+     * not answer the names decide. */
     int (*path_user)(void *ctx, const char *path, struct vm_info *ret_vm,
                      struct err *err);
 

@@ -54,6 +54,13 @@ struct xlease_item {
     char problem[256]; /* why there is no status; empty: there is */
 };
 
+/* A job, found by its record. */
+struct xlease_found {
+    struct xlease_id id;
+    struct xlease_status status;
+    struct xlease_job job; /* what it was when the lease was taken, if it is */
+};
+
 /* What a rebuild did. */
 struct xlease_rebuilt {
     size_t kept;     /* leases that were right */
@@ -83,6 +90,11 @@ struct xlease_ops {
     /* The caller frees *ret_items. */
     int (*list)(void *ctx, const char *sd, struct xlease_item **ret_items,
                 size_t *ret_n, struct err *err);
+    /* The lease in a joined domain that has the record of job @job_id.
+     * ERR_NO_JOB when there is none; when a domain cannot be read, its error:
+     * the job may be there. */
+    int (*find_job)(void *ctx, const char *job_id,
+                    struct xlease_found *ret_found, struct err *err);
     /* The index becomes what it says, where it is readable, and what the leases
      * on the disk say, where it is not. */
     int (*rebuild)(void *ctx, const char *sd,

@@ -148,8 +148,8 @@ int xlease_fence(void *ctx, const struct xlease_id *id,
     _cleanup_xleases_ struct xlease_volume volume = XLEASE_VOLUME_INIT;
     struct domains *domains = ctx;
     struct lease_held *held = NULL;
-    struct lease_place place;
-    struct format_job job;
+    struct lease_place place = { .offset = 0 };
+    struct format_job job = { .generation = 0 };
     int rc = xlease_volume_open(domains, id->sd, &volume, err);
     if (rc == 0)
         rc = domain_check_not_attached(&volume.info, err);

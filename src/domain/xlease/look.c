@@ -20,7 +20,7 @@ int xlease_info(void *ctx, const struct xlease_id *id,
                 struct xlease_place *ret_place, struct err *err)
 {
     _cleanup_xleases_ struct xlease_volume volume = XLEASE_VOLUME_INIT;
-    struct lease_place place;
+    struct lease_place place = { .offset = 0 };
     int rc = xlease_volume_open(ctx, id->sd, &volume, err);
     if (rc == 0)
         rc = xlease_volume_get(&volume, id->lease, &place, err);
@@ -65,7 +65,7 @@ static bool may_be_outdated(const struct xlease_status *status)
     return status->has_job && status->job.status == XLEASE_PENDING;
 }
 
-static int look(const struct domains *domains, const struct lease_place *place,
+int xlease_look(const struct domains *domains, const struct lease_place *place,
                 struct xlease_status *ret_status, struct err *err)
 {
     struct lease_owner owner = { 0 }, again = { 0 };
@@ -98,13 +98,13 @@ int xlease_status(void *ctx, const struct xlease_id *id,
     int rc = xlease_volume_open(ctx, id->sd, &volume, err);
     if (rc == 0)
         rc = xlease_volume_get(&volume, id->lease, &place, err);
-    return rc < 0 ? rc : look(ctx, &place, ret_status, err);
+    return rc < 0 ? rc : xlease_look(ctx, &place, ret_status, err);
 }
 
 /* --- all of them --- */
 
-/* As look(), but that sanlock is asked only for one that is held, or was when
- * its holder died: to ask for each takes milliseconds. */
+/* As xlease_look(), but that sanlock is asked only for one that is held, or was
+ * when its holder died: to ask for each takes milliseconds. */
 static int look_fast(const struct xlease_volume *volume, size_t n,
                      const struct lease_place *place,
                      struct xlease_status *ret_status, struct err *err)
@@ -114,7 +114,8 @@ static int look_fast(const struct xlease_volume *volume, size_t n,
     int rc = xlease_volume_leader(volume, n, &leader, err);
     if (rc != 0 || !str_equal(leader.resource, place->resource) ||
         leader.timestamp != 0)
-        return rc < 0 ? rc : look(volume->domains, place, ret_status, err);
+        return rc < 0 ? rc
+                      : xlease_look(volume->domains, place, ret_status, err);
     status.version = leader.version;
     rc = read_job(volume->domains, place, &status, err);
     if (rc < 0)
@@ -122,7 +123,8 @@ static int look_fast(const struct xlease_volume *volume, size_t n,
     if (may_be_outdated(&status))
         rc = xlease_volume_leader(volume, n, &leader, err);
     if (rc != 0 || leader.timestamp != 0 || leader.version != status.version)
-        return rc < 0 ? rc : look(volume->domains, place, ret_status, err);
+        return rc < 0 ? rc
+                      : xlease_look(volume->domains, place, ret_status, err);
     *ret_status = status;
     return 0;
 }

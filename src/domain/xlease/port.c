@@ -16,6 +16,7 @@ struct xlease_port domains_xlease_port(struct domains *domains)
         .status = xlease_status,
         .fence = xlease_fence,
         .list = xlease_list,
+        .find_job = xlease_find_job,
         .rebuild = xlease_rebuild,
     };
     return (struct xlease_port){ .ctx = domains, .ops = &ops };

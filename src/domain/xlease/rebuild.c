@@ -37,9 +37,9 @@ struct slot {
 
 struct rebuild {
     struct xlease_volume *volume;
-    struct slot *slots; /* volume->limit */
     struct xlease_rebuilt counts;
-    char *before; /* the index as it was */
+    struct slot slots[FORMAT_XLEASES_RECORDS]; /* the first volume->limit */
+    char before[FORMAT_XLEASES_SIZE];          /* the index as it was */
 };
 
 static int read_slots(struct rebuild *r, struct err *err)
@@ -256,15 +256,14 @@ int xlease_rebuild(void *ctx, const char *sd,
     int rc = xlease_volume_begin(ctx, sd, &volume, err);
     if (rc < 0)
         return rc;
-    _cleanup_free_ struct slot *slots =
-        calloc(volume.limit + 1, sizeof(*slots));
-    _cleanup_free_ char *before = malloc(FORMAT_XLEASES_SIZE);
-    if (!slots || !before)
+    struct rebuild *r = calloc(1, sizeof(*r));
+    if (!r)
         return err_set(err, -ENOMEM, "domain %s: out of memory", sd);
-    memcpy(before, volume.index, FORMAT_XLEASES_SIZE);
-    struct rebuild r = { .volume = &volume, .slots = slots, .before = before };
-    rc = run(&r, err);
+    r->volume = &volume;
+    memcpy(r->before, volume.index, sizeof(r->before));
+    rc = run(r, err);
     if (rc == 0)
-        *ret_rebuilt = r.counts;
+        *ret_rebuilt = r->counts;
+    free(r);
     return rc;
 }

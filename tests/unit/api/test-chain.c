@@ -210,6 +210,7 @@ static int path_user(void *ctx, const char *path, struct vm_info *ret_vm,
 
 static const struct hypervisor_ops hypervisor_ops = {
     .vm_list = vm_list,
+    .vm_disk_names = vm_disks,
     .vm_disks = vm_disks,
     .path_user = path_user,
 };

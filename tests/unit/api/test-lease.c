@@ -108,6 +108,20 @@ static int rebuild(void *ctx, const char *sd, struct xlease_rebuilt *ret,
     return 0;
 }
 
+static int find_job(void *ctx, const char *job_id, struct xlease_found *ret,
+                    struct err *err)
+{
+    (void)ctx;
+    if (seen.fails)
+        return err_set_code(err, seen.fails, "it failed");
+    (void)str_copy(seen.sd, sizeof(seen.sd), job_id);
+    *ret = (struct xlease_found){
+        {WORLD_SRC, WORLD_DST},
+        seen.status, seen.status.job
+    };
+    return 0;
+}
+
 static int setup(void **state)
 {
     static const struct xlease_ops ops = {
@@ -117,6 +131,7 @@ static int setup(void **state)
         .status = status,
         .fence = fence,
         .list = list,
+        .find_job = find_job,
         .rebuild = rebuild,
     };
     memset(&seen, 0, sizeof(seen));
@@ -245,6 +260,38 @@ static void all_are_listed(void **state)
     refused(*state, "Lease.list", DOMAIN, ERR_METADATA_VALIDATION);
 }
 
+static void a_job_of_another_host_is_found(void **state)
+{
+    static const struct {
+        enum xlease_job_status status;
+        uint64_t owner;
+        const char *state;
+    } cases[] = {
+        {XLEASE_PENDING,    2, "\"running\",\"elsewhere\":true,\"hostId\":2"},
+        { XLEASE_PENDING,   0, "\"dead\",\"elsewhere\":true"                },
+        { XLEASE_SUCCEEDED, 0, "\"succeeded\",\"elsewhere\":true"           },
+        { XLEASE_FAILED,    0, "\"failed\",\"elsewhere\":true"              },
+        { XLEASE_FENCED,    0, "\"fenced\",\"elsewhere\":true"              },
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        char expected[512];
+        set_record();
+        seen.status.job.status = cases[i].status;
+        seen.status.owner_host = cases[i].owner;
+        (void)str_format(
+            expected, sizeof(expected),
+            "{\"id\":\"" WORLD_VM "\",\"state\":%s,\"lease\":{\"sd_id\":"
+            "\"" WORLD_SRC "\",\"lease_id\":\"" WORLD_DST "\"},"
+            "\"generation\":8,\"hostHardwareId\":\"" WORLD_IMG "\","
+            "\"created\":1,\"modified\":2}",
+            cases[i].state);
+        expect(*state, "Job.info", "{\"jobID\":\"" WORLD_VM "\"}", expected);
+        assert_string_equal(seen.sd, WORLD_VM);
+    }
+    seen.fails = ERR_NO_JOB;
+    refused(*state, "Job.info", "{\"jobID\":\"" WORLD_VM "\"}", ERR_NO_JOB);
+}
+
 static void a_rebuild_counts(void **state)
 {
     static const char *const verbs[] = { "Lease.rebuild",
@@ -269,6 +316,7 @@ int main(void)
         TEST(its_status_is_as_vdsm_has_it),
         TEST(a_fence_says_what_it_expects),
         TEST(all_are_listed),
+        TEST(a_job_of_another_host_is_found),
         TEST(a_rebuild_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

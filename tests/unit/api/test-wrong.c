@@ -389,6 +389,10 @@ static const struct list_of_bad bad[][BAD_LISTS] = {
 
 static bool is_right_after_all(const struct param_spec *spec, const char *value)
 {
+    for (const char *const *word = spec->words; word && *word; word++)
+        if (strlen(value) == strlen(*word) + 2 &&
+            strncmp(value + 1, *word, strlen(*word)) == 0)
+            return true;
     return spec->blank && str_equal(value, "\"" UUID_BLANK "\"");
 }
 

@@ -304,6 +304,35 @@ static void a_list_has_all(void **state)
     free(items);
 }
 
+static void a_job_is_found_by_its_record(void **state)
+{
+    struct fixture *f = *state;
+    const struct xlease_id id = id_of(LEASE), other = nth(1), third = nth(2);
+    const struct xlease_job job = pending(3);
+    struct xlease_found found;
+    make(f, &other);
+    DONE(f, CALL(f, create, &third, NULL));
+    assert_error(f, CALL(f, find_job, JOB, &found), ERR_NO_JOB, JOB);
+    DONE(f, CALL(f, create, &id, &job));
+    DONE(f, CALL(f, find_job, JOB, &found));
+    assert_string_equal(found.id.sd, SD);
+    assert_string_equal(found.id.lease, LEASE);
+    assert_int_equal(found.status.owner_host, 0);
+    assert_int_equal(found.job.generation, 3);
+    fake_leases_set_busy(f->leases, LEASE);
+    DONE(f, CALL(f, find_job, JOB, &found));
+    assert_int_equal(found.status.owner_host, 1);
+    assert_string_equal(found.job.job_id, JOB);
+    fake_leases_set_busy(f->leases, NULL);
+    DONE(f, CALL(f, fence, &id, &job));
+    DONE(f, CALL(f, find_job, JOB, &found));
+    assert_int_equal(found.job.status, XLEASE_FENCED);
+    /* It may be one of those that cannot be read. */
+    write_volume(f, MIB + 512, "what", 4);
+    assert_error(f, CALL(f, find_job, JOB, &found), ERR_METADATA_VALIDATION,
+                 SD);
+}
+
 static void only_a_joined_domain_is_changed(void **state)
 {
     struct fixture *f = *state;
@@ -559,6 +588,7 @@ int main(void)
         TEST(a_fence_that_is_lost_on_its_way_to_the_disk_failed),
         TEST(a_damaged_record_is_no_record),
         TEST(a_list_has_all),
+        TEST(a_job_is_found_by_its_record),
         TEST(only_a_joined_domain_is_changed),
         TEST(a_damaged_index_is_refused_or_rebuilt),
         TEST(a_right_index_is_left_alone),

@@ -32,7 +32,8 @@ static const char *const kinds[] = {
     [JOB_CLONE] = "clone_structure",     [JOB_SYNC] = "sync_data",
     [JOB_COPY] = "image_copy",           [JOB_MOVE] = "image_move",
     [JOB_COPY_DATA] = "copy_data",       [JOB_MOVE_DATA] = "move_data",
-    [JOB_UPDATE] = "update_volume",
+    [JOB_UPDATE] = "update_volume",      [JOB_VM_MIGRATE] = "vm_migrate",
+    [JOB_VM_RECEIVE] = "vm_receive",
 };
 
 static void every_state_has_its_name(void **state)

@@ -348,6 +348,7 @@ static int connected(void *ctx)
 static const struct hypervisor_ops hypervisor = {
     .vm_list = vm_list,
     .vm_find = vm_find,
+    .vm_disk_names = vm_disks,
     .vm_disks = vm_disks,
     .mirror_info = mirror_info,
     .disk_truth = disk_truth,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "../../../src/virt/backing.h"
 #include <dray/base/file.h>
+#include <dray/base/reach.h>
 #include <dray/base/util.h>
 #include <endian.h>
 #include <fcntl.h>
@@ -13,16 +14,18 @@
 #include <cmocka.h>
 
 static char top[] = "/tmp/drayd-test-backing-XXXXXX";
+static struct reach *reach;
 
 static int make_directory(void **state)
 {
     (void)state;
-    return mkdtemp(top) && chdir(top) == 0 ? 0 : -1;
+    return mkdtemp(top) && chdir(top) == 0 ? reach_new(60000, &reach) : -1;
 }
 
 static int drop_directory(void **state)
 {
     (void)state;
+    reach_free(reach);
     static const char *const names[] = { "leaf", "mid", "base", "pipe" };
     for (size_t i = 0; i < ARRAY_SIZE(names); i++)
         (void)unlink(names[i]);
@@ -82,7 +85,7 @@ static void expect(const char *expected)
     char path[PATH_MAX];
     struct seen seen = { 0 };
     assert_true(str_format(path, sizeof(path), "%s/leaf", top));
-    (void)backing_walk(path, note, &seen);
+    (void)backing_walk(reach, path, note, &seen);
     assert_string_equal(seen.text, expected);
 }
 
@@ -131,7 +134,7 @@ static void ends_when_told(void **state)
     assert_true(str_format(path, sizeof(path), "%s/leaf", top));
     assert_true(str_format(mid, sizeof(mid), "%s/mid", top));
     seen.end_at = mid;
-    assert_int_equal(backing_walk(path, note, &seen), 1);
+    assert_int_equal(backing_walk(reach, path, note, &seen), 1);
     assert_string_equal(seen.text, mid);
 }
 
@@ -149,7 +152,7 @@ static void a_circle_ends(void **state)
     char path[PATH_MAX];
     write_backing("leaf", "leaf");
     assert_true(str_format(path, sizeof(path), "%s/leaf", top));
-    assert_int_equal(backing_walk(path, count, &n), 0);
+    assert_int_equal(backing_walk(reach, path, count, &n), 0);
     assert_int_equal(n, 512);
 }
 
@@ -203,6 +206,30 @@ static void a_pipe_is_not_read(void **state)
     free(path);
 }
 
+static uint64_t capacity(const char *name, const char *format)
+{
+    char *path = str_printf("%s/%s", top, name);
+    uint64_t bytes = backing_capacity(reach, path, format);
+    free(path);
+    return bytes;
+}
+
+static void a_header_or_the_end_tells_the_size(void **state)
+{
+    (void)state;
+    struct image image = image_of("mid", 3);
+    image.offset = htobe64(40);
+    memcpy(image.name, "\0\0\0\x10\0\0\0\x03\x40\0\0\0", 12);
+    write_image("leaf", image);
+    assert_int_equal(capacity("leaf", "qcow2"), 13958643712);
+    assert_int_equal(capacity("leaf", "raw"), sizeof(image));
+    image.magic++;
+    write_image("leaf", image);
+    assert_int_equal(capacity("leaf", "qcow2"), 0);
+    assert_int_equal(capacity("none", "raw"), 0);
+    assert_int_equal(capacity("none", "qcow2"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -212,6 +239,7 @@ int main(void)
         cmocka_unit_test(a_circle_ends),
         cmocka_unit_test(what_is_no_header_names_nothing),
         cmocka_unit_test(a_pipe_is_not_read),
+        cmocka_unit_test(a_header_or_the_end_tells_the_size),
     };
     return cmocka_run_group_tests(tests, make_directory, drop_directory);
 }

@@ -2,7 +2,7 @@
  *
  * A new thread inherits the mask of signals: they are blocked before it exists.
  */
-#include "thread.h"
+#include <dray/base/thread.h>
 #include <signal.h>
 #include <time.h>
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What the threads of this room have in common.
+ * What threads of several rooms have in common.
  */
-#ifndef DRAY_VIRT_THREAD_H
-#define DRAY_VIRT_THREAD_H
+#ifndef DRAY_BASE_THREAD_H
+#define DRAY_BASE_THREAD_H
 
 #include <pthread.h>
 

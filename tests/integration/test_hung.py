@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A storage that hangs holds up nobody who has nothing to do with it: it is a
+FUSE file system whose server never answers. The VM on it that is off, and the
+one that runs, and whose qemu answers nobody either, are drayd's neighbours:
+it has to look at their disks to know whether they use what it deletes."""
+import ctypes
+import os
+import signal
+import time
+import uuid
+
+import pytest
+
+from guest import Disk
+from host import run, wait_for
+from moves import migrate, start
+from storage import make_image
+from test_virt_hang import Small
+
+pytestmark = pytest.mark.usefixtures('nothing_left')
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+# An answer that waits for nobody, on a busy machine.
+AT_ONCE = 0.5
+
+
+@pytest.fixture
+def drayd(shared_drayd):
+    return shared_drayd
+
+
+class Hung:
+    """Whoever looks below @where waits, until the end."""
+
+    def __init__(self, where):
+        self.where = where
+        self.fd = os.open('/dev/fuse', os.O_RDWR | os.O_CLOEXEC)
+        options = f'fd={self.fd},rootmode=40000,user_id=0,group_id=0'
+        if libc.mount(b'hung', str(where).encode(), b'fuse', 0,
+                      options.encode()) != 0:
+            os.close(self.fd)
+            raise OSError(ctypes.get_errno(), 'mount')
+
+    def end(self):
+        os.close(self.fd)  # all who wait get an error
+        run('umount', '-l', self.where)
+
+
+def define(host, directory):
+    """Off, with disks of both formats that nobody can look at."""
+    name = host.unique('off-')
+    disks = ''.join(f"""<disk type='file' device='disk'>
+<driver name='qemu' type='{kind}'/><source file='{directory}/{name}.{kind}'/>
+<target dev='vd{letter}' bus='virtio'/></disk>"""
+                    for letter, kind in (('a', 'raw'), ('b', 'qcow2')))
+    xml = host.work / f'{name}.xml'
+    xml.write_text(f"""
+<domain type='qemu'><name>{name}</name><uuid>{uuid.uuid4()}</uuid>
+<memory unit='MiB'>16</memory>
+<os><type arch='x86_64' machine='pc'>hvm</type></os>
+<devices>{disks}</devices></domain>""")
+    host.virsh('define', xml)
+    return name
+
+
+@pytest.fixture
+def neighbours(host, make_fs):
+    directory = make_fs('ext4', 128)
+    off, running = define(host, directory), Small(host, directory)
+    hung = Hung(directory)
+    running.stop()
+    yield off, running
+    running.stop(signal.SIGCONT)
+    hung.end()
+    running.destroy()
+    host.virsh('undefine', off)
+
+
+def seconds(drayd, method, **members):
+    begin = time.monotonic()
+    drayd.call(method, **members)
+    return time.monotonic() - begin
+
+
+def make_and_delete(domain):
+    image = make_image(domain, ['RAW'])
+    begin = time.monotonic()
+    domain.call('Image.delete', imageID=image.img)
+    return time.monotonic() - begin
+
+
+def test_others_are_answered_at_once(host, drayd, domains, make_guest,
+                                     neighbours):
+    src, dst = domains
+    image = make_image(src, ['RAW', 'COW'])
+    guest = start(make_guest, image)
+    make_and_delete(dst)  # finds out what hangs
+    slow = {}
+    for _ in range(3):
+        for method, members in (
+                ('Host.ping', {}), ('VM.list', {}), ('StorageDomain.list', {}),
+                ('VM.getDisks', {'vmID': guest.name}),
+                ('StorageDomain.getStats', {'storagedomainID': src.sd}),
+                ('Volume.getInfo', {'storagedomainID': src.sd,
+                                    'imageID': image.img,
+                                    'volumeID': image.volumes[0]}),
+                ('Disk.plan', {'vmID': guest.name, 'disk': 'vda',
+                               'domain': dst.name})):
+            slow.setdefault(method, []).append(
+                seconds(drayd, method, **members))
+        slow.setdefault('Image.delete', []).append(make_and_delete(dst))
+    slow = {method: took for method, took in slow.items()
+            if sorted(took)[1] > AT_ONCE}
+    assert not slow
+    assert host.virsh('list', '--all', timeout=5).returncode == 0
+
+
+def test_a_disk_moves(drayd, domains, make_guest, neighbours):
+    """Nothing waits for what hangs when the source is looked at and goes."""
+    src, dst = domains
+    image = make_image(src, ['RAW', 'COW'])
+    guest = start(make_guest, image)
+    job = migrate(drayd, guest, dst)
+    wait_for('the source is released', lambda: drayd.call(
+        'Job.info', jobID=job['id'])['state'] == 'releasing' or
+        drayd.call('Job.info', jobID=job['id']).get('ended'), 60, 0.01)
+    begin = time.monotonic()
+    info = drayd.wait_job(job['id'])
+    assert info['state'] == 'done' and not info.get('warning'), info
+    assert time.monotonic() - begin < 5
+    assert src.images() == []
+    guest.verify()
+
+
+def test_an_image_is_copied(drayd, domains, neighbours):
+    src, dst = domains
+    image = make_image(src, ['RAW', 'COW'])
+    begin = time.monotonic()
+    job = src.call('Image.copy', imageID=image.img, dstSdUUID=dst.sd)
+    info = drayd.wait_job(job)
+    assert info['state'] == 'done', info
+    assert time.monotonic() - begin < 8
+
+
+def test_what_a_neighbour_has_is_told(drayd, domains, neighbours):
+    off, running = neighbours
+    [raw, cow] = drayd.call('VM.getDisks', vmID=off)
+    assert raw['path'].endswith('.raw') and cow['path'].endswith('.qcow2')
+    names = {vm['vmName']: vm['status'] for vm in drayd.call('VM.list')}
+    assert names[off] == 'shutoff' and names[running.name] == 'running'
