@@ -19,6 +19,7 @@ UUID = r'^[0-9a-f]{8}-'
 # What a caller should expect besides what the head says of all verbs. The
 # names are checked against codes.h, the verbs against the daemon's.
 DOMAIN = ['StorageDomainDoesNotExist']
+LEASE = DOMAIN + ['StorageDomainActionError', 'MetaDataValidationError']
 IMAGE = DOMAIN + ['ImageDoesNotExistInSD']
 VOLUME = IMAGE + ['VolumeDoesNotExist']
 RECORDS = ['VolumeMetadataReadError', 'MetaDataValidationError']
@@ -94,6 +95,18 @@ ERRORS = {
         'DiskBusy', 'VolumeIsBusy', 'VolumeExtendingError',
         'VolumeResizeValueError', 'IncorrectFormat', 'NoSpaceLeftOnDomain'],
     'Volume.setLegality': VOLUME + RECORDS + ['DiskBusy', 'VolumeIsBusy'],
+    'Lease.create': LEASE + [
+        'AcquireLockFailure', 'ClusterLockInitError', 'NoSpaceLeftOnDomain',
+        'SanlockLVBError', 'UnsupportedOperation'],
+    'Lease.delete': LEASE + ['AcquireLockFailure'],
+    'Lease.info': LEASE + ['NoSuchLease'],
+    'Lease.status': LEASE + ['NoSuchLease', 'SanlockLVBError'],
+    'Lease.fence': LEASE + [
+        'NoSuchLease', 'AcquireLockFailure', 'JobStatusMismatch',
+        'GenerationMismatch', 'SanlockLVBError', 'UnsupportedOperation'],
+    'Lease.list': LEASE,
+    'Lease.rebuild': LEASE + ['ClusterLockInitError'],
+    'Lease.rebuild_leases': LEASE + ['ClusterLockInitError'],
     'VM.list': ['nonresp'],
     'VM.getDiskWatermarks': ['noVM', 'nonresp'],
     'VM.getDisks': ['noVM', 'nonresp'],
@@ -110,6 +123,16 @@ ERRORS = {
     'VM.merge': DRIVE + ['mergeErr', 'destVolumeTooSmall', 'JobExists'],
     'Disk.plan': MOVE,
     'Disk.migrate': MOVE + ['Obstacles', 'JobExists', 'DiskBusy'],
+    'VM.planMigrate': ['noVM', 'nonresp', 'InvalidParameterException'],
+    'VM.migrate': ['noVM', 'nonresp', 'InvalidParameterException',
+                   'Obstacles', 'JobExists', 'DiskBusy'],
+    'Peer.check': ['nonresp'],
+    'Peer.prepare': ['nonresp', 'JobExists', 'DiskBusy',
+                     'InvalidParameterException', 'NoSpaceLeftOnDomain'],
+    'Peer.info': ['nonresp', 'NoSuchJob', 'JobExists'],
+    'Peer.finish': ['nonresp', 'NoSuchJob', 'JobExists', 'unavail'],
+    'Peer.undo': ['nonresp', 'NoSuchJob', 'JobExists',
+                  'unsupportedOperation'],
     'Job.list': [],
     'Job.info': ['NoSuchJob'],
     'Job.wait': ['NoSuchJob'],

@@ -20,7 +20,8 @@ struct api_options {
     const char *version;
     unsigned host_id;
     const char *host_name;
-    struct monitor *monitor; /* NULL: nobody watches */
+    int64_t migration_wait_s; /* of VM.migrate; 0: for ever */
+    struct monitor *monitor;  /* NULL: nobody watches */
 };
 
 /* On the owner loop. Borrows all it is given until api_free(), which comes

@@ -12,7 +12,8 @@
 #include <sys/types.h>
 
 enum {
-    CONFIG_ROLES_SIZE = 16 * 1024
+    CONFIG_ROLES_SIZE = 16 * 1024,
+    CONFIG_PEERS_SIZE = 32 * 1024,
 };
 
 struct config {
@@ -34,6 +35,8 @@ struct config {
     char tls_crl[PATH_MAX]; /* empty: there is no list */
     /* [tls-roles] NAME = full or read, as lines "NAME ROLE\n" */
     char tls_roles[CONFIG_ROLES_SIZE];
+    /* [peers] NAME = ADDRESS LIBVIRT_URI [MIGRATE_URI], as lines "NAME ..." */
+    char peers[CONFIG_PEERS_SIZE];
     /* [host] */
     unsigned host_id;   /* id = 1: sanlock host id, 1..2000, one per host */
     char host_name[48]; /* name = (contents of /etc/machine-id): sanlock's
@@ -50,6 +53,7 @@ struct config {
     /* [migrate] */
     uint64_t buffer_bytes;     /* buffer_kib = 1024: mirror's buf-size */
     unsigned converge_limit_s; /* converge_limit = 0: no deadline */
+    unsigned migration_wait_s; /* migration_wait = 0: no deadline */
     /* [monitor] */
     uint64_t chunk_bytes;         /* chunk_mib = 2560 */
     unsigned utilization_percent; /* utilization_percent = 20 */

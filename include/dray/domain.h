@@ -8,6 +8,7 @@
 
 #include <dray/ports/lease.h>
 #include <dray/ports/storage.h>
+#include <dray/ports/xlease.h>
 #include <sys/types.h>
 
 struct domains;
@@ -21,6 +22,8 @@ struct domains_options {
     uid_t owner_uid;    /* of every file made */
     gid_t owner_gid;
     unsigned host_id;
+    const char *hardware_id; /* of this host, for records on shared storage;
+                                NULL: none */
 };
 
 /* Reads the list of known domains; joins nothing. */
@@ -29,5 +32,6 @@ int domains_new(const struct domains_options *options,
                 struct err *err);
 void domains_free(struct domains *domains);
 struct storage_port domains_port(struct domains *domains);
+struct xlease_port domains_xlease_port(struct domains *domains);
 
 #endif

@@ -25,6 +25,10 @@ enum {
     FORMAT_HOSTS_MAX = 2000,
     FORMAT_XLEASES_SIZE = 253952, /* the index: header and records */
     FORMAT_XLEASES_RECORDS = 3960,
+    FORMAT_XLEASES_HEADER_SIZE = 512,
+    FORMAT_XLEASE_SIZE = 64, /* one record */
+    FORMAT_LVB_SIZE = 512,
+    FORMAT_JOB_HOST_SIZE = 64,
     FORMAT_MAILBOX_SIZE = 16 * 1024 * 1024,
     FORMAT_QCOW2_HEAD_SIZE = 64 * 1024, /* what a header reader wants to see */
     FORMAT_LEADER_SIZE = 512,
@@ -169,6 +173,19 @@ struct format_xleases {
     bool updating; /* a change was cut off: not usable */
 };
 
+enum format_xlease_state {
+    FORMAT_XLEASE_FREE,
+    FORMAT_XLEASE_USED,
+    FORMAT_XLEASE_UPDATING, /* half made by an old VDSM: no lease yet */
+    FORMAT_XLEASE_DAMAGED,
+};
+
+/* One record. */
+struct format_xlease {
+    enum format_xlease_state state;
+    char id[UUID_SIZE]; /* USED and UPDATING */
+};
+
 /* A freshly formatted index with all records free. */
 void format_xleases_build(const struct format_xleases *header,
                           char ret_index[FORMAT_XLEASES_SIZE]);
@@ -176,11 +193,75 @@ void format_xleases_build(const struct format_xleases *header,
 int format_xleases_parse(const void *data, size_t size,
                          struct format_xleases *ret_header, struct err *err);
 
-/* Where the lease @id is, in bytes from the start of the file. -ENOENT when
- * there is none or its record is being updated. @data: the whole index. */
-int format_xleases_lookup(const void *data, size_t size, const char *id,
-                          unsigned alignment, uint64_t *ret_offset,
-                          struct err *err);
+/* The header only. @index: the whole index, as below. */
+void format_xleases_set_header(void *index,
+                               const struct format_xleases *header);
+
+/* Record @n. A record is damaged unless each of its bytes is as VDSM and we
+ * write it; @alignment is that of the domain. */
+struct format_xlease format_xlease_get(const void *index, size_t n,
+                                       unsigned alignment);
+/* @id NULL: free. */
+void format_xlease_set(void *index, size_t n, unsigned alignment,
+                       const char *id);
+
+enum {
+    FORMAT_XLEASE_NONE = 1
+};
+
+/* Where the lease of record @n is, in bytes from the start of the file. */
+uint64_t format_xlease_offset(size_t n, unsigned alignment);
+/* Where record @n is, in bytes from the start of the index. */
+size_t format_xlease_position(size_t n);
+
+/* The record of lease @id: 0 or FORMAT_XLEASE_NONE. An index that
+ * is being changed, has the lease twice, or has a damaged record that might be
+ * it, is refused. @data: the whole index. */
+int format_xleases_find(const void *data, size_t size, const char *id,
+                        unsigned alignment, size_t *ret_n, struct err *err);
+
+/* The first of the first @limit records that a new lease @id can have: one that
+ * was left half made for it, or a free one. ERR_NO_SPACE. */
+int format_xleases_room(const void *index, size_t limit, unsigned alignment,
+                        const char *id, size_t *ret_n, struct err *err);
+
+/* --- job record: what the LVB of a job's lease holds --- */
+
+enum format_job_status {
+    FORMAT_JOB_PENDING,
+    FORMAT_JOB_SUCCEEDED,
+    FORMAT_JOB_FAILED,
+    FORMAT_JOB_FENCED,
+};
+
+struct format_job {
+    char job_id[UUID_SIZE];
+    enum format_job_status status;
+    unsigned generation;             /* 0..FORMAT_GENERATION_MAX */
+    char host[FORMAT_JOB_HOST_SIZE]; /* hardware id of who wrote it last */
+    uint64_t created_s, modified_s;
+};
+
+enum {
+    FORMAT_JOB_NONE = 1 /* never written: all NULs */
+};
+
+/* JSON that VDSM's readers understand, with a checksum of our own, and NULs. */
+int format_job_build(const struct format_job *job,
+                     char ret_lvb[FORMAT_LVB_SIZE], struct err *err);
+
+/* 0 or FORMAT_JOB_NONE; ERR_LVB: damaged, cut off, or with something behind
+ * it. Takes VDSM's own records, which have no checksum, too. */
+int format_job_parse(const void *data, size_t size, struct format_job *ret_job,
+                     struct err *err);
+
+const char *format_job_status_name(enum format_job_status status);
+/* -EINVAL: no such status. */
+int format_job_status_parse(const char *name,
+                            enum format_job_status *ret_status);
+
+/* The generation that follows. */
+unsigned format_generation_next(unsigned generation);
 
 /* --- qcow2 --- */
 

@@ -29,6 +29,11 @@ enum job_kind {
     JOB_SYNC,         /* Image.syncData */
     JOB_COPY,         /* Image.copy */
     JOB_MOVE,         /* Image.move */
+    JOB_COPY_DATA,    /* SDM.copy_data: from anywhere to anywhere */
+    JOB_MOVE_DATA,    /* SDM.move_data: the source is removed afterwards */
+    JOB_UPDATE,       /* SDM.update_volume */
+    JOB_VM_MIGRATE,   /* VM.migrate: a VM and its disks go to another host */
+    JOB_VM_RECEIVE,   /* the other half of that, on the other host */
     JOB_KIND_COUNT,
 };
 
@@ -36,13 +41,19 @@ enum job_kind {
  * JOB_RETURNING, unless qemu itself has the destination open; the destination's
  * from JOB_PIVOTED on. Folds (an overlay goes into the layer below): the
  * overlay's chain up to and including JOB_FOLDING, unless qemu itself has the
- * lower layer open; from JOB_FOLDED on the chain without the overlay. */
+ * lower layer open; from JOB_FOLDED on the chain without the overlay.
+ *
+ * A VM that goes to another host is prepared there, sent (STARTING,
+ * CONVERGING), and arrives standing still; PIVOTED says that it has stopped on
+ * the source for good, and may run there. On the host that it comes to
+ * CONVERGING is the waiting for it, and PIVOTED lets it run. */
 enum job_state {
     JOB_PLANNED,    /* checked; nothing touched */
     JOB_PREPARING,  /* makes the structure: on the destination, the overlays */
     JOB_FREEZING,   /* the VM goes on writing to the overlays */
     JOB_SYNCING,    /* copies the frozen volumes */
     JOB_VERIFYING,  /* compares them with their copies */
+    JOB_SETTLING,   /* one write says that a volume's data is there */
     JOB_STARTING,   /* starts the mirrors of what the VM writes to */
     JOB_CONVERGING, /* waits until the mirrors are ready */
     JOB_PIVOTING,   /* suspends the VM, pivots, reads back qemu's graph */
@@ -91,14 +102,40 @@ struct job_disk {
     char img[UUID_SIZE]; /* where it is in a domain, on both sides */
     char leaf[UUID_SIZE];
     char overlay[UUID_SIZE]; /* layer above the leaf; empty: none */
-    bool convert;            /* base_cow says the destination's base format */
-    bool base_cow;           /* true: COW, false: RAW */
-    bool dst_made;           /* a file outside that is ours to delete */
-    bool fold_begun;         /* the pivot to the leaf may have been asked for */
-    bool overlay_stays;      /* it could not be folded; the warning says so */
-    uint64_t capacity;       /* bytes */
+    /* Of SDM's jobs: the volume there, which is called as it is. Else empty: it
+     * is called as the source's. */
+    char dst_img[UUID_SIZE];
+    char dst_vol[UUID_SIZE];
+    bool convert;       /* base_cow says the destination's base format */
+    bool base_cow;      /* true: COW, false: RAW */
+    bool dst_made;      /* a file outside that is ours to delete */
+    bool fold_begun;    /* the pivot to the leaf may have been asked for */
+    bool overlay_stays; /* it could not be folded; the warning says so */
+    uint64_t capacity;  /* bytes */
     char src_path[JOB_PATH_SIZE]; /* the leaf, as the VM had it */
     char dst_path[JOB_PATH_SIZE]; /* the leaf there; set in JOB_PREPARING */
+};
+
+/* What SDM's jobs know of one end. */
+struct job_end {
+    bool cow;            /* outside: its format */
+    bool prepared;       /* it is active, and stays so: the caller saw to it */
+    bool checked;        /* the caller named the generation */
+    unsigned generation; /* of the volume, when the job was asked for */
+};
+
+/* What SDM's jobs know besides the disk. */
+struct job_data {
+    struct job_end src, dst;
+    bool make;    /* outside: the destination is made, not found */
+    bool is_zero; /* the destination reads zeros all over */
+    bool bitmaps; /* qcow2's are copied too */
+    /* JOB_UPDATE: what becomes of the volume at the source. */
+    int legality;   /* enum volume_legality; -1: it stays */
+    int generation; /* -1: the next one */
+    bool share;     /* it becomes a template's */
+    bool describe;
+    char description[211]; /* as much as a record takes */
 };
 
 struct job_progress {
@@ -120,6 +157,8 @@ struct job {
     enum job_strategy strategy;
     char vm[UUID_SIZE]; /* empty: none */
     char vm_name[256];
+    char peer[256]; /* the other host of a VM's move; else empty */
+    int64_t wait_s; /* JOB_VM_MIGRATE: sending may take so long; 0: for ever */
     size_t n_disks;
     struct job_disk disks[JOB_DISKS_MAX];
     bool keep_source;
@@ -128,6 +167,7 @@ struct job {
     bool quiesce;    /* JOB_SNAPSHOT: with the guest's file systems frozen */
     bool delete_top; /* JOB_MERGE */
     enum job_scope scope;
+    struct job_data data;
     uint64_t limit; /* bytes/s, 0: none */
     bool cancel_requested;
     bool finish_requested; /* JOB_REPLICATE: may pivot */
@@ -163,9 +203,16 @@ bool job_can_cancel(const struct job *job);
  * what was asked (VM, images, destinations, format, fate of the source), not
  * what it was resolved to: after the move the source's path is another one. */
 bool job_same_request(const struct job *a, const struct job *b);
-/* The disk of @job that is @img, NULL if none. */
+/* The disk of @job that is @img on either side, NULL if none. */
 const struct job_disk *job_disk_of_image(const struct job *job,
                                          const char *img);
+
+/* A job of SDM's verbs, which has one disk and no VM. */
+static inline bool job_is_data(const struct job *job)
+{
+    return job->kind == JOB_COPY_DATA || job->kind == JOB_MOVE_DATA ||
+           job->kind == JOB_UPDATE;
+}
 
 /* The destination or the source is one file, whatever chain the other has. */
 static inline bool job_disk_is_flat(const struct job_disk *disk)

@@ -17,19 +17,24 @@
 #include <dray/ports/copier.h>
 #include <dray/ports/hypervisor.h>
 #include <dray/ports/journal.h>
+#include <dray/ports/peer.h>
 #include <dray/ports/storage.h>
 #include <dray/ports/watch.h>
+#include <dray/ports/xlease.h>
 #include <dray/watermark.h>
 
 struct work;
 
 struct migrate_ports {
     struct storage_port storage;
+    struct xlease_port xleases;
     struct hypervisor_port hypervisor;
     struct copier_port copier;
     struct journal_port journal;
     struct clock_port clock;
     struct watch_port watch;        /* ops NULL: nobody watches */
+    struct peer_port peer;          /* ops NULL: no other hosts */
+    const char *host_name;          /* what they call us; for people */
     struct watermark_policy policy; /* chunk 0: the defaults. The extents are
                                        each domain's own */
     uint64_t buffer_bytes;     /* mirror's buf-size, unless it is to be fast */
@@ -92,6 +97,35 @@ int migrate_plan(const struct migrate_ports *ports,
                  const struct migrate_request *request, uint64_t rate_guess,
                  struct migrate_plan *ret_plan, struct err *err);
 
+/* --- a VM's move to another host ---------------------------------------- */
+
+struct migrate_send_request {
+    char vm[256];           /* name or UUID */
+    char job_id[UUID_SIZE]; /* empty: we make one */
+    char peer[256];         /* the host */
+    char to[JOB_PATH_SIZE]; /* a domain there, for all disks that no wish is
+                               about; may be empty */
+    size_t n_wishes;
+    struct migrate_wish wishes[JOB_DISKS_MAX]; /* disk: target */
+    bool keep_source;
+    uint64_t limit; /* bytes/s, 0: none */
+    int64_t wait_s; /* 0: for ever */
+};
+
+/* As migrate_plan(): the other host's obstacles are in it. */
+int migrate_send_plan(const struct migrate_ports *ports,
+                      const struct migrate_send_request *request,
+                      struct migrate_plan *ret_plan, struct err *err);
+
+/* The other side of it: what speaks against @offer here, and the job that
+ * receives the VM. Fails when that cannot be found out. */
+int migrate_receive_plan(const struct migrate_ports *ports,
+                         const struct peer_offer *offer,
+                         struct migrate_plan *ret_plan, struct err *err);
+
+/* What the other host hears of a JOB_VM_RECEIVE. */
+enum peer_stage migrate_receive_stage(const struct job *job);
+
 /* --- the engine's verbs ------------------------------------------------ */
 
 /* What an engine asks for when it moves disks itself, step by step. */
@@ -102,6 +136,8 @@ struct migrate_ask_disk {
     struct volume_id to;  /* JOB_REPLICATE; else of it the domain only */
     char base[UUID_SIZE]; /* JOB_MERGE */
     char top[UUID_SIZE];  /* JOB_MERGE; JOB_SNAPSHOT: the new volume */
+    /* SDM's jobs: where no volume is named. */
+    char src_path[JOB_PATH_SIZE], dst_path[JOB_PATH_SIZE];
 };
 
 struct migrate_ask {
@@ -113,7 +149,8 @@ struct migrate_ask {
     enum job_scope scope; /* JOB_SYNC */
     bool quiesce;         /* JOB_SNAPSHOT */
     bool delete_top;      /* JOB_MERGE */
-    bool verify;          /* JOB_COPY, JOB_MOVE */
+    bool verify;          /* JOB_COPY, JOB_MOVE, JOB_..._DATA */
+    struct job_data data; /* SDM's jobs: as asked for */
     bool fast;            /* JOB_REPLICATE */
     uint64_t limit;       /* bytes/s, 0: none */
 };

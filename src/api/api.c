@@ -52,7 +52,7 @@ static void work_done(void *arg)
 static const char *domain_in(const struct params *params)
 {
     static const char *const names[] = { "storagedomainID", "domain",
-                                         "typeArgs", "domainID" };
+                                         "typeArgs", "domainID", "sd_id" };
     const char *sd = NULL;
     for (size_t i = 0; i < ARRAY_SIZE(names) && !sd; i++)
         sd = params_text_if_any(params, names[i]);
@@ -192,6 +192,10 @@ int api_new(struct work *work, const struct migrate_ports *ports,
     list_init(&api->waits);
     list_init(&api->subscribers);
     list_init(&api->meters);
+    /* Below 2^53, which is as far as a JSON number reaches. */
+    event_log_init(&api->events,
+                   (uint64_t)ports->clock.ops->wall_ms(ports->clock.ctx) *
+                       1000);
     *ret_api = api;
     return 0;
 }
@@ -202,6 +206,7 @@ void api_free(struct api *api)
         return;
     wait_drop_all(api);
     events_drop_all(api);
+    event_log_deinit(&api->events);
     list_for_each_safe (item, next, &api->calls) {
         struct api_call *call = container_of(item, struct api_call, link);
         call->rc = err_set(&call->err, -ECANCELED, "drayd is stopping");

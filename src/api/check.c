@@ -169,6 +169,14 @@ static int check_word(const struct param_spec *spec, const char *text,
     return refuse_text(spec, text, what, err);
 }
 
+static int check_xml(const struct param_spec *spec, const char *text,
+                     struct err *err)
+{
+    if (strlen(text) > spec->max || text[0] != '<')
+        return refuse(spec, err, "is no XML, or too much of it");
+    return 0;
+}
+
 /* What all strings have in common, then what the type asks for. */
 static int check_string(const struct param_spec *spec, struct json_object *json,
                         const char **ret_text, struct err *err)
@@ -180,13 +188,14 @@ static int check_string(const struct param_spec *spec, struct json_object *json,
         [PARAM_TEXT] = check_text,         [PARAM_PATH] = check_path,
         [PARAM_WORD] = check_word,         [PARAM_UUIDS] = check_uuid,
         [PARAM_PLACE] = check_place,       [PARAM_PATHS] = check_path,
+        [PARAM_XML] = check_xml,
     };
     if (!json_object_is_type(json, json_type_string))
         return refuse(spec, err, "must be a string");
     const char *text = json_object_get_string(json);
     if (strlen(text) != (size_t)json_object_get_string_len(json))
         return refuse(spec, err, "contains NUL");
-    if (has_control(text))
+    if (spec->type != PARAM_XML && has_control(text))
         return refuse(spec, err, "contains a control character");
     int r = checks[spec->type](spec, text, err);
     if (r == 0)
@@ -228,24 +237,32 @@ static int keep_uuids(const struct param_spec *spec, struct json_object *json,
     return 0;
 }
 
+static int check_array(const struct param_spec *spec, struct json_object *json,
+                       const char *what, size_t *ret_n, struct err *err)
+{
+    *ret_n = json_object_is_type(json, json_type_array)
+                 ? json_object_array_length(json)
+                 : 0;
+    if (*ret_n > 0 && *ret_n >= spec->min && *ret_n <= spec->max)
+        return 0;
+    return err_set_code(err, ERR_PARAMS,
+                        "%s: must be an array of %" PRIu64 " to %" PRIu64 " %s",
+                        spec->name, spec->min, spec->max, what);
+}
+
 static int keep_paths(const struct param_spec *spec, struct json_object *json,
                       struct param_value *ret_value, struct err *err)
 {
-    size_t n = json_object_is_type(json, json_type_array)
-                   ? json_object_array_length(json)
-                   : 0;
-    if (n == 0 || n < spec->min || n > spec->max)
-        return err_set_code(err, ERR_PARAMS,
-                            "%s: must be an array of %" PRIu64 " to %" PRIu64
-                            " paths",
-                            spec->name, spec->min, spec->max);
+    size_t n = 0;
+    int r = check_array(spec, json, "paths", &n, err);
+    if (r < 0 || n == 0)
+        return r;
     ret_value->paths = calloc(n, sizeof(*ret_value->paths));
     if (!ret_value->paths)
         return err_set(err, -ENOMEM, "no memory for the request");
     for (size_t i = 0; i < n; i++) {
         const char *text = NULL;
-        int r =
-            check_string(spec, json_object_array_get_idx(json, i), &text, err);
+        r = check_string(spec, json_object_array_get_idx(json, i), &text, err);
         if (r < 0)
             return r;
         assert(text);
@@ -321,22 +338,17 @@ static int keep_object(const struct param_spec *spec, struct json_object *json,
 static int keep_objects(const struct param_spec *spec, struct json_object *json,
                         struct param_value *ret_value, struct err *err)
 {
-    size_t n = json_object_is_type(json, json_type_array)
-                   ? json_object_array_length(json)
-                   : 0;
-    if (n == 0 || n < spec->min || n > spec->max)
-        return err_set_code(err, ERR_PARAMS,
-                            "%s: must be an array of %" PRIu64 " to %" PRIu64
-                            " objects",
-                            spec->name, spec->min, spec->max);
+    size_t n = 0;
+    int r = check_array(spec, json, "objects", &n, err);
+    if (r < 0 || n == 0)
+        return r;
     ret_value->items = calloc(n, sizeof(struct params *));
     if (!ret_value->items)
         return err_set(err, -ENOMEM, "no memory for the request");
     for (size_t i = 0; i < n; i++) {
         char name[64];
         (void)str_format(name, sizeof(name), "%s[%zu]", spec->name, i);
-        int r =
-            params_read_object(spec, name, json_object_array_get_idx(json, i),
+        r = params_read_object(spec, name, json_object_array_get_idx(json, i),
                                &ret_value->items[i], err);
         if (r < 0)
             return r;

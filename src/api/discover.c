@@ -48,6 +48,7 @@ static bool put_string_type(struct json_object *schema,
     case PARAM_PLACE:
         return ok && put_text(schema, "format", "place");
     case PARAM_TEXT:
+    case PARAM_XML:
         return ok && put_u64(schema, "maxLength", spec->max);
     case PARAM_WORD:
         return ok && put_words(schema, spec->words);

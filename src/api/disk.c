@@ -111,24 +111,23 @@ static int answer_if_same(struct api_call *call, struct err *err)
     return refuse_other(job, err);
 }
 
-static int refuse(struct api_call *call, struct err *err)
+int plan_refuse(struct api_call *call, const struct migrate_plan *plan,
+                struct err *err)
 {
-    struct move *move = call->state;
-    const struct err *first = &move->plan.obstacles[0];
+    const struct err *first = &plan->obstacles[0];
     struct json_object *extra = json_object_new_object();
 
     call->phase = "plan";
-    call->extra = put_end(
-        extra, put_value(extra, "obstacles", shape_obstacles(&move->plan)));
-    if (move->plan.n_obstacles == 1)
+    call->extra =
+        put_end(extra, put_value(extra, "obstacles", shape_obstacles(plan)));
+    if (plan->n_obstacles == 1)
         (void)err_set_code(err, first->code, "%s", first->message);
     else
         (void)err_set_code(err, ERR_OBSTACLES,
                            "%zu things speak against the move; the first: %s",
-                           move->plan.n_obstacles, first->message);
-    return err_next(err, "%s",
-                    first->next[0] ? first->next
-                                   : "Disk.plan lists all of them");
+                           plan->n_obstacles, first->message);
+    return err_next(
+        err, "%s", first->next[0] ? first->next : "its plan lists all of them");
 }
 
 /* An image from outside gets its UUID with the job: there the VM's disk says
@@ -158,10 +157,9 @@ static const struct job *job_on(const struct migrate_jobs *jobs,
 }
 
 /* A job on a disk is the reason for what the plan stumbled over. */
-static int check_no_job(struct api_call *call, struct err *err)
+static int check_no_job(const struct api_call *call, const struct job *wish,
+                        struct err *err)
 {
-    const struct job *wish = &((struct move *)call->state)->plan.job;
-
     for (size_t i = 0; i < wish->n_disks; i++) {
         const struct job_disk *disk = &wish->disks[i];
         const struct job *job = job_on(call->api->jobs, wish, disk);
@@ -177,10 +175,9 @@ static int check_no_job(struct api_call *call, struct err *err)
 
 /* Image.delete and the like check for jobs before they start; here is the
  * other half of that agreement. */
-static int check_images_free(struct api_call *call, struct err *err)
+static int check_images_free(const struct api_call *call,
+                             const struct job *wish, struct err *err)
 {
-    const struct job *wish = &((struct move *)call->state)->plan.job;
-
     for (size_t i = 0; i < wish->n_disks; i++) {
         const char *img = wish->disks[i].img;
         const struct api_call *other = guard_changing(call->api, img);
@@ -191,6 +188,13 @@ static int check_images_free(struct api_call *call, struct err *err)
         return err_next(err, "try again when it is done");
     }
     return 0;
+}
+
+int plan_check_free(const struct api_call *call, const struct job *wish,
+                    struct err *err)
+{
+    int r = check_no_job(call, wish, err);
+    return r < 0 ? r : check_images_free(call, wish, err);
 }
 
 static int start(struct api_call *call, struct err *err)
@@ -228,10 +232,8 @@ int verb_disk_migrate_after(struct api_call *call, struct err *err)
 
     if (move->known || is_there_now(call))
         return answer_if_same(call, err);
-    int r = check_no_job(call, err);
+    int r = plan_check_free(call, &move->plan.job, err);
     if (r == 0 && move->plan.n_obstacles > 0)
-        return refuse(call, err);
-    if (r == 0)
-        r = check_images_free(call, err);
+        return plan_refuse(call, &move->plan, err);
     return r < 0 ? r : start(call, err);
 }

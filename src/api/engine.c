@@ -99,6 +99,10 @@ static int check_images_free(struct api_call *call, struct err *err)
     for (size_t i = 0; i < ask->n_disks; i++) {
         const char *img = ask->disks[i].at.img;
         const struct api_call *other = guard_changing(call->api, img);
+        if (!other && job_is_data(&((struct step *)call->state)->job)) {
+            img = ask->disks[i].to.img;
+            other = guard_changing(call->api, img);
+        }
         if (!other)
             continue;
         (void)err_set_code(err, migrate_ask_code(ask->kind),

@@ -162,7 +162,7 @@ int verb_host_abort_jobs(struct api_call *call, struct err *err)
 {
     static const struct wait_kind orders = { .over = all_recorded,
                                              .answer = answer_aborts };
-    int r = act_on_all(call, migrate_jobs_cancel, err);
+    int r = act_on_all(call, job_order_cancel, err);
     return r < 0 ? r : wait_until(call, &orders, "", err);
 }
 

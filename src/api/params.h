@@ -60,6 +60,9 @@ bool check_climbs(const char *text);
 const char *place_problem(const char *text);
 /* A path or a URI, no domain. */
 bool place_is_outside(const char *text);
+/* Of what qemu-img may open: NULL, or what is wrong with it. As a place, and
+ * rbd:POOL/NAME, nbd:... in qemu's own spelling. */
+const char *place_url_problem(const char *text);
 /* What came from a stranger, for a message: bounded and printable. */
 enum {
     SHOWN_SIZE = 48

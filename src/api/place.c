@@ -136,6 +136,25 @@ const char *place_problem(const char *text)
     return rest ? uri_problem(text, rest) : name_problem(text);
 }
 
+/* Their own parsers know no percent-encoding. */
+static bool is_short(const char *text)
+{
+    return (str_starts_with(text, "rbd:") || str_starts_with(text, "nbd:")) &&
+           !str_starts_with(text + 4, "//");
+}
+
+const char *place_url_problem(const char *text)
+{
+    if (strlen(text) >= JOB_PATH_SIZE)
+        return "is longer than 1023 bytes";
+    if (!is_short(text))
+        return place_is_outside(text) ? place_problem(text)
+                                      : "is no absolute path and no URI";
+    if (!is_printable(text) || !text[4])
+        return "contains what is no printable ASCII, or names nothing";
+    return check_climbs(text) ? "contains \"..\"" : NULL;
+}
+
 bool place_is_outside(const char *text)
 {
     return *text == '/' || strstr(text, "://");

@@ -26,32 +26,40 @@ struct json_object *shape_job_vm(const struct job *job)
                                put_text(object, "vmName", job->vm_name));
 }
 
-/* The leaf has the same volume UUID on both sides. */
-static struct json_object *shape_side(const struct job_disk *disk,
-                                      const char *sd, const char *path)
+static struct json_object *shape_side(const char *sd, const char *img,
+                                      const char *vol, const char *path)
 {
     struct json_object *object = json_object_new_object();
     bool ok = !sd[0] || (put_text(object, "domainID", sd) &&
-                         put_text(object, "imageID", disk->img) &&
-                         put_text(object, "volumeID", disk->leaf));
+                         put_text(object, "imageID", img) &&
+                         put_text(object, "volumeID", vol));
     return put_end(object, ok && put_text(object, "path", path));
 }
 
-static bool put_side(struct json_object *object, const char *side,
-                     const struct job_disk *disk, const char *sd,
-                     const char *path)
+static bool put_source(struct json_object *object, const struct job_disk *disk)
 {
-    if (!sd[0] && !path[0])
-        return true; /* it has no such side */
-    return put_value(object, side, shape_side(disk, sd, path));
+    return (!disk->src_sd[0] && !disk->src_path[0]) ||
+           put_value(
+               object, "source",
+               shape_side(disk->src_sd, disk->img, disk->leaf, disk->src_path));
+}
+
+/* Unless it says otherwise, it is called as on the source. */
+static bool put_destination(struct json_object *object,
+                            const struct job_disk *disk)
+{
+    const char *img = disk->dst_img[0] ? disk->dst_img : disk->img;
+    const char *vol = disk->dst_vol[0] ? disk->dst_vol : disk->leaf;
+
+    return (!disk->dst_sd[0] && !disk->dst_path[0]) ||
+           put_value(object, "destination",
+                     shape_side(disk->dst_sd, img, vol, disk->dst_path));
 }
 
 static bool put_disk(struct json_object *object, const struct job_disk *disk)
 {
     return (!disk->target[0] || put_text(object, "disk", disk->target)) &&
-           put_side(object, "source", disk, disk->src_sd, disk->src_path) &&
-           put_side(object, "destination", disk, disk->dst_sd,
-                    disk->dst_path) &&
+           put_source(object, disk) && put_destination(object, disk) &&
            (!disk->convert ||
             put_text(object, "format", disk->base_cow ? "COW" : "RAW"));
 }
@@ -155,8 +163,17 @@ static bool put_wishes(struct json_object *object, const struct job *job)
                put_flag(object, "deleteTop", job->delete_top);
     case JOB_SYNC:
         return put_text(object, "scope", job_scope_name(job->scope));
+    case JOB_VM_MIGRATE:
+        return put_text(object, "host", job->peer) &&
+               put_flag(object, "keepSource", job->keep_source) &&
+               put_i64(object, "timeout", job->wait_s);
+    case JOB_VM_RECEIVE:
+        return put_text(object, "host", job->peer) &&
+               put_flag(object, "finishRequested", job->finish_requested);
     case JOB_COPY:
     case JOB_MOVE:
+    case JOB_COPY_DATA:
+    case JOB_MOVE_DATA:
         return put_flag(object, "verify", job->verify);
     default:
         return true;

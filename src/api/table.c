@@ -8,13 +8,7 @@
  */
 #include "table.h"
 
-static const char *const allocations[] = { "SPARSE", "PREALLOCATED", NULL };
-static const char *const strategies[] = { "mirror", "snapshot", NULL };
 static const char *const job_types[] = { "storage", "virt", "v2v", NULL };
-static const char *const disk_types[] = { "DATA", "ISOF", "MEMD", "MEMM",
-                                          "OVFS", "HEVD", "HESD", "HEMD",
-                                          "HECI", "SCRD", "1",    "2",
-                                          NULL };
 
 /* clang-format 14 crashes on tables like these. */
 /* clang-format off */
@@ -30,117 +24,11 @@ static const struct param_spec get_jobs_params[] = {
 
 static const struct param_spec job_ids_params[] = { JOB_IDS };
 
-static const struct param_spec image_prepare_params[] = {
-    POOL, DOMAIN, IMAGE, VOLUME,
-    FLAG("allowIllegal", "false", "Prepare volumes marked ILLEGAL too."),
-};
-
-static const struct param_spec image_teardown_params[] = {
-    POOL, DOMAIN, IMAGE,
-    P("volumeID", UUID,
-      "Taken for VDSM's sake, ignored.", OPTIONAL, NULLABLE),
-};
-
-static const struct param_spec image_delete_params[] = {
-    IMAGE, POOL, DOMAIN, POST_ZERO, FORCE, DISCARD,
-};
-
-static const struct param_spec volume_create_params[] = {
-    VOLUME, POOL, DOMAIN, IMAGE,
-    P("size", SIZE,
-      "Virtual size in bytes, rounded up to 4096.",
-      .min = 1, .max = SIZE_BYTES_MAX),
-    P("volFormat", WORD,
-      "COW is qcow2.", .words = table_formats),
-    P("preallocate", WORD,
-      "PREALLOCATED takes its space now.", .words = allocations),
-    P("diskType", WORD,
-      "What the disk is for.",
-      OPTIONAL, .preset = "DATA", .words = disk_types),
-    P("desc", TEXT,
-      "Description, kept with the volume.",
-      OPTIONAL, .preset = "", .max = DESCRIPTION_MAX),
-    P("srcImgUUID", UUID,
-      "Image of the parent.", OPTIONAL, .blank = true, .preset = UUID_BLANK),
-    P("srcVolUUID", UUID,
-      "Parent; all zeros: none.",
-      OPTIONAL, .blank = true, .preset = UUID_BLANK),
-    P("initialSize", SIZE,
-      "Bytes to allocate at first; a file needs none.",
-      OPTIONAL, NULLABLE, .max = SIZE_BYTES_MAX),
-    FLAG("addBitmaps", "false", "Refused when true."),
-    FLAG("legal", "true", "false: marked ILLEGAL until its data is there."),
-    P("sequence", UINT,
-      "Ordinal in the chain.", OPTIONAL, .preset = "0", .max = UINT32_MAX),
-    P("bitmap", UUID,
-      "Refused when given.", OPTIONAL, NULLABLE),
-};
-
-static const struct param_spec volume_delete_params[] = {
-    VOLUME, POOL, DOMAIN, IMAGE, POST_ZERO, FORCE, DISCARD,
-};
-
-static const struct param_spec volume_params[] = { VOLUME, POOL, DOMAIN,
-                                                   IMAGE };
-
 static const struct param_spec vm_params[] = { VM };
 
 static const struct param_spec watermarks_params[] = {
     P("vmID", NAME,
       "The VM's UUID or name; left out: all VMs.", OPTIONAL, NULLABLE),
-};
-
-#define FORMAT \
-    P("format", WORD, \
-      "Format of the lowest layer there; left out: as it is.", \
-      OPTIONAL, NULLABLE, .words = table_formats)
-
-static const struct param_spec disk_members[] = {
-    P("disk", DISK, "Target (vda), image UUID, or source path."),
-    P("domain", PLACE,
-      "As the parameter; may be left out when that is given.",
-      OPTIONAL, NULLABLE),
-    FORMAT,
-};
-
-#define MOVE \
-    VM, \
-    P("disk", DISK, \
-      "Target (vda), image UUID, or source path. Needed unless disks is " \
-      "given.", OPTIONAL, NULLABLE), \
-    P("domain", PLACE, \
-      "Where to: name or UUID of a domain; or outside of all domains an " \
-      "absolute path or a URI that qemu opens (live export). With disks: for " \
-      "those that do not say.", OPTIONAL, NULLABLE), \
-    FORMAT, \
-    FLAG("keepSource", "false", "Do not delete the source afterwards."), \
-    P("limit", UINT, "Bytes per second; 0: no limit.", \
-      OPTIONAL, .preset = "0", .max = RATE_MAX)
-
-/* At the end: they came later, and the order counts in an array. */
-#define HOW \
-    P("disks", OBJECTS, \
-      "Several disks of the VM that move together, in place of disk: all pivot " \
-      "in one suspension, or none does.", \
-      OPTIONAL, NULLABLE, .min = 1, .max = JOB_DISKS_MAX, \
-      .members = disk_members, .n_members = ARRAY_SIZE(disk_members)), \
-    P("strategy", WORD, \
-      "mirror copies what the guest writes to; snapshot freezes it first and " \
-      "copies it the cheapest way. Left out: the plan chooses.", \
-      OPTIONAL, NULLABLE, .words = strategies), \
-    FLAG("verify", "false", \
-         "Compare both sides before the pivot; needs strategy snapshot."), \
-    FLAG("fast", "false", \
-         "Speed counts more than the latency of the guest's writes.")
-
-static const struct param_spec disk_plan_params[] = { MOVE, HOW };
-
-static const struct param_spec disk_migrate_params[] = {
-    MOVE,
-    P("jobID", UUID,
-      "The job's id; the same request under the same id is the same job. "
-      "Left out: one is made.", OPTIONAL, NULLABLE),
-    HOW,
 };
 
 static const struct param_spec job_params[] = { JOB };
@@ -149,6 +37,12 @@ static const struct param_spec job_wait_params[] = {
     JOB,
     P("timeout", UINT,
       "Seconds to wait at most.", OPTIONAL, .preset = "60", .max = 3600),
+};
+
+static const struct param_spec subscribe_params[] = {
+    P("since", UINT,
+      "The last event's seq that the client has: what came after it is sent, "
+      "too.", OPTIONAL, NULLABLE, .max = UINT64_C(1) << 53),
 };
 
 static const struct param_spec job_limit_params[] = {
@@ -166,6 +60,10 @@ static const struct param_spec job_limit_params[] = {
 #define GIVES(type, what) .result_type = (type), .result = (what)
 #define GIVES_TRUE   GIVES("boolean", "true")
 #define GIVES_JOB    GIVES("object", "The job, as Job.info gives it.")
+#define GIVES_MOVE \
+    GIVES("object", "{stage, vm, paths, warning, error?}; stage: preparing, " \
+                    "ready, landing, done, undoing, undone; vm: absent, " \
+                    "incoming, arrived, running, off.")
 #define GIVES_JOB_ID GIVES("string", "The job's id (VDSM: a task's).")
 
 const struct verb verb_table[] = {
@@ -343,6 +241,31 @@ const struct verb verb_table[] = {
       .before = verb_image_move_before,
       .work = step_work,
       .after = step_after },
+    { .name = "SDM.copy_data",
+      .summary = "Copies a volume's data into one that is there, or from or to "
+                 "somewhere outside of all domains.",
+      FULL,
+      PARAMS(sdm_copy_params),
+      GIVES_TRUE,
+      .before = verb_sdm_copy_before,
+      .work = step_work,
+      .after = step_after },
+    { .name = "SDM.move_data",
+      .summary = "SDM.copy_data, compares both sides, then removes the source.",
+      FULL,
+      PARAMS(sdm_move_params),
+      GIVES_TRUE,
+      .before = verb_sdm_move_before,
+      .work = step_work,
+      .after = step_after },
+    { .name = "SDM.update_volume",
+      .summary = "Changes a volume's record, if it has the generation named.",
+      FULL,
+      PARAMS(sdm_update_params),
+      GIVES_TRUE,
+      .before = verb_sdm_update_before,
+      .work = step_work,
+      .after = step_after },
     { .name = "Image.reconcileVolumeChain",
       .summary = "Makes the records say what the qcow2 headers do; no VM may "
                  "run on it.",
@@ -409,6 +332,57 @@ const struct verb verb_table[] = {
       GIVES_TRUE,
       .before = verb_volume_set_legality_before,
       .work = verb_volume_set_legality },
+    { .name = "Lease.create",
+      .summary = "Makes a lease in a storage domain, for a job with its record.",
+      FULL,
+      PARAMS(lease_create_params),
+      GIVES("string", "The lease's id (VDSM: a task's)."),
+      .work = verb_lease_create },
+    { .name = "Lease.delete",
+      .summary = "Removes a lease that nobody holds.",
+      FULL,
+      PARAMS(lease_params),
+      GIVES_TRUE,
+      .work = verb_lease_delete },
+    { .name = "Lease.info",
+      .summary = "Where a lease is.",
+      READ,
+      PARAMS(lease_params),
+      GIVES("object", "{sd_id, lease_id, path, offset}."),
+      .work = verb_lease_info },
+    { .name = "Lease.status",
+      .summary = "Who holds a lease, and what its job came to. Takes no lease.",
+      READ,
+      PARAMS(lease_params),
+      GIVES("object", LEASE_STATUS "."),
+      .work = verb_lease_status },
+    { .name = "Lease.fence",
+      .summary = "Ends a job whose host is dead: FENCED, with the next "
+                 "generation, so that it can never succeed.",
+      FULL,
+      PARAMS(lease_fence_params),
+      GIVES_TRUE,
+      .work = verb_lease_fence },
+    { .name = "Lease.list",
+      .summary = "All leases of a storage domain. Takes none.",
+      READ,
+      PARAMS(lease_domain_params),
+      GIVES("array", "Of each {lease_id, offset} and what Lease.status says, "
+                     "or {problem}."),
+      .work = verb_lease_list },
+    { .name = "Lease.rebuild",
+      .summary = "Repairs the index of a storage domain's leases from what is "
+                 "on the disk.",
+      FULL,
+      PARAMS(lease_domain_params),
+      GIVES("object", LEASE_REBUILT "."),
+      .work = verb_lease_rebuild },
+    { .name = "Lease.rebuild_leases",
+      .summary = "VDSM's name of Lease.rebuild.",
+      FULL,
+      PARAMS(lease_domain_params),
+      GIVES("object", LEASE_REBUILT "."),
+      .work = verb_lease_rebuild },
     { .name = "VM.list",
       .summary = "VMs of this host.",
       READ,
@@ -496,13 +470,73 @@ const struct verb verb_table[] = {
       .before = verb_disk_migrate_before,
       .work = verb_disk_migrate,
       .after = verb_disk_migrate_after },
+    { .name = "VM.planMigrate",
+      .summary = "What a VM's move to another host would take, and all that "
+                 "speaks against it there and here.",
+      READ,
+      PARAMS(vm_plan_params),
+      GIVES("object", "As Disk.plan."),
+      .before = verb_vm_plan_before,
+      .work = verb_vm_plan },
+    { .name = "VM.migrate",
+      .summary = "Moves a running VM with its disks to another host. Answers "
+                 "as Disk.migrate.",
+      FULL,
+      PARAMS(vm_migrate_params),
+      GIVES_JOB,
+      .before = verb_vm_migrate_before,
+      .work = verb_vm_migrate,
+      .after = verb_vm_migrate_after },
+    { .name = "Peer.check",
+      .summary = "For another drayd: what speaks against a VM that would come.",
+      FULL,
+      PARAMS(peer_offer_params),
+      GIVES("object", "{obstacles, domains}: domains the UUIDs of those that "
+                      "the disks would go to, \"\" for an unknown one."),
+      .before = verb_peer_offer_before,
+      .work = verb_peer_check },
+    { .name = "Peer.prepare",
+      .summary = "For another drayd: makes the disks of a VM that comes.",
+      FULL,
+      PARAMS(peer_offer_params),
+      GIVES_MOVE,
+      .before = verb_peer_offer_before,
+      .work = verb_peer_prepare,
+      .after = verb_peer_prepare_after },
+    { .name = "Peer.info",
+      .summary = "For another drayd: how far a VM's move has come here.",
+      FULL,
+      PARAMS(job_params),
+      GIVES_MOVE,
+      .before = verb_peer_info_before,
+      .work = verb_peer_look,
+      .after = verb_peer_tell },
+    { .name = "Peer.finish",
+      .summary = "For another drayd: the VM has stopped there for good, so it "
+                 "runs here. By hand only when that host is off for good.",
+      FULL,
+      PARAMS(job_params),
+      GIVES_MOVE,
+      .before = verb_peer_finish_before,
+      .work = verb_peer_look,
+      .after = verb_peer_tell },
+    { .name = "Peer.undo",
+      .summary = "For another drayd: the VM stays there, all that was made here "
+                 "goes.",
+      FULL,
+      PARAMS(job_params),
+      GIVES_MOVE,
+      .before = verb_peer_undo_before,
+      .work = verb_peer_look,
+      .after = verb_peer_tell },
     { .name = "Job.list",
       .summary = "All jobs, running and ended.",
       READ,
       GIVES("array", "Jobs, as Job.info gives them."),
       .before = verb_job_list },
     { .name = "Job.info",
-      .summary = "A job: state, progress, error.",
+      .summary = "A job: state, progress, error; or what a lease in a joined "
+                 "domain says of a job of another host.",
       READ,
       PARAMS(job_params),
       GIVES("object", "{id, kind, state, status, vm?, disks: [{disk?, source?, "
@@ -510,8 +544,13 @@ const struct verb verb_table[] = {
                       "cancelRequested, error?, warning?, created, modified, "
                       "ended?}, the first disk's members once more at the top, "
                       "and by kind: strategy, keepSource, verify, fast, "
-                      "finishRequested, quiesce, base, top, deleteTop, scope."),
-      .before = verb_job_info },
+                      "finishRequested, quiesce, base, top, deleteTop, scope. "
+                      "Of a job elsewhere: {id, state: running, succeeded, failed, fenced or dead, elsewhere: "
+                      "true, hostId?, lease: {sd_id, lease_id}, generation, "
+                      "hostHardwareId, created, modified}. dead: its lease is "
+                      "free, and nobody ended it."),
+      .before = verb_job_info_before,
+      .work = verb_job_info },
     { .name = "Job.wait",
       .summary = "Answers when the job has ended, or after the timeout.",
       READ,
@@ -536,7 +575,10 @@ const struct verb verb_table[] = {
       .summary = "Sends notifications about jobs and thin disks on this "
                  "connection.",
       READ,
-      GIVES("object", "{subscribed: true}; then |jobs|status|ID and "
+      PARAMS(subscribe_params),
+      GIVES("object", "{subscribed: true, seq, oldest, missed}: number of "
+                      "the last event, of the oldest that can still be had, "
+                      "whether some after since cannot; then |jobs|status|ID and "
                       "|jobs|progress|ID with the job as params, and "
                       "|watermark|KIND|VM (extended, failed, paused, resumed) "
                       "with {vmId, name, domainID, imageID, volumeID, size, "

@@ -20,6 +20,20 @@ extern const struct param_spec domain_join_params[3];
 extern const struct param_spec domain_params[1];
 extern const struct param_spec domain_volumes_params[3];
 
+/* table-image.c */
+extern const struct param_spec image_prepare_params[5];
+extern const struct param_spec image_teardown_params[4];
+extern const struct param_spec image_delete_params[6];
+extern const struct param_spec volume_create_params[16];
+extern const struct param_spec volume_delete_params[7];
+extern const struct param_spec volume_params[4];
+
+/* table-lease.c */
+extern const struct param_spec lease_params[1];
+extern const struct param_spec lease_create_params[2];
+extern const struct param_spec lease_fence_params[2];
+extern const struct param_spec lease_domain_params[1];
+
 /* table-engine.c: the verbs of an engine that moves disks itself. */
 extern const char *const table_formats[]; /* RAW, COW */
 extern const struct param_spec drive_params[2];
@@ -37,6 +51,20 @@ extern const struct param_spec delete_volumes_params[7];
 extern const struct param_spec extend_size_params[5];
 extern const struct param_spec measure_params[7];
 extern const struct param_spec set_legality_params[5];
+
+/* table-sdm.c */
+extern const struct param_spec sdm_copy_params[7];
+extern const struct param_spec sdm_move_params[5];
+extern const struct param_spec sdm_update_params[3];
+
+/* table-vm.c */
+#define XML_MAX    (200 * 1024) /* a request has RPC_REQUEST_MAX */
+#define WAIT_S_MAX (30 * 24 * 3600)
+extern const struct param_spec disk_plan_params[10];
+extern const struct param_spec disk_migrate_params[11];
+extern const struct param_spec vm_plan_params[7];
+extern const struct param_spec vm_migrate_params[8];
+extern const struct param_spec peer_offer_params[6];
 
 /* clang-format 14 crashes on tables like these. */
 /* clang-format off */
@@ -62,6 +90,16 @@ extern const struct param_spec set_legality_params[5];
     FLAG("postZero", "false", "Zero before deleting; file domains refuse it.")
 #define DISCARD \
     FLAG("discard", "false", "Discard before deleting; file domains refuse it.")
+
+#define LEASE_STATUS \
+    "{owners: [host id], version, metadata?}: no owner: it is free, and " \
+    "metadata is the job's record, {} without one: PENDING of a free lease: " \
+    "the job never ran, or its host is dead"
+#define LEASE_REBUILT \
+    "{kept, restored, made, freed, cleared}: how many leases were right; " \
+    "records made from the lease at their place; leases made anew, without " \
+    "data, for their record; records freed, nothing was behind them; leases " \
+    "cleared, no record spoke of them"
 
 /* clang-format on */
 

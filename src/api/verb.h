@@ -9,6 +9,7 @@
 #ifndef DRAY_API_VERB_H
 #define DRAY_API_VERB_H
 
+#include "event-log.h"
 #include <dray/api.h>
 #include <dray/base/list.h>
 #include <dray/base/util.h>
@@ -26,6 +27,7 @@ enum param_type {
     PARAM_NEW_NAME, /* for a domain that is made */
     PARAM_DISK,     /* target, image UUID, or source path */
     PARAM_TEXT,     /* one line */
+    PARAM_XML,      /* lines, at most max bytes */
     PARAM_PATH,     /* absolute, without ".." */
     PARAM_PATHS,    /* array of min to max of them */
     PARAM_SIZE,     /* bytes: decimal digits in a string, or a number */
@@ -99,6 +101,7 @@ struct api {
     struct list calls;
     struct list waits;       /* wait.c */
     struct list subscribers; /* events.c */
+    struct event_log events;
     struct list meters;      /* events.c */
 };
 
@@ -151,6 +154,14 @@ int verb_volume_create(struct api_call *call, struct err *err);
 int verb_volume_delete(struct api_call *call, struct err *err);
 int verb_volume_get_info(struct api_call *call, struct err *err);
 int verb_volume_get_size(struct api_call *call, struct err *err);
+/* lease.c */
+int verb_lease_create(struct api_call *call, struct err *err);
+int verb_lease_delete(struct api_call *call, struct err *err);
+int verb_lease_info(struct api_call *call, struct err *err);
+int verb_lease_status(struct api_call *call, struct err *err);
+int verb_lease_fence(struct api_call *call, struct err *err);
+int verb_lease_list(struct api_call *call, struct err *err);
+int verb_lease_rebuild(struct api_call *call, struct err *err);
 /* vm.c */
 int verb_vm_list(struct api_call *call, struct err *err);
 int verb_vm_get_disks(struct api_call *call, struct err *err);
@@ -168,6 +179,14 @@ int verb_image_copy_before(struct api_call *call, struct err *err);
 int verb_image_move_before(struct api_call *call, struct err *err);
 int step_work(struct api_call *call, struct err *err);
 int step_after(struct api_call *call, struct err *err);
+/* sdm.c */
+int verb_sdm_copy_before(struct api_call *call, struct err *err);
+int verb_sdm_move_before(struct api_call *call, struct err *err);
+int verb_sdm_update_before(struct api_call *call, struct err *err);
+/* managed.c */
+int verb_managed_attach(struct api_call *call, struct err *err);
+int verb_managed_detach(struct api_call *call, struct err *err);
+int verb_managed_info(struct api_call *call, struct err *err);
 /* replica.c */
 int verb_replicate_start_before(struct api_call *call, struct err *err);
 int verb_replicate_start_after(struct api_call *call, struct err *err);
@@ -180,11 +199,37 @@ int verb_disk_plan(struct api_call *call, struct err *err);
 int verb_disk_migrate_before(struct api_call *call, struct err *err);
 int verb_disk_migrate(struct api_call *call, struct err *err);
 int verb_disk_migrate_after(struct api_call *call, struct err *err);
+/* The plan's obstacles as the answer. */
+int plan_refuse(struct api_call *call, const struct migrate_plan *plan,
+                struct err *err);
+/* That no job and no verb works on what @wish is about. ERR_DISK_BUSY. */
+int plan_check_free(const struct api_call *call, const struct job *wish,
+                    struct err *err);
+/* vm-move.c */
+int verb_vm_plan_before(struct api_call *call, struct err *err);
+int verb_vm_plan(struct api_call *call, struct err *err);
+int verb_vm_migrate_before(struct api_call *call, struct err *err);
+int verb_vm_migrate(struct api_call *call, struct err *err);
+int verb_vm_migrate_after(struct api_call *call, struct err *err);
+/* peer.c */
+int verb_peer_offer_before(struct api_call *call, struct err *err);
+int verb_peer_check(struct api_call *call, struct err *err);
+int verb_peer_prepare(struct api_call *call, struct err *err);
+int verb_peer_prepare_after(struct api_call *call, struct err *err);
+int verb_peer_info_before(struct api_call *call, struct err *err);
+int verb_peer_finish_before(struct api_call *call, struct err *err);
+int verb_peer_undo_before(struct api_call *call, struct err *err);
+int verb_peer_look(struct api_call *call, struct err *err);
+int verb_peer_tell(struct api_call *call, struct err *err);
 /* job.c */
 int verb_job_list(struct api_call *call, struct err *err);
+int verb_job_info_before(struct api_call *call, struct err *err);
 int verb_job_info(struct api_call *call, struct err *err);
 int verb_job_cancel(struct api_call *call, struct err *err);
 int verb_job_limit(struct api_call *call, struct err *err);
+/* migrate_jobs_cancel(), but for jobs that another host leads. */
+int job_order_cancel(struct migrate_jobs *jobs, const char *id,
+                     struct err *err);
 /* wait.c */
 int verb_job_wait(struct api_call *call, struct err *err);
 /* What an answer waits for: looked at now and whenever a job changed. */
@@ -208,8 +253,9 @@ void wait_closed(struct api *api, const struct rpc_conn *conn);
 void wait_drop_all(struct api *api);
 /* events.c */
 int verb_events_subscribe(struct api_call *call, struct err *err);
-/* To all subscribers; takes @params over. */
-void events_tell(const struct api *api, const char *method,
+/* Numbered, to all subscribers, and to those who ask for it later; takes
+ * @params over. */
+void events_tell(struct api *api, const char *method,
                  struct json_object *params);
 void events_job_changed(struct api *api, const struct job *job,
                         bool state_changed);

@@ -47,6 +47,7 @@ extern const struct command vm_commands[];
 extern const struct command watermark_commands[];
 extern const struct command disk_commands[];
 extern const struct command job_commands[];
+extern const struct command lease_commands[];
 extern const struct command rpc_commands[];
 
 /* argv without the program's name. The exit code. */

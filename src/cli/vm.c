@@ -6,6 +6,7 @@
 #include "json.h"
 #include "table.h"
 #include "units.h"
+#include "vm-move.h"
 #include <dray/base/util.h>
 
 static void show_vms(struct json_object *list)
@@ -87,9 +88,33 @@ static int vm_disks(struct cli *cli, const char *const *argv)
     return show_result(cli, list, show_disks);
 }
 
+#define HOW "[--timeout S] [--limit MiB/s] [--keep-source]"
+
+/* clang-format 14 makes a mess of tables like this. */
+/* clang-format off */
 const struct command vm_commands[] = {
     {"vm",     "list", "", "Lists the virtual machines of this host.", vm_list },
     { "vm",      "disks", "VM",
      "Lists the disks of a VM and the storage domains they are in.", vm_disks },
+    { "vm", "plan",
+      "VM HOST [--disk DISK=DOMAIN]... [--domain DOMAIN] " HOW,
+      "Says what a move of a VM to another host would take and everything that "
+      "speaks\nagainst it, on both hosts. Touches nothing. Exit code 1 when it "
+      "cannot be moved.", vm_plan },
+    { "vm", "migrate",
+      "VM HOST [--disk DISK=DOMAIN]... [--domain DOMAIN] " HOW
+      " [--detach] [--job-id UUID]",
+      "Moves a running VM to another host together with its disks, and shows "
+      "the\nprogress. Ctrl-C leaves the job running. HOST: as [peers] of "
+      "drayd.conf names it.\n"
+      "  --disk         where a disk goes (vda=fast): a domain of that host\n"
+      "  --domain       where all other disks go\n"
+      "  --timeout      gives up after so many seconds: the VM stays here\n"
+      "  --keep-source  does not delete the disks here afterwards\n"
+      "  --limit        at most so many MiB/s; see 'job limit'\n"
+      "  --detach       prints the job's UUID and does not wait\n"
+      "  --job-id       under this UUID; a repeated request is the same job",
+      vm_migrate },
     { 0},
 };
+/* clang-format on */

@@ -46,6 +46,7 @@ static const struct config defaults = {
     .libvirt_uri = "qemu:///system",
     .buffer_bytes = BUFFER_BYTES,
     .converge_limit_s = 0,
+    .migration_wait_s = 0,
     .chunk_bytes = CHUNK_BYTES,
     .utilization_percent = 20,
     .replicate_factor = 2,

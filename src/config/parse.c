@@ -95,6 +95,8 @@ static const struct key keys[] = {
       FIELD(buffer_bytes), { MIN_BUFFER_KIB, MAX_BUFFER_KIB } },
     { "migrate", "converge_limit", value_set_unsigned,
       FIELD(converge_limit_s), { 0, MAX_CONVERGE_S } },
+    { "migrate", "migration_wait", value_set_unsigned,
+      FIELD(migration_wait_s), { 0, MAX_CONVERGE_S } },
     { "monitor", "chunk_mib", value_set_mib,
       FIELD(chunk_bytes), { 1, MAX_CHUNK_MIB } },
     { "monitor", "utilization_percent", value_set_unsigned,
@@ -134,12 +136,19 @@ static int complain(struct parser *parser, const char *what, const char *value)
                    parser->line, what, value);
 }
 
-/* The section whose keys are names of peers. */
+/* The sections whose keys are names of hosts. */
 static const char roles_section[] = "tls-roles";
+static const char peers_section[] = "peers";
+
+static bool is_named(const char *section, const char *name, size_t len)
+{
+    return len == strlen(section) && memcmp(name, section, len) == 0;
+}
 
 static bool is_section(const char *name, size_t len)
 {
-    if (len == strlen(roles_section) && memcmp(name, roles_section, len) == 0)
+    if (is_named(roles_section, name, len) ||
+        is_named(peers_section, name, len))
         return true;
     for (size_t i = 0; i < N_KEYS; i++) {
         if (strlen(keys[i].section) == len &&
@@ -200,6 +209,9 @@ static int set_key(struct parser *parser, const char *section, const char *name,
     if (str_equal(section, roles_section))
         return value_add_role(name, value, config->tls_roles,
                               sizeof(config->tls_roles), parser->err);
+    if (str_equal(section, peers_section))
+        return value_add_peer(name, value, config->peers, sizeof(config->peers),
+                              parser->err);
     const struct key *key = find_key(section, name);
     if (!key)
         return err_set(parser->err, -EINVAL, "is not a key of this section");

@@ -19,6 +19,7 @@ enum {
     /* An entry with all the members of a large group; with more: an error
      * (ERANGE) that a number instead of the name avoids. */
     ENTRY_SIZE = 64 * 1024,
+    PEER_WORDS_SIZE = 512,
     ROLE_NAME_SIZE = 254, /* the longest DNS name */
 };
 
@@ -106,6 +107,43 @@ int value_add_role(const char *name, const char *role, char *field, size_t size,
     if (has_role(field, name))
         return err_set(err, -EINVAL, "is given twice");
     if (str_format(field + used, size - used, "%s %s\n", name, role))
+        return 0;
+    field[used] = '\0';
+    return err_set(err, -EINVAL, "is one name too many");
+}
+
+/* Words with one blank between them; how many, 0: too long. */
+static size_t squeeze(const char *text, char *ret, size_t size)
+{
+    size_t n = 0, used = 0;
+    for (text += strspn(text, " \t"); *text; text += strspn(text, " \t")) {
+        size_t len = strcspn(text, " \t");
+        if (!str_format(ret + used, size - used, "%s%.*s", n ? " " : "",
+                        (int)len, text))
+            return 0;
+        used += strlen(ret + used);
+        text += len;
+        n++;
+    }
+    return n;
+}
+
+int value_add_peer(const char *name, const char *peer, char *field, size_t size,
+                   struct err *err)
+{
+    char checked[ROLE_NAME_SIZE], words[PEER_WORDS_SIZE] = "";
+    const struct value_bounds bounds = { .max = sizeof(checked) };
+    size_t used = strlen(field);
+    size_t n = squeeze(peer, words, sizeof(words));
+    int rc = value_set_host_name(name, &bounds, checked, err);
+    if (rc < 0)
+        return rc;
+    if (n < 2 || n > 3)
+        return err_set(err, -EINVAL,
+                       "'%s' is not ADDRESS LIBVIRT_URI [MIGRATE_URI]", peer);
+    if (has_role(field, name))
+        return err_set(err, -EINVAL, "is given twice");
+    if (str_format(field + used, size - used, "%s %s\n", name, words))
         return 0;
     field[used] = '\0';
     return err_set(err, -EINVAL, "is one name too many");

@@ -60,6 +60,11 @@ int value_set_group_or_none(const char *text, const struct value_bounds *bounds,
 int value_add_role(const char *name, const char *role, char *field, size_t size,
                    struct err *err);
 
+/* Adds "@name @peer\n": ADDRESS LIBVIRT_URI [MIGRATE_URI], in one blank each.
+ */
+int value_add_peer(const char *name, const char *peer, char *field, size_t size,
+                   struct err *err);
+
 /* The number of the group @name: 0, -ENOENT when there is none. */
 int value_find_group(const char *name, gid_t *ret_gid);
 

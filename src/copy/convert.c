@@ -45,6 +45,8 @@ static int tool_error(struct err *err, const struct copy *copy,
 
 static int sync_file(const char *path, struct err *err)
 {
+    if (!copy_is_path(path))
+        return 0; /* qemu-img flushes what it closes */
     _cleanup_close_ int fd = open(path, O_RDWR | O_CLOEXEC);
     if (fd < 0 || fdatasync(fd) < 0)
         return copy_error(err, -errno, "sync", path);
@@ -52,10 +54,14 @@ static int sync_file(const char *path, struct err *err)
 }
 
 /* Bytes that reading all of the source means, about. */
-static int measure(const char *path, uint64_t *ret_total, struct err *err)
+static int measure(const struct copy_spec *spec, uint64_t *ret_total,
+                   struct err *err)
 {
     struct side side = { .fd = -1 };
-    int rc = side_open_to_read(&side, path, err);
+    *ret_total = spec->src_bytes;
+    if (!copy_is_path(spec->src_path))
+        return 0;
+    int rc = side_open_to_read(&side, spec->src_path, err);
     if (rc == 0)
         *ret_total =
             side.is_block ? side.size : (uint64_t)side.st.st_blocks * 512;
@@ -73,8 +79,10 @@ static void add_convert(struct copy *copy, struct tool_args *args)
         TOOL_ADD(args, "-W", "-m", "16");
     else
         TOOL_ADD(args, "-m", "1"); /* fewer in flight are easier to hold */
-    if (fresh_make(spec))
+    if (fresh_make(spec) || (spec->is_zero && !spec->dst_backing[0]))
         TOOL_ADD(args, "--target-is-zero");
+    if (spec->bitmaps)
+        TOOL_ADD(args, "--bitmaps", "--skip-broken-bitmaps");
     TOOL_ADD(args, "-f", tool_format(spec->src_format), "-O",
              tool_format(spec->dst_format));
     if (spec->dst_backing[0])
@@ -104,7 +112,10 @@ static int convert_once(struct copy *copy, uint64_t total,
     struct tool_args args = { 0 };
     copy_report(copy, 0, total);
     add_convert(copy, &args);
-    return tool_run(copy, &args, total, TOOL_WRITES, ret, err);
+    /* What goes to a socket is not counted as written. */
+    enum tool_measure measure =
+        copy_is_path(copy->spec.dst_path) ? TOOL_WRITES : TOOL_READS;
+    return tool_run(copy, &args, total, measure, ret, err);
 }
 
 int convert_copy(struct copy *copy, struct err *err)
@@ -112,7 +123,7 @@ int convert_copy(struct copy *copy, struct err *err)
     struct tool_result result = { 0 };
     uint64_t total = 0;
     copy_set_mover(copy, COPY_BY_CONVERT);
-    int rc = measure(copy->spec.src_path, &total, err);
+    int rc = measure(&copy->spec, &total, err);
     if (rc == 0)
         rc = convert_once(copy, total, &result, err);
     for (int n = 1; n < TRIES && rc == 0 && tool_was_killed(&result); n++) {
@@ -157,7 +168,7 @@ int convert_compare(struct copy *copy, struct err *err)
     TOOL_ADD(&args, "-f", tool_format(spec->src_format), "-F",
              tool_format(spec->dst_format));
     TOOL_ADD(&args, spec->src_path, spec->dst_path);
-    int rc = measure(spec->src_path, &total, err);
+    int rc = measure(spec, &total, err);
     if (rc)
         return rc;
     copy_set_mover(copy, COPY_BY_CONVERT);

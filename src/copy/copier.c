@@ -131,10 +131,17 @@ static int move_same(struct copy *copy, struct err *err)
     return rc;
 }
 
+/* No need to look into it. */
+static bool is_same(const struct copy_spec *spec)
+{
+    return spec->src_format == spec->dst_format && !spec->compact &&
+           copy_is_path(spec->src_path) && copy_is_path(spec->dst_path);
+}
+
 static int run(struct copy *copy, struct err *err)
 {
     const struct copy_spec *spec = &copy->spec;
-    bool same = spec->src_format == spec->dst_format && !spec->compact;
+    bool same = is_same(spec);
     if (copy->spec.task == COPY_COMPARE)
         return same ? same_compare(copy, err) : convert_compare(copy, err);
     return same ? move_same(copy, err) : convert_copy(copy, err);
@@ -179,13 +186,23 @@ static int start_thread(struct copy *copy)
     return -started;
 }
 
+bool copy_is_path(const char *place)
+{
+    return place[0] == '/';
+}
+
+static bool is_place(const char *text)
+{
+    return copy_is_path(text) || (text[0] != '-' && strchr(text, ':'));
+}
+
 static int check(const struct copy_spec *spec, struct err *err)
 {
     if (spec->dst_format == VOLUME_RAW && spec->dst_backing[0])
         return err_set(err, -EINVAL, "copy to %s: a raw volume has no parent",
                        spec->dst_path);
-    if (spec->src_path[0] != '/' || spec->dst_path[0] != '/')
-        return err_set(err, -EINVAL, "copy %s to %s: not absolute paths",
+    if (!is_place(spec->src_path) || !is_place(spec->dst_path))
+        return err_set(err, -EINVAL, "copy %s to %s: no absolute path or URI",
                        spec->src_path, spec->dst_path);
     if (!checkpoint_key_is_valid(spec->resume_key))
         return err_set(err, -EINVAL, "copy to %s: '%.*s' is no resume key",
@@ -257,8 +274,7 @@ static void op_close(void *ctx, struct copy *copy)
 static bool op_resumable(void *ctx, const struct copy_spec *spec)
 {
     const struct copier *copier = ctx;
-    return spec->task == COPY_DATA && spec->src_format == spec->dst_format &&
-           !spec->compact && check(spec, NULL) == 0 &&
+    return spec->task == COPY_DATA && is_same(spec) && check(spec, NULL) == 0 &&
            same_is_resumable(spec, copier->state_dir);
 }
 

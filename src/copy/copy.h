@@ -44,6 +44,9 @@ void copy_wait(struct copy *copy, struct pollfd *fds, nfds_t n,
 int copy_await_turn(struct copy *copy, struct bucket *bucket, size_t max,
                     size_t *ret_len);
 
+/* A file or device; else qemu alone can reach it. */
+bool copy_is_path(const char *place);
+
 /* "<verb> <path>: <cause>"; a full storage gets its number and a next step.
  * @rc: negative errno. */
 int copy_error(struct err *err, int rc, const char *verb, const char *path);

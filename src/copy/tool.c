@@ -167,9 +167,10 @@ int tool_run(struct copy *copy, const struct tool_args *args, uint64_t total,
         .total = total,
         .counter = measure == TOOL_READS ? "rchar: " : "wchar: ",
     };
-    char dir[PATH_MAX]; /* of the destination; absolute, op_start() checked */
+    char dir[PATH_MAX]; /* of the destination; no path: none */
     (void)str_copy(dir, sizeof(dir), copy->spec.dst_path);
-    *strrchr(dir, '/') = '\0';
+    char *slash = copy_is_path(dir) ? strrchr(dir, '/') : dir;
+    *slash = '\0';
     struct exec_options options = {
         .cwd = dir[0] ? dir : "/",
         .deadline_ms = INT64_MAX, /* as long as the data takes */

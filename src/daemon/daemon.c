@@ -48,6 +48,8 @@ static int open_storage(struct daemon *daemon, struct err *err)
         .require_watchdog = config->require_watchdog,
         .host_name = config->host_name,
     };
+    char machine[UUID_SIZE];
+    hardware_id(machine);
     const struct domains_options domain_options = {
         .state_dir = config->state_dir,
         .run_dir = config->run_dir,
@@ -57,6 +59,7 @@ static int open_storage(struct daemon *daemon, struct err *err)
         .owner_uid = config->owner_uid,
         .owner_gid = config->owner_gid,
         .host_id = config->host_id,
+        .hardware_id = machine,
     };
     struct lease_port port;
     int rc = leases_new(&lease_options, &daemon->leases, err);
@@ -76,6 +79,17 @@ static int open_journal(struct daemon *daemon, struct err *err)
     return journal_new(dir, &daemon->journal, err);
 }
 
+static int open_peers(struct daemon *daemon, struct err *err)
+{
+    const struct config *config = &daemon->config;
+    const struct rpc_tls_files files = { .ca = config->tls_ca,
+                                         .cert = config->tls_cert,
+                                         .key = config->tls_key,
+                                         .crl = config->tls_crl };
+
+    return peers_new(config->peers, &files, &daemon->peers, err);
+}
+
 static int open_adapters(struct daemon *daemon, struct err *err)
 {
     int rc = open_storage(daemon, err);
@@ -87,6 +101,8 @@ static int open_adapters(struct daemon *daemon, struct err *err)
                         &daemon->copier, err);
     if (rc == 0)
         rc = virt_new(daemon->config.libvirt_uri, &daemon->virt, err);
+    if (rc == 0)
+        rc = open_peers(daemon, err);
     return rc;
 }
 
@@ -107,14 +123,18 @@ static int open_use_cases(struct daemon *daemon, struct err *err)
         .version = DRAY_VERSION,
         .host_id = daemon->config.host_id,
         .host_name = daemon->config.host_name,
+        .migration_wait_s = daemon->config.migration_wait_s,
     };
     int rc;
 
     daemon->ports = (struct migrate_ports){
         .storage = domains_port(daemon->domains),
+        .xleases = domains_xlease_port(daemon->domains),
         .hypervisor = virt_port(daemon->virt),
         .copier = copier_port(daemon->copier),
         .journal = journal_port(daemon->journal),
+        .peer = peers_port(daemon->peers),
+        .host_name = daemon->config.host_name,
         .clock = clock_real(),
         .policy = read_policy(&daemon->config),
         .buffer_bytes = daemon->config.buffer_bytes,
@@ -216,6 +236,7 @@ void daemon_deinit(struct daemon *daemon)
     recovery_free(daemon->recovery);
     migrate_jobs_free(daemon->jobs);
     api_free(daemon->api);
+    peers_free(daemon->peers);
     virt_free(daemon->virt);
     copier_free(daemon->copier);
     journal_free(daemon->journal);

@@ -14,6 +14,7 @@
 #include <dray/lease.h>
 #include <dray/migrate.h>
 #include <dray/monitor.h>
+#include <dray/peer.h>
 #include <dray/rpc/server.h>
 #include <dray/rpc/tls.h>
 #include <dray/virt.h>
@@ -31,6 +32,7 @@ struct daemon {
     struct leases *leases;
     struct domains *domains;
     struct virt *virt;
+    struct peers *peers;
     struct copier *copier;
     struct journal *journal;
     struct thin *thin;
@@ -65,6 +67,9 @@ int daemon_open_tls(struct daemon *daemon, struct err *err);
 /* For --check: what the settings say about certificates holds. Prints a line
  * when there is TLS. */
 int daemon_check_tls(const struct config *config, struct err *err);
+
+/* This machine's UUID; UUID_BLANK: nobody knows. */
+void hardware_id(char ret_uuid[UUID_SIZE]);
 
 /* The machine's clocks. */
 struct clock_port clock_real(void);

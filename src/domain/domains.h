@@ -22,7 +22,9 @@ struct domains {
     int lvm_command_ms;
     struct domain_owner owner;
     unsigned host_id;
+    char hardware_id[64];
     struct lease_port leases;
+    struct sdms *sdms; /* has a lock of its own: sdm.c */
 
     /* Protects known, known_n, lvms and probes; never held while something
      * outside is touched, so that a dead storage does not hold those who ask

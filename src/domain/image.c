@@ -157,6 +157,21 @@ const struct domain_layer *domain_image_child(const struct domain_image *image,
     return NULL;
 }
 
+int domain_image_check_delete(const struct domain_image *image,
+                              const struct domain_layer *layer, struct err *err)
+{
+    if (layer->linked || layer->record.role == FORMAT_SHARED)
+        return err_set_code(err, ERR_VOLUME_SHARED,
+                            "volume %s is a template's: it goes with its image",
+                            layer->vol);
+    const struct domain_layer *child = domain_image_child(image, layer->vol);
+    if (child)
+        return err_set_code(err, ERR_VOLUME_CHILDREN,
+                            "volume %s is the parent of volume %s", layer->vol,
+                            child->vol);
+    return image->store->check_unused(image, layer->vol, err);
+}
+
 /* What nobody but the image has: its volumes without a template's. */
 static size_t own_volumes(const struct domain_image *image)
 {

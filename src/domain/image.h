@@ -92,6 +92,12 @@ int domain_image_get(const struct domain_image *image, const char *vol,
 const struct domain_layer *domain_image_child(const struct domain_image *image,
                                               const char *vol);
 
+/* ERR_VOLUME_SHARED, ERR_VOLUME_CHILDREN, or what store->check_unused() says.
+ */
+int domain_image_check_delete(const struct domain_image *image,
+                              const struct domain_layer *layer,
+                              struct err *err);
+
 /* store->open(), and ERR_VOLUME_ACCESS when there is no data. */
 int domain_image_data(const struct domain_image *image, const char *vol,
                       int flags, int *ret_fd, struct err *err);

@@ -13,6 +13,7 @@
 #include "metadata.h"
 #include "ops.h"
 #include "scan.h"
+#include "sdm.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -223,6 +224,7 @@ static int remove_lockspace(struct domains *domains,
     const struct lease_port *leases = &domains->leases;
     struct lease_place place;
     domain_place_lockspace(info, &place);
+    domain_sdm_drop(domains->sdms, info->sd);
     int rc = leases->ops->leave(leases->ctx, &place, domains->host_id, err);
     return rc < 0 ? err_default_code(err, ERR_RELEASE_HOST_ID) : 0;
 }

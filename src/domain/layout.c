@@ -69,6 +69,13 @@ static bool special_path(const struct domain_info *info, const char *name,
                       info->block ? "" : "/" DOMAIN_METADATA_DIR, name);
 }
 
+void domain_special_path(const struct domain_info *info, const char *name,
+                         char ret_path[PATH_MAX])
+{
+    if (!special_path(info, name, ret_path))
+        ret_path[0] = '\0';
+}
+
 void domain_place_lockspace(const struct domain_info *info,
                             struct lease_place *ret_place)
 {

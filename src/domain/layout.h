@@ -42,6 +42,10 @@ bool domain_file_is(const char *name, enum domain_part part,
 unsigned domain_type_number(const char *name);
 const char *domain_type_name(unsigned type);
 
+/* PATH/SD/dom_md/NAME, or the LV; empty when it does not fit. */
+void domain_special_path(const struct domain_info *info, const char *name,
+                         char ret_path[PATH_MAX]);
+
 /* Leases by their places. A domain that was never read since the start has no
  * geometry yet; then it is taken as 512 bytes and 1 MiB. */
 void domain_place_lockspace(const struct domain_info *info,

@@ -47,6 +47,8 @@ int domain_volume_lease(void *ctx, const struct volume_id *id,
                         struct lease_state *ret_lease, struct err *err);
 int domain_volume_set_legality(void *ctx, const struct volume_id *id,
                                enum volume_legality legality, struct err *err);
+int domain_volume_update(void *ctx, const struct volume_id *id,
+                         const struct volume_update *update, struct err *err);
 int domain_volume_reset(void *ctx, const struct volume_id *id, struct err *err);
 int domain_volume_preallocate(void *ctx, const struct volume_id *id,
                               struct err *err);

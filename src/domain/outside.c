@@ -2,6 +2,7 @@
  *
  * What is at a place outside of domains.
  */
+#include "data.h"
 #include "ops.h"
 #include "outside_place.h"
 #include "report.h"
@@ -66,6 +67,7 @@ static int look_at_network(const struct domains *domains, const char *uri,
     free(report.bitmaps);
     info->exists = true;
     info->network = true;
+    info->capacity = report.chained ? 0 : report.virtual_size;
     info->bytes = report.virtual_size;
     info->true_bytes = report.actual_size == UINT64_MAX ? report.virtual_size
                                                         : report.actual_size;
@@ -74,8 +76,21 @@ static int look_at_network(const struct domains *domains, const char *uri,
 
 /* --- paths --- */
 
+/* Its contents say so, or its size. */
+static uint64_t capacity_of(int fd, enum volume_format format, uint64_t bytes)
+{
+    struct format_qcow2 header;
+    if (format == VOLUME_RAW)
+        return bytes;
+    return domain_data_read_header(fd, &header, NULL) == 0 &&
+                   !header.backing[0] && !header.backing_image[0]
+               ? header.virtual_size
+               : 0;
+}
+
 static int look_at_device(const struct outside_place *place,
-                          struct outside_info *info, struct err *err)
+                          enum volume_format format, struct outside_info *info,
+                          struct err *err)
 {
     _cleanup_close_ int fd = -1;
     uint64_t bytes = 0;
@@ -83,6 +98,7 @@ static int look_at_device(const struct outside_place *place,
     if (rc < 0)
         return rc;
     info->exists = true;
+    info->capacity = capacity_of(fd, format, bytes);
     info->block = true;
     info->bytes = bytes;
     info->true_bytes = bytes;
@@ -90,17 +106,24 @@ static int look_at_device(const struct outside_place *place,
 }
 
 static int look_at_file(const struct outside_place *place,
-                        struct outside_info *info, struct err *err)
+                        enum volume_format format, struct outside_info *info,
+                        struct err *err)
 {
     struct statvfs fs;
     if (fstatvfs(place->dir.fd, &fs) < 0)
         return domain_fail(err, ERR_STORAGE, "stat", &place->dir, NULL);
     info->free_bytes = (uint64_t)fs.f_frsize * fs.f_bavail;
     info->exists = place->kind == OUTSIDE_FILE;
-    if (info->exists) {
-        info->bytes = (uint64_t)place->st.st_size;
-        info->true_bytes = (uint64_t)place->st.st_blocks * 512;
-    }
+    if (!info->exists)
+        return 0;
+    _cleanup_close_ int fd = -1;
+    int rc = domain_file_open(&place->dir, place->name, O_RDONLY, &fd, err);
+    info->exists = rc == 0; /* it may be gone by now */
+    if (rc != 0)
+        return rc == DOMAIN_NONE ? 0 : rc;
+    info->bytes = (uint64_t)place->st.st_size;
+    info->true_bytes = (uint64_t)place->st.st_blocks * 512;
+    info->capacity = capacity_of(fd, format, info->bytes);
     return 0;
 }
 
@@ -120,9 +143,9 @@ int domain_outside_info(void *ctx, const char *place, enum volume_format format,
     if (found.kind == OUTSIDE_NETWORK)
         rc = look_at_network(ctx, place, format, &info, err);
     else if (found.kind == OUTSIDE_BLOCK)
-        rc = look_at_device(&found, &info, err);
+        rc = look_at_device(&found, format, &info, err);
     else
-        rc = look_at_file(&found, &info, err);
+        rc = look_at_file(&found, format, &info, err);
     if (rc == 0)
         *ret = info;
     return rc;

@@ -7,9 +7,22 @@
 #include "known.h"
 #include "ops.h"
 #include "probe.h"
+#include "sdm.h"
 #include <dray/base/file.h>
 #include <dray/base/reach.h>
 #include <errno.h>
+
+static void domain_keep(void *ctx, const char *sd)
+{
+    const struct domains *domains = ctx;
+    domain_sdm_keep(domains->sdms, sd);
+}
+
+static void domain_keep_no_more(void *ctx, const char *sd)
+{
+    const struct domains *domains = ctx;
+    domain_sdm_keep_no_more(domains->sdms, sd);
+}
 
 static const struct storage_ops ops = {
     .domain_create = domain_create,
@@ -20,6 +33,8 @@ static const struct storage_ops ops = {
     .domain_info = domain_info,
     .domain_stats = domain_stats,
     .domain_grow = domain_grow,
+    .domain_keep = domain_keep,
+    .domain_keep_no_more = domain_keep_no_more,
     .domain_audit = domain_audit,
     .domain_images = domain_images,
     .domain_volumes = domain_volumes,
@@ -32,6 +47,7 @@ static const struct storage_ops ops = {
     .volume_info = domain_volume_info,
     .volume_lease = domain_volume_lease,
     .volume_set_legality = domain_volume_set_legality,
+    .volume_update = domain_volume_update,
     .volume_reset = domain_volume_reset,
     .volume_preallocate = domain_volume_preallocate,
     .volume_extend = domain_volume_extend,
@@ -74,6 +90,8 @@ static int set_options(struct domains *domains,
     domains->owner = (struct domain_owner){ .uid = options->owner_uid,
                                             .gid = options->owner_gid };
     domains->host_id = options->host_id;
+    (void)str_copy(domains->hardware_id, sizeof(domains->hardware_id),
+                   options->hardware_id ? options->hardware_id : "");
     return 0;
 }
 
@@ -89,7 +107,9 @@ int domains_new(const struct domains_options *options,
     (void)pthread_mutex_init(&domains->making_lock, NULL);
     domains->leases = *leases;
     domains->uses = block_uses_new();
-    int rc = domains->uses && reach_new(REACH_MS, &domains->reach) == 0
+    domains->sdms = domain_sdms_new(&domains->leases);
+    int rc = domains->uses && domains->sdms &&
+                     reach_new(REACH_MS, &domains->reach) == 0
                  ? set_options(domains, options, err)
                  : err_set(err, -ENOMEM, "domains: out of memory");
     if (rc == 0)
@@ -110,6 +130,7 @@ void domains_free(struct domains *domains)
     block_uses_free(domains->uses);
     reach_free(domains->reach);
     domain_probes_free(domains);
+    domain_sdms_free(domains->sdms);
     (void)pthread_mutex_destroy(&domains->lock);
     (void)pthread_mutex_destroy(&domains->save_lock);
     (void)pthread_mutex_destroy(&domains->making_lock);

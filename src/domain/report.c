@@ -97,6 +97,8 @@ static int take_specific(struct json_object *top, struct domain_report *report,
     if (compat && !str_copy(report->compat, sizeof(report->compat),
                             json_object_get_string(compat)))
         return wrong("\"compat\"", err);
+    report->chained = get(top, "backing-filename", json_type_string) ||
+                      get(data, "data-file", json_type_string);
     struct json_object *bitmaps = get(data, "bitmaps", json_type_array);
     return bitmaps ? take_bitmaps(bitmaps, report, err) : 0;
 }

@@ -18,6 +18,7 @@ struct domain_report {
     uint64_t virtual_size;
     uint64_t cluster_size; /* 0: there are none */
     uint64_t actual_size;  /* UINT64_MAX: not known */
+    bool chained;          /* it names other files: a parent, its data */
     char compat[8];
     size_t n_bitmaps;
     char (*bitmaps)[UUID_SIZE * 4]; /* the caller frees */

@@ -7,6 +7,7 @@
 #include "known.h"
 #include "layout.h"
 #include "metadata.h"
+#include "sdm.h"
 #include <errno.h>
 
 enum {
@@ -75,13 +76,10 @@ int domain_view_open(struct domains *domains, const char *sd,
 
 void domain_change_end(struct domain_change *change)
 {
-    const struct lease_port *leases = NULL;
-    if (change->held) {
-        leases = &change->view.domains->leases;
-        /* A lease whose release fails ends with its connection; what was done
-         * under it is done. */
-        (void)leases->ops->release(leases->ctx, TAKE(change->held), NULL);
-    }
+    const struct domain_view *view = &change->view;
+    if (change->held)
+        domain_sdm_give(view->domains->sdms, view->info.sd);
+    change->held = false;
     domain_view_close(&change->view);
 }
 
@@ -111,14 +109,12 @@ int domain_check_not_attached(const struct domain_info *info, struct err *err)
     return err_next(err, "detach it there first");
 }
 
-static int acquire_sdm(const struct domain_view *view,
-                       struct lease_held **ret_held, struct err *err)
+static int take_sdm(const struct domain_view *view, struct err *err)
 {
-    const struct lease_port *leases = &view->domains->leases;
     struct lease_place place;
     domain_place_sdm(&view->info, &place);
-    int rc = leases->ops->acquire(leases->ctx, &place,
-                                  time_now_ms() + SDM_WAIT_MS, ret_held, err);
+    int rc = domain_sdm_take(view->domains->sdms, &place,
+                             time_now_ms() + SDM_WAIT_MS, err);
     if (rc == LEASE_BUSY) {
         (void)err_set_code(err, ERR_ACQUIRE_LOCK,
                            "lease SDM of domain %s (%s) is held by somebody "
@@ -151,7 +147,8 @@ int domain_change_take(struct domain_view *view,
     *view = (struct domain_view)DOMAIN_VIEW_INIT;
     int rc = domain_check_not_attached(&change.view.info, err);
     if (rc == 0)
-        rc = acquire_sdm(&change.view, &change.held, err);
+        rc = take_sdm(&change.view, err);
+    change.held = rc == 0;
     if (rc == 0)
         rc = read_again(&change.view, err);
     if (rc < 0) {

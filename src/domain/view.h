@@ -37,7 +37,7 @@ int domain_check_not_attached(const struct domain_info *info, struct err *err);
 
 struct domain_change {
     struct domain_view view;
-    struct lease_held *held;
+    bool held; /* the lease */
 };
 
 #define DOMAIN_CHANGE_INIT                                                     \

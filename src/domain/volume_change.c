@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Changes of a volume that exists: its legality, its data.
+ * Changes of a volume that exists: its record, its data.
  */
 #include "data.h"
 #include "ops.h"
@@ -17,6 +17,44 @@ int domain_volume_set_legality(void *ctx, const struct volume_id *id,
     if (c.layer->record.legality == (enum format_legality)legality)
         return 0;
     c.layer->record.legality = (enum format_legality)legality;
+    return c.image.store->put(&c.image, c.layer, err);
+}
+
+static int check_update(const struct domain_layer *layer,
+                        const struct volume_update *update, struct err *err)
+{
+    const struct format_volume *record = &layer->record;
+    if (record->generation != update->expected_generation)
+        return err_set_code(err, ERR_GENERATION,
+                            "volume %s has generation %u, not %u", layer->vol,
+                            record->generation, update->expected_generation);
+    if (!update->share || record->role == FORMAT_SHARED ||
+        (record->role == FORMAT_LEAF && str_equal(record->parent, UUID_BLANK)))
+        return 0;
+    return err_set_code(err, ERR_VOLUME_UPDATE,
+                        "volume %s cannot become a template: it is no leaf, or "
+                        "has a parent",
+                        layer->vol);
+}
+
+int domain_volume_update(void *ctx, const struct volume_id *id,
+                         const struct volume_update *update, struct err *err)
+{
+    _cleanup_subject_ struct domain_subject c = DOMAIN_SUBJECT_INIT;
+    int rc = domain_subject_begin(ctx, id->sd, id->img, id->vol, &c, err);
+    if (rc == 0)
+        rc = check_update(c.layer, update, err);
+    if (rc < 0)
+        return rc;
+    struct format_volume *record = &c.layer->record;
+    record->generation = update->generation;
+    if (update->set_legality)
+        record->legality = (enum format_legality)update->legality;
+    if (update->share)
+        record->role = FORMAT_SHARED;
+    if (update->description)
+        (void)str_copy(record->description, sizeof(record->description),
+                       update->description); /* cut, as the record is */
     return c.image.store->put(&c.image, c.layer, err);
 }
 

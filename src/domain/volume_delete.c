@@ -13,21 +13,6 @@
 #include "record.h"
 #include "scan.h"
 
-static int check(const struct domain_image *image,
-                 const struct domain_layer *layer, struct err *err)
-{
-    if (layer->linked || layer->record.role == FORMAT_SHARED)
-        return err_set_code(err, ERR_VOLUME_SHARED,
-                            "volume %s is a template's: it goes with its image",
-                            layer->vol);
-    const struct domain_layer *child = domain_image_child(image, layer->vol);
-    if (child)
-        return err_set_code(err, ERR_VOLUME_CHILDREN,
-                            "volume %s is the parent of volume %s", layer->vol,
-                            child->vol);
-    return domain_record_check_unused(&image->dir, layer->vol, err);
-}
-
 static int finish(const struct domain_view *view, struct domain_image *image,
                   const char *vol, struct err *err)
 {
@@ -51,7 +36,7 @@ static int delete_volume(const struct domain_view *view,
         (void)domain_image_remove_empty(view, image, NULL);
         return rc;
     }
-    rc = check(image, layer, err);
+    rc = domain_image_check_delete(image, layer, err);
     if (rc == 0)
         rc = domain_record_retract(&image->dir, vol, err);
     return rc < 0 ? rc : finish(view, image, vol, err);

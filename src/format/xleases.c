@@ -6,17 +6,17 @@
  */
 #include "text.h"
 #include <dray/format.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
 enum {
-    HEADER_SIZE = 512,
+    HEADER_SIZE = FORMAT_XLEASES_HEADER_SIZE,
     HEADER_LOCKSPACE = 10,
     HEADER_MTIME = 59,
     HEADER_MTIME_SIZE = 10,
     HEADER_FLAG = 70,
-    RECORD_SIZE = 64,
+    RECORD_SIZE = FORMAT_XLEASE_SIZE,
+    RECORD_ID_SIZE = 48,
     RECORD_OFFSET = 49,
     RECORD_OFFSET_SIZE = 11,
     RECORD_FLAG = 61,
@@ -27,8 +27,9 @@ enum {
 static const char magic_version[] = "\x12\x15\x20\x16\0"
                                     "0001";
 
-static void build_header(const struct format_xleases *header, char *p)
+void format_xleases_set_header(void *index, const struct format_xleases *header)
 {
+    char *p = index;
     char mtime[24];
     memset(p, 0, HEADER_SIZE);
     memcpy(p, magic_version, sizeof(magic_version));
@@ -41,10 +42,13 @@ static void build_header(const struct format_xleases *header, char *p)
     p[HEADER_SIZE - 1] = '\n';
 }
 
-static void build_free_record(char *p)
+static void build_record(char p[RECORD_SIZE], const char *id, uint64_t offset)
 {
+    char digits[24];
     memset(p, 0, RECORD_SIZE);
-    memset(p + RECORD_OFFSET, '0', RECORD_OFFSET_SIZE);
+    memcpy(p, id, strnlen(id, UUID_SIZE));
+    (void)str_format(digits, sizeof(digits), "%011" PRIu64, offset);
+    memcpy(p + RECORD_OFFSET, digits, RECORD_OFFSET_SIZE);
     p[RECORD_FLAG] = '-';
     p[RECORD_RESERVED] = '-';
     p[RECORD_SIZE - 1] = '\n';
@@ -53,9 +57,63 @@ static void build_free_record(char *p)
 void format_xleases_build(const struct format_xleases *header,
                           char ret_index[FORMAT_XLEASES_SIZE])
 {
-    build_header(header, ret_index);
+    format_xleases_set_header(ret_index, header);
     for (size_t i = 0; i < FORMAT_XLEASES_RECORDS; i++)
-        build_free_record(ret_index + HEADER_SIZE + i * RECORD_SIZE);
+        format_xlease_set(ret_index, i, 0, NULL);
+}
+
+size_t format_xlease_position(size_t n)
+{
+    return HEADER_SIZE + n * RECORD_SIZE;
+}
+
+uint64_t format_xlease_offset(size_t n, unsigned alignment)
+{
+    return (FIRST_SLOT + (uint64_t)n) * alignment;
+}
+
+void format_xlease_set(void *index, size_t n, unsigned alignment,
+                       const char *id)
+{
+    build_record((char *)index + format_xlease_position(n), id ? id : "",
+                 id ? format_xlease_offset(n, alignment) : 0);
+}
+
+/* Most records are free, and the whole index is looked at for each lease. */
+static bool is_free(const char *p)
+{
+    static const char
+        free_record[RECORD_SIZE] = {
+            [49] = '0', '0',  '0', '0', '0', '0',
+            '0',        '0',  '0', '0', '0', [RECORD_FLAG] = '-',
+            '-',        '\n',
+        };
+    return memcmp(p, free_record, RECORD_SIZE) == 0;
+}
+
+struct format_xlease format_xlease_get(const void *index, size_t n,
+                                       unsigned alignment)
+{
+    const char *p = (const char *)index + format_xlease_position(n);
+    struct format_xlease lease = { .state = FORMAT_XLEASE_DAMAGED };
+    char expected[RECORD_SIZE];
+    char id[RECORD_ID_SIZE + 1] = "";
+    if (is_free(p)) {
+        lease.state = FORMAT_XLEASE_FREE;
+        return lease;
+    }
+    memcpy(id, p, RECORD_ID_SIZE);
+    if (!uuid_is_valid(id))
+        return lease;
+    build_record(expected, id, format_xlease_offset(n, alignment));
+    bool updating = p[RECORD_FLAG] == 'u';
+    if (updating)
+        expected[RECORD_FLAG] = 'u';
+    if (memcmp(p, expected, RECORD_SIZE) != 0)
+        return lease;
+    (void)str_copy(lease.id, sizeof(lease.id), id);
+    lease.state = updating ? FORMAT_XLEASE_UPDATING : FORMAT_XLEASE_USED;
+    return lease;
 }
 
 static int wrong(const char *field, struct err *err)
@@ -101,21 +159,54 @@ int format_xleases_parse(const void *data, size_t size,
         return err_set_code(err, ERR_METADATA_VALIDATION,
                             "the index has %zu bytes instead of %d", size,
                             FORMAT_XLEASES_SIZE);
+    char again[HEADER_SIZE];
     int rc = parse_header(data, &header, err);
     if (rc < 0)
         return rc;
+    format_xleases_set_header(again, &header);
+    if (memcmp(data, again, sizeof(again)) != 0)
+        return wrong("header", err);
     *ret_header = header;
     return 0;
 }
 
-static bool record_is(const char *record, const char *id)
+/* How many there are of which kind, as far as @id is concerned. */
+struct search {
+    size_t matches, damaged;
+    size_t match, first_damaged;
+};
+
+static struct search search(const void *index, const char *id,
+                            unsigned alignment)
 {
-    return memcmp(record, id, UUID_SIZE) == 0;
+    struct search found = { 0 };
+    for (size_t i = FORMAT_XLEASES_RECORDS; i-- > 0;) {
+        struct format_xlease lease = format_xlease_get(index, i, alignment);
+        if (lease.state == FORMAT_XLEASE_DAMAGED) {
+            found.damaged++;
+            found.first_damaged = i;
+        } else if (lease.state == FORMAT_XLEASE_USED &&
+                   str_equal(lease.id, id)) {
+            found.matches++;
+            found.match = i;
+        }
+    }
+    return found;
 }
 
-int format_xleases_lookup(const void *data, size_t size, const char *id,
-                          unsigned alignment, uint64_t *ret_offset,
-                          struct err *err)
+static int refuse(const struct search *found, const char *id, struct err *err)
+{
+    if (found->matches > 1)
+        return err_set_code(err, ERR_METADATA_VALIDATION,
+                            "lease %s is in the index twice", id);
+    return err_set_code(err, ERR_METADATA_VALIDATION,
+                        "%zu records of the index are damaged, the first is "
+                        "%zu: lease %s may be one of them",
+                        found->damaged, found->first_damaged, id);
+}
+
+int format_xleases_find(const void *data, size_t size, const char *id,
+                        unsigned alignment, size_t *ret_n, struct err *err)
 {
     struct format_xleases header = { 0 };
     int rc = format_xleases_parse(data, size, &header, err);
@@ -126,13 +217,32 @@ int format_xleases_lookup(const void *data, size_t size, const char *id,
                             "a change of the index was cut off");
     if (!uuid_is_valid(id))
         return err_set_code(err, ERR_VALUE, "\"%s\" is no lease id", id);
-    const char *records = (const char *)data + HEADER_SIZE;
-    for (size_t i = 0; i < FORMAT_XLEASES_RECORDS; i++) {
-        const char *record = records + i * RECORD_SIZE;
-        if (!record_is(record, id) || record[RECORD_FLAG] == 'u')
-            continue;
-        *ret_offset = (FIRST_SLOT + (uint64_t)i) * alignment;
-        return 0;
+    struct search found = search(data, id, alignment);
+    if (found.matches > 1 || (found.matches == 0 && found.damaged > 0))
+        return refuse(&found, id, err);
+    if (found.matches == 0)
+        return FORMAT_XLEASE_NONE;
+    *ret_n = found.match;
+    return 0;
+}
+
+int format_xleases_room(const void *index, size_t limit, unsigned alignment,
+                        const char *id, size_t *ret_n, struct err *err)
+{
+    size_t room = limit;
+    for (size_t i = limit; i-- > 0;) {
+        struct format_xlease lease = format_xlease_get(index, i, alignment);
+        bool half_made =
+            lease.state == FORMAT_XLEASE_UPDATING && str_equal(lease.id, id);
+        if (lease.state == FORMAT_XLEASE_FREE || half_made)
+            room = i;
+        if (half_made)
+            break;
     }
-    return err_set(err, -ENOENT, "there is no lease %s", id);
+    if (room == limit)
+        return err_set_code(err, ERR_NO_SPACE,
+                            "there is room for %zu leases, and all is taken",
+                            limit);
+    *ret_n = room;
+    return 0;
 }

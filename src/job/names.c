@@ -10,25 +10,16 @@
 #include <string.h>
 
 static const char *const state_names[JOB_STATE_COUNT] = {
-    [JOB_PLANNED] = "planned",
-    [JOB_PREPARING] = "preparing",
-    [JOB_FREEZING] = "freezing",
-    [JOB_SYNCING] = "syncing",
-    [JOB_VERIFYING] = "verifying",
-    [JOB_STARTING] = "starting",
-    [JOB_CONVERGING] = "converging",
-    [JOB_PIVOTING] = "pivoting",
-    [JOB_RETURNING] = "returning",
-    [JOB_PIVOTED] = "pivoted",
-    [JOB_COMMITTING] = "committing",
-    [JOB_FOLDING] = "folding",
-    [JOB_FOLDED] = "folded",
-    [JOB_RELEASING] = "releasing",
-    [JOB_ABORTING] = "aborting",
-    [JOB_REMOVING] = "removing",
-    [JOB_DONE] = "done",
-    [JOB_FAILED] = "failed",
-    [JOB_CANCELLED] = "cancelled",
+    [JOB_PLANNED] = "planned",     [JOB_PREPARING] = "preparing",
+    [JOB_FREEZING] = "freezing",   [JOB_SYNCING] = "syncing",
+    [JOB_VERIFYING] = "verifying", [JOB_SETTLING] = "settling",
+    [JOB_STARTING] = "starting",   [JOB_CONVERGING] = "converging",
+    [JOB_PIVOTING] = "pivoting",   [JOB_RETURNING] = "returning",
+    [JOB_PIVOTED] = "pivoted",     [JOB_COMMITTING] = "committing",
+    [JOB_FOLDING] = "folding",     [JOB_FOLDED] = "folded",
+    [JOB_RELEASING] = "releasing", [JOB_ABORTING] = "aborting",
+    [JOB_REMOVING] = "removing",   [JOB_DONE] = "done",
+    [JOB_FAILED] = "failed",       [JOB_CANCELLED] = "cancelled",
 };
 
 static const char *const kind_names[JOB_KIND_COUNT] = {
@@ -36,6 +27,9 @@ static const char *const kind_names[JOB_KIND_COUNT] = {
     [JOB_SNAPSHOT] = "snapshot",         [JOB_MERGE] = "merge",
     [JOB_CLONE] = "clone_structure",     [JOB_SYNC] = "sync_data",
     [JOB_COPY] = "image_copy",           [JOB_MOVE] = "image_move",
+    [JOB_COPY_DATA] = "copy_data",       [JOB_MOVE_DATA] = "move_data",
+    [JOB_UPDATE] = "update_volume",      [JOB_VM_MIGRATE] = "vm_migrate",
+    [JOB_VM_RECEIVE] = "vm_receive",
 };
 
 static const char *const strategy_names[] = {

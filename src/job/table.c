@@ -27,6 +27,9 @@ struct job_row {
 #define FORWARD(state, ok) [state] = ROW(ok, state, state, state)
 #define UNDOES(state, ok, undo) [state] = ROW(ok, undo, undo, state)
 #define MIRRORS(state, ok, undo) [state] = ROW(ok, undo, undo, JOB_PIVOTED)
+/* Its one write may be done already, so nobody calls it back. */
+#define SETTLES(ok, undo) \
+    [JOB_SETTLING] = ROW(ok, undo, JOB_SETTLING, JOB_SETTLING)
 #define GOES_BACK(state, ok) [state] = ROW(ok, state, state, JOB_PIVOTED)
 
 static const struct job_row tables[JOB_KIND_COUNT][JOB_STATE_COUNT] = {
@@ -93,6 +96,45 @@ static const struct job_row tables[JOB_KIND_COUNT][JOB_STATE_COUNT] = {
         FORWARD(JOB_RELEASING, JOB_DONE),
         FORWARD(JOB_REMOVING, JOB_FAILED),
     },
+    [JOB_COPY_DATA] = {
+        UNDOES(JOB_PLANNED, JOB_PREPARING, JOB_FAILED),
+        UNDOES(JOB_PREPARING, JOB_SYNCING, JOB_REMOVING),
+        UNDOES(JOB_SYNCING, JOB_VERIFYING, JOB_REMOVING),
+        UNDOES(JOB_VERIFYING, JOB_SETTLING, JOB_REMOVING),
+        SETTLES(JOB_DONE, JOB_REMOVING),
+        FORWARD(JOB_REMOVING, JOB_FAILED),
+    },
+    [JOB_MOVE_DATA] = {
+        UNDOES(JOB_PLANNED, JOB_PREPARING, JOB_FAILED),
+        UNDOES(JOB_PREPARING, JOB_SYNCING, JOB_REMOVING),
+        UNDOES(JOB_SYNCING, JOB_VERIFYING, JOB_REMOVING),
+        UNDOES(JOB_VERIFYING, JOB_SETTLING, JOB_REMOVING),
+        SETTLES(JOB_RELEASING, JOB_REMOVING),
+        FORWARD(JOB_RELEASING, JOB_DONE),
+        FORWARD(JOB_REMOVING, JOB_FAILED),
+    },
+    [JOB_UPDATE] = {
+        UNDOES(JOB_PLANNED, JOB_SETTLING, JOB_FAILED),
+        SETTLES(JOB_DONE, JOB_FAILED),
+    },
+    [JOB_VM_MIGRATE] = {
+        UNDOES(JOB_PLANNED, JOB_PREPARING, JOB_FAILED),
+        UNDOES(JOB_PREPARING, JOB_STARTING, JOB_REMOVING),
+        MIRRORS(JOB_STARTING, JOB_CONVERGING, JOB_ABORTING),
+        MIRRORS(JOB_CONVERGING, JOB_PIVOTED, JOB_ABORTING),
+        FORWARD(JOB_PIVOTED, JOB_RELEASING),
+        FORWARD(JOB_RELEASING, JOB_DONE),
+        GOES_BACK(JOB_ABORTING, JOB_REMOVING),
+        FORWARD(JOB_REMOVING, JOB_FAILED),
+    },
+    [JOB_VM_RECEIVE] = {
+        UNDOES(JOB_PLANNED, JOB_PREPARING, JOB_FAILED),
+        UNDOES(JOB_PREPARING, JOB_CONVERGING, JOB_REMOVING),
+        MIRRORS(JOB_CONVERGING, JOB_PIVOTED, JOB_ABORTING),
+        FORWARD(JOB_PIVOTED, JOB_DONE),
+        GOES_BACK(JOB_ABORTING, JOB_REMOVING),
+        FORWARD(JOB_REMOVING, JOB_FAILED),
+    },
 };
 /* clang-format on */
 
@@ -110,6 +152,8 @@ void job_init(struct job *ret_job, const char *id, enum job_kind kind,
     (void)str_copy(ret_job->id, sizeof(ret_job->id), id); /* UUIDs fit */
     ret_job->kind = kind;
     ret_job->state = JOB_PLANNED;
+    ret_job->data.legality = -1;
+    ret_job->data.generation = -1;
     ret_job->progress.eta_s = -1;
     ret_job->progress.pause_us = -1;
     ret_job->progress.quiet_write_us = -1;
@@ -236,6 +280,36 @@ static bool same_step(const struct job_disk *a, const struct job_disk *b)
            strcmp(a->overlay, b->overlay) == 0;
 }
 
+static bool same_place(const char *a_sd, const char *a_path, const char *b_path)
+{
+    return a_sd[0] || strcmp(a_path, b_path) == 0;
+}
+
+static bool same_end(const struct job_end *a, const struct job_end *b)
+{
+    bool same_generation = a->checked == b->checked &&
+                           (!a->checked || a->generation == b->generation);
+
+    return same_generation && a->cow == b->cow && a->prepared == b->prepared;
+}
+
+/* What an update found out about the volume is no part of the request. */
+static bool same_data(const struct job *a, const struct job *b)
+{
+    const struct job_disk *x = &a->disks[0], *y = &b->disks[0];
+    const struct job_data *p = &a->data, *q = &b->data;
+
+    return same_place(x->src_sd, x->src_path, y->src_path) &&
+           same_place(x->dst_sd, x->dst_path, y->dst_path) &&
+           strcmp(x->dst_img, y->dst_img) == 0 &&
+           strcmp(x->dst_vol, y->dst_vol) == 0 && same_end(&p->src, &q->src) &&
+           same_end(&p->dst, &q->dst) && p->make == q->make &&
+           p->is_zero == q->is_zero && p->bitmaps == q->bitmaps &&
+           p->legality == q->legality && p->generation == q->generation &&
+           p->share == q->share && p->describe == q->describe &&
+           strcmp(p->description, q->description) == 0;
+}
+
 static bool same_disk(enum job_kind kind, const struct job_disk *a,
                       const struct job_disk *b)
 {
@@ -247,21 +321,24 @@ static bool same_disk(enum job_kind kind, const struct job_disk *a,
 bool job_same_request(const struct job *a, const struct job *b)
 {
     bool same = a->kind == b->kind && strcmp(a->id, b->id) == 0 &&
-                strcmp(a->vm, b->vm) == 0 && a->n_disks == b->n_disks &&
-                a->keep_source == b->keep_source && a->verify == b->verify &&
-                a->scope == b->scope && a->quiesce == b->quiesce &&
-                a->delete_top == b->delete_top;
+                strcmp(a->vm, b->vm) == 0 && strcmp(a->peer, b->peer) == 0 &&
+                a->n_disks == b->n_disks && a->keep_source == b->keep_source &&
+                a->verify == b->verify && a->scope == b->scope &&
+                a->quiesce == b->quiesce && a->delete_top == b->delete_top;
 
     for (size_t i = 0; same && i < a->n_disks; i++)
         same = same_disk(a->kind, &a->disks[i], &b->disks[i]);
-    return same;
+    return same && (!job_is_data(a) || same_data(a, b));
 }
 
 const struct job_disk *job_disk_of_image(const struct job *job, const char *img)
 {
     for (size_t i = 0; i < job->n_disks; i++) {
-        if (img[0] && strcmp(job->disks[i].img, img) == 0)
-            return &job->disks[i];
+        const struct job_disk *disk = &job->disks[i];
+
+        if (img[0] &&
+            (strcmp(disk->img, img) == 0 || strcmp(disk->dst_img, img) == 0))
+            return disk;
     }
     return NULL;
 }

@@ -42,10 +42,15 @@ struct lease_port leases_port(struct leases *leases)
     static const struct lease_ops ops = {
         .format_lockspace = lockspace_format,
         .format_resource = resource_format,
+        .clear_resource = resource_clear,
         .join = lockspace_join,
         .leave = lockspace_leave,
         .acquire = resource_acquire,
+        .is_held = resource_is_held,
         .release = resource_release,
+        .acquire_lvb = resource_acquire_lvb,
+        .release_lvb = resource_release_lvb,
+        .read_lvb = lvb_read,
         .owner = resource_owner,
     };
 

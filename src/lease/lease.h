@@ -32,11 +32,26 @@ void lockspace_slot_name(const struct lease_place *lockspace, unsigned host_id,
 
 int resource_format(void *ctx, const struct lease_place *place,
                     struct err *err);
+int resource_clear(void *ctx, const struct lease_place *place, struct err *err);
 int resource_acquire(void *ctx, const struct lease_place *place,
                      int64_t deadline_ms, struct lease_held **ret_held,
                      struct err *err);
+bool resource_is_held(void *ctx, const struct lease_held *held);
 int resource_release(void *ctx, struct lease_held *held, struct err *err);
+int resource_acquire_lvb(void *ctx, const struct lease_place *place,
+                         int64_t deadline_ms, struct lease_held **ret_held,
+                         struct err *err);
+int resource_release_lvb(void *ctx, struct lease_held *held,
+                         const char lvb[LEASE_LVB_SIZE], struct err *err);
 int resource_owner(void *ctx, const struct lease_place *place,
                    struct lease_owner *ret_owner, struct err *err);
+
+int lvb_read(void *ctx, const struct lease_place *place,
+             char ret_lvb[LEASE_LVB_SIZE], struct err *err);
+/* ERR_UNSUPPORTED_STORAGE unless areas of this geometry have room for it. */
+int lvb_check(const struct lease_place *place, struct err *err);
+/* ERR_LVB unless @lvb is what is on the disk. */
+int lvb_verify(const struct lease_place *place, const char lvb[LEASE_LVB_SIZE],
+               struct err *err);
 
 #endif

@@ -16,6 +16,7 @@
 #include <dray/base/util.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sanlock_admin.h>
 #include <sanlock_resource.h>
 #include <sanlock_rv.h>
@@ -30,6 +31,7 @@ enum {
 
 struct lease_held {
     int fd; /* the registered connection */
+    struct lease_place place;
     struct sanlock_resource resource;
 };
 
@@ -56,6 +58,22 @@ int resource_format(void *ctx, const struct lease_place *place, struct err *err)
     return 0;
 }
 
+int resource_clear(void *ctx, const struct lease_place *place, struct err *err)
+{
+    struct sanlock_resource resource;
+
+    (void)ctx;
+    int rc = sanlock_resource_init(&resource, place, err);
+    if (rc < 0)
+        return err_default_code(err, ERR_LOCK_INIT);
+    rc = sanlock_write_resource(&resource.head, 0, 0, SANLK_WRITE_CLEAR);
+    if (rc < 0) {
+        (void)fail(err, ERR_LOCK_INIT, rc, &resource);
+        return err_wrap(err, "clear");
+    }
+    return 0;
+}
+
 static void held_free(struct lease_held *held)
 {
     if (!held)
@@ -77,6 +95,7 @@ static int held_new(const struct lease_place *place,
     if (!held)
         return err_set(err, -ENOMEM, "lease: out of memory");
     held->fd = -1;
+    held->place = *place;
     int rc = sanlock_resource_init(&held->resource, place, err);
     if (rc < 0)
         return err_default_code(err, ERR_ACQUIRE_LOCK);
@@ -109,20 +128,19 @@ static bool wait_for_retry(int64_t deadline_ms)
     return true;
 }
 
-int resource_acquire(void *ctx, const struct lease_place *place,
-                     int64_t deadline_ms, struct lease_held **ret_held,
-                     struct err *err)
+static int acquire(const struct lease_place *place, uint32_t flags,
+                   int64_t deadline_ms, struct lease_held **ret_held,
+                   struct err *err)
 {
     _cleanup_(held_freep) struct lease_held *held = NULL;
 
-    (void)ctx;
     int rc = held_new(place, &held, err);
     if (!held)
         return rc;
     struct sanlk_resource *wanted[] = { &held->resource.head };
     do {
-        rc = sanlock_acquire(held->fd, -1, SANLK_ACQUIRE_OWNER_NOWAIT, 1,
-                             wanted, NULL);
+        rc = sanlock_acquire(held->fd, -1, flags | SANLK_ACQUIRE_OWNER_NOWAIT,
+                             1, wanted, NULL);
     } while (sanlock_answer(rc) == SANLOCK_BUSY && wait_for_retry(deadline_ms));
     switch (sanlock_answer(rc)) {
     case SANLOCK_DONE:
@@ -138,18 +156,70 @@ int resource_acquire(void *ctx, const struct lease_place *place,
     }
 }
 
-int resource_release(void *ctx, struct lease_held *held, struct err *err)
+int resource_acquire(void *ctx, const struct lease_place *place,
+                     int64_t deadline_ms, struct lease_held **ret_held,
+                     struct err *err)
+{
+    (void)ctx;
+    return acquire(place, 0, deadline_ms, ret_held, err);
+}
+
+int resource_acquire_lvb(void *ctx, const struct lease_place *place,
+                         int64_t deadline_ms, struct lease_held **ret_held,
+                         struct err *err)
+{
+    (void)ctx;
+    int rc = lvb_check(place, err);
+    return rc < 0
+               ? rc
+               : acquire(place, SANLK_ACQUIRE_LVB, deadline_ms, ret_held, err);
+}
+
+/* The daemon sends nothing of its own accord: what can be read is the end. */
+bool resource_is_held(void *ctx, const struct lease_held *held)
+{
+    struct pollfd end = { .fd = held->fd, .events = POLLIN };
+
+    (void)ctx;
+    return poll(&end, 1, 0) == 0;
+}
+
+static int release(struct lease_held *held, struct err *err)
 {
     struct sanlk_resource *all[] = { &held->resource.head };
 
-    (void)ctx;
     int rc = sanlock_release(held->fd, -1, 0, 1, all);
-    if (rc < 0) {
-        (void)fail(err, ERR_RELEASE_LOCK, rc, &held->resource);
-        rc = err_wrap(err, "release");
-    }
+    if (rc >= 0)
+        return 0;
+    (void)fail(err, ERR_RELEASE_LOCK, rc, &held->resource);
+    return err_wrap(err, "release");
+}
+
+int resource_release(void *ctx, struct lease_held *held, struct err *err)
+{
+    (void)ctx;
+    int rc = release(held, err);
     held_free(held); /* in any case: the daemon then releases it itself */
     return rc;
+}
+
+int resource_release_lvb(void *ctx, struct lease_held *held,
+                         const char lvb[LEASE_LVB_SIZE], struct err *err)
+{
+    _cleanup_(held_freep) struct lease_held *ours = held;
+    char copy[LEASE_LVB_SIZE]; /* its parameter is not const */
+
+    (void)ctx;
+    memcpy(copy, lvb, sizeof(copy));
+    int rc = sanlock_set_lvb(0, &held->resource.head, copy, sizeof(copy));
+    if (rc < 0) {
+        (void)fail(err, ERR_LVB, rc, &held->resource);
+        (void)err_wrap(err, "set the data");
+        (void)release(held, NULL); /* the daemon does it at the latest */
+        return err_code_errno(ERR_LVB);
+    }
+    rc = release(held, err);
+    return rc < 0 ? rc : lvb_verify(&held->place, lvb, err);
 }
 
 /* Would the owner keep others out? When in doubt: yes. Only a host that joined

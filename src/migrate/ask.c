@@ -23,6 +23,9 @@ static const struct {
     [JOB_SYNC] = { ask_sync,      ERR_DESTINATION_IMAGE},
     [JOB_COPY] = { ask_copy,      ERR_COPY_IMAGE       },
     [JOB_MOVE] = { ask_copy,      ERR_MOVE_IMAGE       },
+    [JOB_COPY_DATA] = { ask_data,      ERR_TIMEOUT          },
+    [JOB_MOVE_DATA] = { ask_data,      ERR_TIMEOUT          },
+    [JOB_UPDATE] = { ask_update,    ERR_TIMEOUT          },
 };
 
 enum err_code migrate_ask_code(enum job_kind kind)
@@ -47,6 +50,16 @@ static void take_disk(enum job_kind kind, const struct migrate_ask_disk *from,
         memcpy(to->leaf, from->at.vol, UUID_SIZE);
         memcpy(to->overlay, from->top, UUID_SIZE);
         break;
+    case JOB_COPY_DATA:
+    case JOB_MOVE_DATA:
+    case JOB_UPDATE:
+        memcpy(to->leaf, from->at.vol, UUID_SIZE);
+        memcpy(to->dst_sd, from->to.sd, UUID_SIZE);
+        memcpy(to->dst_img, from->to.img, UUID_SIZE);
+        memcpy(to->dst_vol, from->to.vol, UUID_SIZE);
+        memcpy(to->src_path, from->src_path, JOB_PATH_SIZE);
+        memcpy(to->dst_path, from->dst_path, JOB_PATH_SIZE);
+        break;
     default:
         memcpy(to->leaf, from->at.vol, UUID_SIZE);
         memcpy(to->dst_sd, from->to.sd, UUID_SIZE);
@@ -64,6 +77,8 @@ static void take(const struct migrate_ask *ask, int64_t wall_ms,
     job->verify = ask->verify;
     job->fast = ask->fast;
     job->limit = ask->limit;
+    if (job_is_data(job))
+        job->data = ask->data;
     job->n_disks = ask->n_disks;
     for (size_t i = 0; i < ask->n_disks; i++)
         take_disk(ask->kind, &ask->disks[i], &job->disks[i]);

@@ -23,6 +23,8 @@ int ask_merge(struct asking *q, struct err *err);     /* ask-vm.c */
 int ask_clone(struct asking *q, struct err *err);     /* ask-image.c */
 int ask_sync(struct asking *q, struct err *err);      /* ask-image.c */
 int ask_copy(struct asking *q, struct err *err);      /* ask-image.c */
+int ask_data(struct asking *q, struct err *err);      /* ask-data.c */
+int ask_update(struct asking *q, struct err *err);    /* ask-data.c */
 
 /* @cause with the number that the verb has for it; a VM that is not there and a
  * libvirtd that is away keep their own. */

@@ -7,6 +7,43 @@
 
 #include <string.h>
 
+static bool is_copy(const struct job *job)
+{
+    return job->kind == JOB_COPY_DATA;
+}
+
+/* Many may be copied from one. */
+static bool have_no_target_in_common(const struct job *a, const struct job *b)
+{
+    const struct job_disk *x = &a->disks[0], *y = &b->disks[0];
+
+    return !(x->dst_img[0] && (strcmp(x->dst_img, y->dst_img) == 0 ||
+                               strcmp(x->dst_img, y->img) == 0)) &&
+           !(y->dst_img[0] && strcmp(y->dst_img, x->img) == 0);
+}
+
+/* As below, volume by volume. */
+static bool fills_below(const struct job *copy, const struct job *replica)
+{
+    const struct job_disk *x = &copy->disks[0], *y = &replica->disks[0];
+
+    return replica->kind == JOB_REPLICATE && !replica->finish_requested &&
+           strcmp(x->dst_sd, y->dst_sd) == 0 &&
+           strcmp(x->dst_img, y->img) == 0 && strcmp(x->dst_vol, y->leaf) != 0;
+}
+
+/* Places outside have no image. */
+static bool same_place(const struct job_disk *a, const struct job_disk *b)
+{
+    bool onto = !b->dst_sd[0] && b->dst_path[0];
+
+    if (!a->src_sd[0] && a->src_path[0] && onto &&
+        strcmp(a->src_path, b->dst_path) == 0)
+        return true;
+    return !a->dst_sd[0] && a->dst_path[0] && onto &&
+           strcmp(a->dst_path, b->dst_path) == 0;
+}
+
 /* Images may be filled while the leaf is being replicated to the same place:
  * the pivot waits for them (pivot.c, check_layers()). */
 static bool may_run_together(const struct job *a, const struct job *b)
@@ -14,6 +51,10 @@ static bool may_run_together(const struct job *a, const struct job *b)
     const struct job *sync = a->kind == JOB_SYNC ? a : b;
     const struct job *replica = sync == a ? b : a;
 
+    if (is_copy(a) && is_copy(b))
+        return have_no_target_in_common(a, b);
+    if (is_copy(a) || is_copy(b))
+        return fills_below(is_copy(a) ? a : b, is_copy(a) ? b : a);
     return sync->kind == JOB_SYNC && sync->scope == JOB_INTERNAL &&
            replica->kind == JOB_REPLICATE && !replica->finish_requested &&
            strcmp(sync->disks[0].dst_sd, replica->disks[0].dst_sd) == 0;
@@ -34,12 +75,17 @@ static bool same_vm_disk(const struct job *a, const struct job_disk *disk,
 const struct job_disk *clash_find(const struct job *wish, const struct job *job,
                                   bool finishing)
 {
+    if (same_place(&wish->disks[0], &job->disks[0]) ||
+        same_place(&job->disks[0], &wish->disks[0]))
+        return &wish->disks[0];
     if (!finishing && may_run_together(wish, job))
         return NULL;
     for (size_t i = 0; i < wish->n_disks; i++) {
         const struct job_disk *disk = &wish->disks[i];
 
-        if (same_vm_disk(wish, disk, job) || job_disk_of_image(job, disk->img))
+        if (same_vm_disk(wish, disk, job) ||
+            job_disk_of_image(job, disk->img) ||
+            job_disk_of_image(job, disk->dst_img))
             return disk;
     }
     return NULL;
@@ -55,15 +101,16 @@ int clash_say(const struct job *wish, const struct job_disk *disk,
                           "disk %s of VM %s: job %s works on it", disk->target,
                           wish->vm_name, job->id);
     else
-        rc = err_set_code(err, ERR_DISK_BUSY, "image %s: job %s works on it",
-                          disk->img, job->id);
+        rc = err_set_code(err, ERR_DISK_BUSY, "%s %s: job %s works on it",
+                          disk->img[0] ? "image" : "place",
+                          disk->img[0] ? disk->img : disk->src_path, job->id);
     (void)err_next(err, "wait for it: drayctl job watch %s", job->id);
     return rc;
 }
 
 bool clash_fills(const struct job *job, const struct job *replica)
 {
-    return job->kind == JOB_SYNC &&
+    return (job->kind == JOB_SYNC || is_copy(job)) &&
            job_disk_of_image(job, replica->disks[0].img);
 }
 

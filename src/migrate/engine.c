@@ -13,7 +13,8 @@
  * If the journal cannot be written no act is done; only a guest that we
  * suspended is looked after (see without_record()).
  */
-#include "migration.h"
+#include "data.h"
+#include "offer.h"
 
 #include <dray/base/log.h>
 
@@ -40,6 +41,14 @@ static const act_fn acts[JOB_STATE_COUNT] = {
     [JOB_ABORTING] = act_abort,      [JOB_REMOVING] = act_remove,
 };
 
+/* Of SDM's jobs, which know no VM. */
+static const act_fn data_acts[JOB_STATE_COUNT] = {
+    [JOB_PLANNED] = data_plan,    [JOB_PREPARING] = data_prepare,
+    [JOB_SYNCING] = data_sync,    [JOB_VERIFYING] = data_verify,
+    [JOB_SETTLING] = data_settle, [JOB_RELEASING] = data_release,
+    [JOB_REMOVING] = data_remove,
+};
+
 /* --- the log ----------------------------------------------------------- */
 
 /* "disk vda,vdb of web1", "image UUID". */
@@ -50,6 +59,9 @@ static void name_disks(const struct job *job, char *text, size_t size)
     for (size_t i = 0; i < job->n_disks && used < size; i++) {
         const struct job_disk *disk = &job->disks[i];
         const char *name = disk->target[0] ? disk->target : disk->img;
+
+        if (!name[0])
+            name = disk->src_path;
 
         (void)str_format(text + used, size - used, "%s%s", i ? "," : "", name);
         used += strlen(text + used);
@@ -203,6 +215,19 @@ static bool cancels_now(const struct migration *m)
            job_next(&m->job, JOB_CANCEL) != m->job.state;
 }
 
+static enum job_outcome run_act(struct migration *m)
+{
+    switch (m->job.kind) {
+    case JOB_VM_MIGRATE:
+        return send_act(m);
+    case JOB_VM_RECEIVE:
+        return receive_act(m);
+    default:
+        return job_is_data(&m->job) ? data_acts[m->job.state](m)
+                                    : acts[m->job.state](m);
+    }
+}
+
 static enum job_outcome act(struct migration *m)
 {
     enum job_outcome outcome = JOB_CANCEL;
@@ -212,7 +237,7 @@ static enum job_outcome act(struct migration *m)
     if (!cancels_now(m)) {
         m->wait_ms = 0;
         m->troubled = false;
-        outcome = acts[m->job.state](m);
+        outcome = run_act(m);
         if (!m->troubled)
             m->trouble_ms = -1;
     }
@@ -261,11 +286,36 @@ static void enter(struct migration *m, enum job_state state)
 static bool end_copies(struct migration *m)
 {
     for_each_disk (d, m) {
-        if (d->copy && hang_free(d) == JOB_AGAIN)
+        if (d->copy && !job_is_data(&m->job) && hang_free(d) == JOB_AGAIN)
             return false;
     }
     sync_close_copies(m);
     return true;
+}
+
+/* Its acts change the domains one after another. */
+static void keep_domains(struct migration *m)
+{
+    if (m->keeps || job_is_terminal(m->job.state))
+        return;
+    for_each_disk (d, m) {
+        if (d->of->src_sd[0])
+            PORT(&m->ports, storage, domain_keep, d->of->src_sd);
+        if (d->of->dst_sd[0])
+            PORT(&m->ports, storage, domain_keep, d->of->dst_sd);
+    }
+    m->keeps = true;
+}
+
+static void keep_domains_no_more(struct migration *m)
+{
+    for_each_disk (d, m) {
+        if (d->of->src_sd[0])
+            PORT(&m->ports, storage, domain_keep_no_more, d->of->src_sd);
+        if (d->of->dst_sd[0])
+            PORT(&m->ports, storage, domain_keep_no_more, d->of->dst_sd);
+    }
+    m->keeps = false;
 }
 
 /* Nobody will ask for this job again. A sync has no JOB_REMOVING. */
@@ -276,13 +326,14 @@ static void leave(struct migration *m, enum job_state next)
     for_each_disk (d, m) {
         if (m->job.kind == JOB_SYNC)
             sync_forget(d);
-        if (!m->job.vm[0])
+        if (!m->job.vm[0] && !m->job.data.src.prepared)
             disk_let_go(d, false);
-        if (!m->job.vm[0])
+        if (!m->job.vm[0] && !m->job.data.dst.prepared)
             disk_let_go(d, true);
         if (m->job.kind == JOB_REPLICATE) /* the other copy is the engine's */
             disk_let_go(d, next != JOB_DONE);
     }
+    keep_domains_no_more(m);
 }
 
 static void move_on(struct migration *m, enum job_outcome outcome)
@@ -325,6 +376,7 @@ int64_t migration_step(struct migration *m,
                        const struct migration_orders *orders)
 {
     take_orders(m, orders);
+    keep_domains(m);
 
     int64_t wait_ms = step(m);
 

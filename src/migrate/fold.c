@@ -278,12 +278,30 @@ static enum job_outcome wait_for_commit(struct disk *d, const struct fold *fold)
     return let_run(d, fold);
 }
 
+/* A disk has one job, and libvirt changes no layer of it meanwhile: where the
+ * overlay was when our commit started, it is still. */
+static bool is_ready(struct disk *d)
+{
+    const struct migration *m = d->m;
+    struct vm_mirror_info info = { .job = false };
+    struct err ignored = ERR_INIT; /* asked again */
+
+    if (!d->committing ||
+        PORT(&m->ports, hypervisor, mirror_info, m->job.vm, d->of->target,
+             &info, &ignored) ||
+        info.kind != VM_JOB_ACTIVE_COMMIT || !info.ready)
+        return false;
+    d->mirror = info;
+    d->commit_missed = false;
+    return true;
+}
+
 static enum job_outcome commit(struct disk *d)
 {
     struct fold fold;
     struct err err = ERR_INIT;
 
-    if (d->of->overlay_stays)
+    if (d->of->overlay_stays || is_ready(d))
         return JOB_OK;
     if (fold_look(d, &fold, &err))
         return retry_or_give_up(d, &err);
@@ -393,14 +411,26 @@ static enum job_outcome other_layers(struct disk *d)
                                d->of->overlay, d->of->target);
 }
 
+/* This life saw its commit ready, and nothing was done since. */
+static bool is_as_committed(const struct disk *d)
+{
+    const struct migration *m = d->m;
+
+    return d->committing && d->mirror.kind == VM_JOB_ACTIVE_COMMIT &&
+           d->mirror.ready && !d->pivot_asked && !m->still &&
+           !m->resume_first && m->trouble_ms < 0;
+}
+
 static enum job_outcome fold_one(struct disk *d)
 {
-    struct fold fold;
+    struct fold fold = { .position = ON_TOP, .state = VM_RUNNING };
     struct err err = ERR_INIT;
     enum job_outcome outcome = JOB_OK;
 
     if (d->of->overlay_stays)
         return JOB_OK;
+    if (is_as_committed(d))
+        return pivot(d, &fold);
     if (fold_look(d, &fold, &err))
         return retry_or_give_up(d, &err);
     if (fold.position == ON_TOP && d->pivot_asked)

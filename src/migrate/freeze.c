@@ -116,8 +116,10 @@ enum job_outcome act_freeze(struct migration *m)
 
     if (!done)
         rc = take_all(m, &err);
-    if (!done && rc == 0)
+    if (!done && rc == 0) {
+        m->looked_ms = migration_now_ms(m);
         return JOB_OK;
+    }
     if (is_done(m)) {
         for_each_disk (d, m)
             mend_definition(d);

@@ -437,6 +437,11 @@ static int has_ended(const struct job *job, struct err *err)
 
 static int past_pivot(const struct job *job, struct err *err)
 {
+    if (!job->vm[0])
+        return err_set_code(err, ERR_UNSUPPORTED,
+                            "job %s is past its copy: the destination is right",
+                            job->id);
+
     int rc = err_set_code(err, ERR_UNSUPPORTED,
                           "job %s is past the pivot: VM %s runs on the "
                           "destination",

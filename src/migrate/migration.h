@@ -61,6 +61,7 @@ struct disk {
     int64_t least_ms;    /* when that was; 0: not seen yet */
     int64_t looked_ms;   /* when we last saw that the destination is there */
     struct vm_mirror_info mirror; /* as last seen */
+    bool there; /* on the destination, when the pivot last looked around */
     bool pivot_asked;
     struct err pivot_error; /* what the call said */
     bool committing;        /* this life started its commit */
@@ -85,6 +86,7 @@ struct migration {
     bool durable;       /* the journal holds job as it stands */
     unsigned unsaid;    /* bits: states that the log does not know yet */
     bool record_failed; /* said so already */
+    bool keeps;         /* leases between its changes: domain_keep() */
     bool adopted;       /* began in an earlier life of this daemon */
     bool resume_first;  /* ... which may have left the guest suspended */
     int64_t wait_ms;    /* set by an act that comes to JOB_AGAIN */
@@ -143,6 +145,8 @@ int64_t migration_now_ms(const struct migration *m);
 
 /* --- outcome.c: names of things --- */
 
+/* The image on that side. */
+const char *disk_image(const struct disk *d, bool on_destination);
 struct volume_id disk_source(const struct disk *d, const char *vol);
 struct volume_id disk_target(const struct disk *d, const char *vol);
 /* The layer that the VM writes to while the disk moves: overlay or leaf. */

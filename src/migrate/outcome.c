@@ -155,25 +155,30 @@ int64_t migration_poll_ms(const struct migration *m)
 
 /* --- names of things --------------------------------------------------- */
 
-static struct volume_id volume_in(const struct disk *d, const char *sd,
+const char *disk_image(const struct disk *d, bool on_destination)
+{
+    return on_destination && d->of->dst_img[0] ? d->of->dst_img : d->of->img;
+}
+
+static struct volume_id volume_on(const struct disk *d, bool on_destination,
                                   const char *vol)
 {
     struct volume_id id;
 
-    memcpy(id.sd, sd, UUID_SIZE);
-    memcpy(id.img, d->of->img, UUID_SIZE);
+    memcpy(id.sd, on_destination ? d->of->dst_sd : d->of->src_sd, UUID_SIZE);
+    memcpy(id.img, disk_image(d, on_destination), UUID_SIZE);
     memcpy(id.vol, vol, UUID_SIZE);
     return id;
 }
 
 struct volume_id disk_source(const struct disk *d, const char *vol)
 {
-    return volume_in(d, d->of->src_sd, vol);
+    return volume_on(d, false, vol);
 }
 
 struct volume_id disk_target(const struct disk *d, const char *vol)
 {
-    return volume_in(d, d->of->dst_sd, vol);
+    return volume_on(d, true, vol);
 }
 
 const char *disk_top(const struct disk *d)

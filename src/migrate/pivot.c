@@ -167,18 +167,13 @@ static enum job_outcome get_ready(struct disk *d)
     return outcome;
 }
 
-/* The guest still runs. */
+/* The guest still runs. Disks that are over there were just seen. */
 static enum job_outcome hold(struct migration *m)
 {
     enum job_outcome outcome = JOB_OK;
 
     for_each_disk (d, m) {
-        struct err err = ERR_INIT;
-        struct sight sight;
-
-        if (outcome == JOB_OK && disk_look(d, &sight, &err))
-            outcome = migration_doubt(m, &err, HOLD_MAX_MS);
-        if (outcome == JOB_OK && sight.where == ON_SOURCE)
+        if (outcome == JOB_OK && !d->there)
             outcome = get_ready(d);
     }
     return outcome == JOB_OK ? guest_hold(m) : outcome;
@@ -201,7 +196,8 @@ static int look_around(struct migration *m, struct survey *ret, struct err *err)
 
         if (rc)
             return rc;
-        if (sight.where == ON_DESTINATION)
+        d->there = sight.where == ON_DESTINATION;
+        if (d->there)
             ret->there++;
         else if (!ret->next)
             ret->next = d;

@@ -57,11 +57,11 @@ int disk_activate(struct disk *d, bool on_destination, const char *vol,
 }
 
 /* A VM that is off has it, too: it shall find it as it was. */
-static int has_user(const struct disk *d, const char *sd, bool *ret_used,
-                    struct err *err)
+static int has_user(const struct disk *d, const char *sd, const char *img,
+                    bool *ret_used, struct err *err)
 {
     struct migrate_users users;
-    int rc = migrate_find_users(&d->m->ports, sd, d->of->img, &users, err);
+    int rc = migrate_find_users(&d->m->ports, sd, img, &users, err);
 
     if (rc == 0)
         *ret_used =
@@ -73,6 +73,7 @@ void disk_let_go(struct disk *d, bool on_destination)
 {
     struct place *place = on_destination ? &d->dst : &d->src;
     const char *sd = on_destination ? d->of->dst_sd : d->of->src_sd;
+    const char *img = disk_image(d, on_destination);
     struct err err = ERR_INIT;
     bool used = false;
     int rc = 0;
@@ -83,13 +84,13 @@ void disk_let_go(struct disk *d, bool on_destination)
     if (rc == 0 && !place->block)
         return;
     if (rc == 0)
-        rc = has_user(d, sd, &used, &err);
+        rc = has_user(d, sd, img, &used, &err);
     if (rc == 0 && !used)
-        rc = PORT(&d->m->ports, storage, image_teardown, sd, d->of->img, &err);
+        rc = PORT(&d->m->ports, storage, image_teardown, sd, img, &err);
     place->active = place->touched = false;
     if (rc && err.code != ERR_VOLUME_BUSY && err.code != ERR_NO_IMAGE)
         migration_warn(d->m, "image %s on domain %s is still active: %.120s",
-                       d->of->img, sd, err.message);
+                       img, sd, err.message);
 }
 
 /* --- users ------------------------------------------------------------- */

@@ -155,14 +155,16 @@ static void check_layer(struct question *q, size_t i)
                       volume->id.vol, volume->capacity);
 }
 
-/* A raw LV has whole extents: the VM sees some or all of what is more than the
- * record says. */
-static bool is_capacity_of(uint64_t capacity, const struct volume_info *leaf)
+/* A raw LV has whole extents, and so may its record: the VM sees all of them,
+ * or what it saw where the disk came from. */
+static bool is_capacity_of(uint64_t capacity, const struct volume_info *leaf,
+                           uint64_t extent_bytes)
 {
     bool raw_lv = leaf->block && leaf->format == VOLUME_RAW;
 
-    return capacity == leaf->capacity || (raw_lv && capacity > leaf->capacity &&
-                                          capacity <= leaf->apparent_bytes);
+    return capacity == leaf->capacity ||
+           (raw_lv && capacity <= leaf->apparent_bytes &&
+            capacity + extent_bytes > leaf->capacity);
 }
 
 /* Does the record describe the disk that the VM has? */
@@ -171,7 +173,8 @@ static void check_against_vm(struct question *q)
     const struct volume_info *leaf = &q->chain.volumes[q->chain.n - 1];
     const char *format = leaf->format == VOLUME_COW ? "qcow2" : "raw";
 
-    if (q->disk.capacity && !is_capacity_of(q->disk.capacity, leaf))
+    if (q->disk.capacity &&
+        !is_capacity_of(q->disk.capacity, leaf, q->source.extent_bytes))
         plan_obstacle(q->plan, ERR_METADATA_INVALID,
                       "disk %s has %" PRIu64
                       " bytes in the VM, its record says "

@@ -148,7 +148,7 @@ static const char *way_out(enum err_code code)
     return "look at the volumes: drayctl volume info";
 }
 
-static void show_ways_out(struct migrate_plan *plan)
+void plan_show_ways_out(struct migrate_plan *plan)
 {
     for (size_t i = 0; i < plan->n_obstacles; i++) {
         struct err *err = &plan->obstacles[i];
@@ -161,7 +161,7 @@ static void show_ways_out(struct migrate_plan *plan)
  * 10 Gbit/s network does with ease. */
 static const uint64_t rate_unknown = 200 << 20;
 
-static int64_t expect_s(const struct migrate_plan *plan, uint64_t rate)
+int64_t plan_expect_s(const struct migrate_plan *plan, uint64_t rate)
 {
     uint64_t limit = plan->job.limit;
 
@@ -256,8 +256,8 @@ int migrate_plan(const struct migrate_ports *ports,
     plan_strategy(request, ret_plan);
     for (size_t i = 0; i < ret_plan->job.n_disks; i++)
         plan_check_sum_of_space(ret_plan, i);
-    show_ways_out(ret_plan);
+    plan_show_ways_out(ret_plan);
     ret_plan->job.progress.total = ret_plan->bytes;
-    ret_plan->expected_s = expect_s(ret_plan, rate_guess);
+    ret_plan->expected_s = plan_expect_s(ret_plan, rate_guess);
     return 0;
 }

@@ -30,6 +30,10 @@ struct err *plan_obstacle(struct migrate_plan *plan, enum err_code code,
 
 void plan_obstacle_from(struct migrate_plan *plan, const struct err *cause);
 
+/* What to do about those that do not say it. */
+void plan_show_ways_out(struct migrate_plan *plan);
+int64_t plan_expect_s(const struct migrate_plan *plan, uint64_t rate);
+
 /* plan-source.c, plan-target.c */
 void plan_check_vm(struct question *q);
 void plan_locate(struct question *q);

@@ -9,7 +9,7 @@
  * JOB_PREPARING on, what is there is ours. Should somebody have been faster, a
  * volume in the way is not one that we make, and is left alone (undo.c too).
  */
-#include "migration.h"
+#include "offer.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -17,7 +17,7 @@
 
 /* --- planned ----------------------------------------------------------- */
 
-static enum job_outcome check_image_absent(struct disk *d)
+enum job_outcome prepare_check_absent(struct disk *d)
 {
     struct migration *m = d->m;
     struct uuid_list volumes = { 0 };
@@ -89,7 +89,7 @@ enum job_outcome act_plan(struct migration *m)
     for_each_disk (d, m) {
         if (outcome == JOB_OK && makes_structure(m))
             outcome =
-                d->of->dst_sd[0] ? check_image_absent(d) : check_outside(d);
+                d->of->dst_sd[0] ? prepare_check_absent(d) : check_outside(d);
         else if (outcome == JOB_OK && m->job.kind == JOB_SYNC)
             outcome = sync_renew(d);
         else if (outcome == JOB_OK && m->job.kind == JOB_REPLICATE)
@@ -241,7 +241,7 @@ static int make_source_overlay(struct disk *d, struct err *err)
 }
 
 /* The path of the top layer, through the links that a VM needs. */
-static int prepare_image(struct disk *d, struct err *err)
+int prepare_image(struct disk *d, struct err *err)
 {
     const struct volume_id top = disk_target(d, disk_top(d));
     char path[PATH_MAX];
@@ -302,6 +302,7 @@ enum job_outcome act_prepare(struct migration *m)
         if (make(d, &err))
             return migration_storage_failed(m, &err);
         d->fresh = !m->adopted;
+        d->looked_ms = migration_now_ms(m);
     }
     return JOB_OK;
 }

@@ -10,6 +10,7 @@
  * destination, and no VM uses any layer of the source.
  */
 #include "fold.h"
+#include "offer.h"
 
 #include <string.h>
 
@@ -311,6 +312,26 @@ static enum job_outcome release(struct disk *d)
     if (check_destination(d, &err))
         return retry_or_keep(d, &err);
     return delete_source(d);
+}
+
+/* The VM and its disks have settled on another host. */
+enum job_outcome release_delete_source(struct disk *d)
+{
+    struct err err = ERR_INIT;
+    struct vm_info user;
+
+    if (source_is_deleted(d))
+        return delete_source(d);
+    if (disk_find_user(d, false, &user, &err))
+        return retry_or_keep(d, &err);
+    if (user.uuid[0])
+        return keep(d, "a VM still has a layer of it");
+    return delete_source(d);
+}
+
+enum job_outcome release_keep_source(struct disk *d)
+{
+    return tear_source_down(d);
 }
 
 enum job_outcome act_release(struct migration *m)

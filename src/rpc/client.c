@@ -11,12 +11,15 @@
 #include <json-c/json.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 
 struct rpc_client {
     struct transport *transport;
     int32_t next_id;
-    char *bytes; /* received, not yet a whole line */
+    int patience_s;      /* 0: for ever */
+    int64_t deadline_ms; /* of the call that is under way */
+    char *bytes;         /* received, not yet a whole line */
     size_t len, size;
 };
 
@@ -70,6 +73,24 @@ void rpc_client_free(struct rpc_client *client)
     free(client);
 }
 
+void rpc_client_set_patience(struct rpc_client *client, int seconds)
+{
+    const struct timeval look = { .tv_sec = 1 };
+    int fd = client->transport->fd;
+
+    client->patience_s = seconds;
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &look, sizeof(look));
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &look, sizeof(look));
+}
+
+static int check_patience(const struct rpc_client *client, struct err *err)
+{
+    if (client->patience_s == 0 || time_now_ms() < client->deadline_ms)
+        return 0;
+    return err_set_code(err, ERR_NOT_RESPONDING, "%s: no answer for %d s",
+                        client->transport->peer, client->patience_s);
+}
+
 /* The transport may know better why. */
 static int lost(const struct rpc_client *client, struct err *err, int r)
 {
@@ -86,8 +107,11 @@ static int send_all(const struct rpc_client *client, const char *bytes,
 
     while (n > 0) {
         ssize_t sent = transport->ops->write(transport, bytes, n, err);
-        if (sent == -EINTR || sent == -EAGAIN)
+        if (sent == -EINTR || sent == -EAGAIN) {
+            if (check_patience(client, err) < 0)
+                return err->rc;
             continue; /* half a request must not stay behind */
+        }
         if (sent == -EPIPE || sent == -ECONNRESET)
             return 0; /* it stopped reading: its reason is to be received */
         if (sent < 0)
@@ -144,7 +168,7 @@ static int receive(struct rpc_client *client, struct err *err)
     if (n == 0)
         return lost(client, err, -ECONNRESET);
     client->len += n > 0 ? (size_t)n : 0;
-    return 0;
+    return n > 0 ? 0 : check_patience(client, err);
 }
 
 /* The next line as JSON; waits for it. */
@@ -217,6 +241,7 @@ int rpc_client_call(struct rpc_client *client, const char *method,
 {
     int32_t id = client->next_id;
     client->next_id = id == INT32_MAX ? 1 : id + 1;
+    client->deadline_ms = time_now_ms() + client->patience_s * INT64_C(1000);
     int r = send_request(client, id, method, params, err);
     json_object_put(params);
     if (r < 0)

@@ -167,20 +167,17 @@ static int shake_hands(struct tls *tls, const struct place *place,
     return 0;
 }
 
-int rpc_client_connect_tls(const char *host, const char *pki_dir,
-                           struct rpc_client **ret_client, struct err *err)
+/* @identity is the caller's. */
+static int connect_as(const char *host, struct tls_identity *identity,
+                      struct rpc_client **ret_client, struct err *err)
 {
     struct place place;
-    struct tls_identity *identity = NULL;
     struct tls *tls = NULL;
     int r = parse_place(host, &place, err);
-    if (r == 0)
-        r = load(pki_dir, &identity, err);
     if (r < 0)
         return r;
     int fd = connect_any(&place, err);
     r = fd < 0 ? fd : tls_new(fd, GNUTLS_CLIENT, identity, &tls, err);
-    tls_identity_unref(identity);
     if (r < 0)
         return r;
     tls->judge = judge;
@@ -191,4 +188,26 @@ int rpc_client_connect_tls(const char *host, const char *pki_dir,
         return r;
     }
     return client_new(&tls->transport, ret_client, err);
+}
+
+int rpc_client_connect_tls(const char *host, const char *pki_dir,
+                           struct rpc_client **ret_client, struct err *err)
+{
+    struct tls_identity *identity = NULL;
+    int r = load(pki_dir, &identity, err);
+    if (r == 0)
+        r = connect_as(host, identity, ret_client, err);
+    tls_identity_unref(identity);
+    return r;
+}
+
+int rpc_client_connect_peer(const char *host, const struct rpc_tls_files *files,
+                            struct rpc_client **ret_client, struct err *err)
+{
+    struct tls_identity *identity = NULL;
+    int r = tls_identity_load(files, &identity, err);
+    if (r == 0)
+        r = connect_as(host, identity, ret_client, err);
+    tls_identity_unref(identity);
+    return r;
 }

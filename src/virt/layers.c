@@ -145,7 +145,18 @@ static int ask_stats(const struct call *call, struct vm_layer *layers, size_t n)
     return rc;
 }
 
-/* The caller frees *ret_layers, also when it fails. */
+static bool any_on_device(const struct vm_layer *layers, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (layers[i].block)
+            return true;
+    }
+    return false;
+}
+
+/* Most VMs have nothing but files, and each change of a VM is a reason to ask:
+ * their statistics would hold up whoever made the change. The caller frees
+ * *ret_layers, also when it fails. */
 static int ask(const struct call *call, struct vm_layer **ret_layers,
                size_t *ret_n)
 {
@@ -157,8 +168,12 @@ static int ask(const struct call *call, struct vm_layer **ret_layers,
     rc = call_xml(call, 0, &text);
     if (rc == 0)
         rc = xml_open_layers(text, ret_layers, ret_n, call->err);
-    if (rc < 0 || *ret_n == 0)
+    if (rc < 0)
         return rc;
+    if (!any_on_device(*ret_layers, *ret_n)) {
+        *ret_n = 0;
+        return 0;
+    }
     return ask_stats(call, *ret_layers, *ret_n);
 }
 

@@ -72,4 +72,23 @@ int virt_disk_set_persistent(void *ctx, const char *vm, const char *target,
                              const char *path, const char *format,
                              struct err *err);
 
+/* send.c; virt_vm_send() comes back when it has ended */
+int virt_vm_send(void *ctx, const struct vm_send_spec *spec, struct err *err);
+int virt_vm_send_info(void *ctx, const char *vm, struct vm_send_info *ret_info,
+                      struct err *err);
+int virt_vm_send_limit(void *ctx, const char *vm, uint64_t bytes_per_s,
+                       struct err *err);
+int virt_vm_send_abort(void *ctx, const char *vm, struct err *err);
+
+/* arrive.c */
+int virt_vm_arrival(void *ctx, const char *vm, enum vm_arrival *ret_arrival,
+                    struct err *err);
+int virt_vm_drop(void *ctx, const char *vm, bool stop, struct err *err);
+
+/* fits.c */
+int virt_vm_fits(void *ctx, const char *xml, struct err *ret_obstacles,
+                 size_t max, size_t *ret_n, struct err *err);
+int virt_vm_definition(void *ctx, const char *vm, char **ret_xml,
+                       struct err *err);
+
 #endif

@@ -61,6 +61,14 @@ static const struct hypervisor_ops ops_table = {
     .threshold_set = port_threshold_set,
     .paused_for_space = port_paused_for_space,
     .set_alarm = set_alarm,
+    .vm_definition = port_vm_definition,
+    .vm_fits = port_vm_fits,
+    .vm_send = port_vm_send,
+    .vm_send_info = port_vm_send_info,
+    .vm_send_limit = port_vm_send_limit,
+    .vm_send_abort = port_vm_send_abort,
+    .vm_arrival = port_vm_arrival,
+    .vm_drop = port_vm_drop,
 };
 
 struct hypervisor_port virt_port(struct virt *virt)

@@ -54,4 +54,19 @@ int port_disk_layers(void *ctx, const char *vm, const char *target,
 int port_disk_io(void *ctx, const char *vm, const char *target,
                  struct vm_disk_io *ret_io, struct err *err);
 
+/* port-send.c */
+int port_vm_definition(void *ctx, const char *vm, char **ret_xml,
+                       struct err *err);
+int port_vm_fits(void *ctx, const char *xml, struct err *ret_obstacles,
+                 size_t max, size_t *ret_n, struct err *err);
+int port_vm_send(void *ctx, const struct vm_send_spec *spec, struct err *err);
+int port_vm_send_info(void *ctx, const char *vm, struct vm_send_info *ret_info,
+                      struct err *err);
+int port_vm_send_limit(void *ctx, const char *vm, uint64_t bytes_per_s,
+                       struct err *err);
+int port_vm_send_abort(void *ctx, const char *vm, struct err *err);
+int port_vm_arrival(void *ctx, const char *vm, enum vm_arrival *ret_arrival,
+                    struct err *err);
+int port_vm_drop(void *ctx, const char *vm, bool stop, struct err *err);
+
 #endif

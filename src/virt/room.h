@@ -20,11 +20,13 @@ enum {
 struct bounded;
 struct reach;
 struct reasons;
+struct sends;
 
 struct virt {
     char *uri;               /* constant */
     struct loop loop;        /* the owner's */
     struct reasons *reasons; /* these lock themselves */
+    struct sends *sends;
     struct bounded *bounded;
     struct reach *reach;
     struct listeners listeners;

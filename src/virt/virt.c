@@ -7,6 +7,7 @@
 #include "connection.h"
 #include "reasons.h"
 #include "room.h"
+#include "sends.h"
 #include <assert.h>
 #include <dray/base/reach.h>
 #include <dray/base/thread.h>
@@ -73,7 +74,7 @@ int virt_new(const char *uri, struct virt **ret_virt, struct err *err)
     virt->loop.wake_timer = -1;
     virt->uri = strdup(uri);
     if (!virt->uri || reasons_new(&virt->reasons) < 0 ||
-        bounded_new(&virt->bounded) < 0 ||
+        sends_new(&virt->sends) < 0 || bounded_new(&virt->bounded) < 0 ||
         reach_new(REACH_MS, &virt->reach) < 0)
         rc = err_set(err, -ENOMEM, "libvirt: out of memory");
     else
@@ -103,6 +104,7 @@ void virt_free(struct virt *virt)
     (void)rc;
     listeners_deinit(&virt->listeners);
     reasons_free(virt->reasons);
+    sends_free(virt->sends);
     reach_free(virt->reach);
     free(virt->uri);
     free(virt);

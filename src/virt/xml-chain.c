@@ -68,6 +68,7 @@ int xml_chain(const char *text, const char *target,
 
 static int read_layer(const xmlNode *node, struct vm_layer *layer)
 {
+    char type[16];
     const xmlNode *format = xml_child(node, "driver");
     if (!format)
         format = xml_child(node, "format");
@@ -76,6 +77,10 @@ static int read_layer(const xmlNode *node, struct vm_layer *layer)
         return -ENAMETOOLONG;
     int rc =
         xml_attribute(format, "type", layer->format, sizeof(layer->format));
+    if (rc == 0)
+        rc = xml_attribute(node, "type", type, sizeof(type));
+    if (rc == 0)
+        layer->block = str_equal(type, "block");
     return rc ? rc : xml_source_path(node, layer->path, sizeof(layer->path));
 }
 

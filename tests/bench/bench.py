@@ -11,6 +11,7 @@ import sys
 
 import bulk
 import disks
+import extend
 import latency
 import live
 import page
@@ -19,7 +20,8 @@ import rig
 from drayd import RpcError
 from host import Failed, Host
 
-SECTIONS = {module.NAME: module for module in (bulk, live, latency, reflink)}
+SECTIONS = {module.NAME: module for module in (bulk, live, latency, reflink,
+                                            extend)}
 PAGE = pathlib.Path(__file__).resolve().parents[2] / 'docs/performance.md'
 
 

@@ -80,7 +80,7 @@ def write(path, parts):
     old = path.read_text() if path.exists() else ''
     found = {name: text for text, name in re.findall(
         r'(<!-- (\w+) -->\n.*?<!-- end of \2 -->)', old, re.S)}
-    order = ['copy', 'live', 'latency', 'reflink']
+    order = ['copy', 'live', 'latency', 'reflink', 'extend']
     both = {**found, **parts}
     texts = [both[name] for name in order if name in both]
     path.write_text('\n'.join([HEAD, '\n\n'.join(texts), '']))

@@ -10,16 +10,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
     LOCKSPACES = 32,
     HELD = 64,
     NAME_SIZE = 48,
+    LVB_SECTOR = 2002,
 };
 
 struct lease_held {
-    bool used;
+    bool used, lost;
+    struct lease_place place;
     char lockspace[NAME_SIZE];
     char resource[NAME_SIZE];
 };
@@ -30,6 +33,7 @@ struct fake_leases {
     struct lease_held held[HELD];
     char busy[NAME_SIZE];
     bool join_fails;
+    bool lvb_lost;
 };
 
 static void put(unsigned char *p, uint64_t value, size_t size)
@@ -66,20 +70,46 @@ static void build_leader(const struct lease_place *place,
     put(sector + 174, resource ? 0 : 10, 2);
 }
 
+static off_t lvb_at(const struct lease_place *place)
+{
+    return (off_t)(place->offset + (uint64_t)LVB_SECTOR * place->block_size);
+}
+
+static int write_area(const struct lease_place *place,
+                      const unsigned char sector[FORMAT_LEADER_SIZE],
+                      struct err *err)
+{
+    static const char empty[LEASE_LVB_SIZE];
+    _cleanup_close_ int fd = open(place->path, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return err_set(err, -errno, "open %s: %m", place->path);
+    off_t end = (off_t)(place->offset + place->alignment);
+    struct stat st;
+    if (fstat(fd, &st) < 0 || (st.st_size < end && ftruncate(fd, end) < 0) ||
+        pwrite(fd, sector, FORMAT_LEADER_SIZE, (off_t)place->offset) !=
+            FORMAT_LEADER_SIZE ||
+        pwrite(fd, empty, sizeof(empty), lvb_at(place)) != sizeof(empty) ||
+        fsync(fd) < 0)
+        return err_set(err, -errno, "write %s: %m", place->path);
+    return 0;
+}
+
 static int format(void *ctx, const struct lease_place *place, struct err *err)
 {
     (void)ctx;
     unsigned char sector[FORMAT_LEADER_SIZE];
     build_leader(place, sector);
-    _cleanup_close_ int fd = open(place->path, O_RDWR | O_CLOEXEC);
-    if (fd < 0)
-        return err_set(err, -errno, "open %s: %m", place->path);
-    if (ftruncate(fd, (off_t)(place->offset + place->alignment)) < 0 ||
-        pwrite(fd, sector, sizeof(sector), (off_t)place->offset) !=
-            (ssize_t)sizeof(sector) ||
-        fsync(fd) < 0)
-        return err_set(err, -errno, "write %s: %m", place->path);
-    return 0;
+    return write_area(place, sector, err);
+}
+
+static int clear(void *ctx, const struct lease_place *place, struct err *err)
+{
+    (void)ctx;
+    unsigned char sector[FORMAT_LEADER_SIZE];
+    build_leader(place, sector);
+    put(sector, 0x11282016, 4);
+    put(sector + 168, checksum(sector, 168), 4);
+    return write_area(place, sector, err);
 }
 
 static char *find_lockspace(struct fake_leases *fake, const char *name)
@@ -134,6 +164,7 @@ static bool is_formatted(const struct lease_place *place)
                       (ssize_t)sizeof(sector))
         return false;
     return format_leader_parse(sector, sizeof(sector), &leader, NULL) == 0 &&
+           leader.kind != FORMAT_LEADER_CLEARED &&
            str_equal(leader.lockspace, place->lockspace) &&
            str_equal(leader.resource, place->resource);
 }
@@ -167,6 +198,8 @@ static int try_acquire(struct fake_leases *fake,
         if (held->used)
             continue;
         held->used = true;
+        held->place = *place;
+        held->lost = false;
         (void)str_copy(held->lockspace, NAME_SIZE, place->lockspace);
         (void)str_copy(held->resource, NAME_SIZE, place->resource);
         *ret_held = held;
@@ -191,6 +224,13 @@ static int acquire(void *ctx, const struct lease_place *place,
     }
 }
 
+static bool is_held(void *ctx, const struct lease_held *held)
+{
+    struct fake_leases *fake = ctx;
+    SCOPED_LOCK(&fake->lock);
+    return !held->lost;
+}
+
 static int release(void *ctx, struct lease_held *held, struct err *err)
 {
     (void)err;
@@ -199,6 +239,39 @@ static int release(void *ctx, struct lease_held *held, struct err *err)
     assert(held->used);
     held->used = false;
     return 0;
+}
+
+static int write_lvb(const struct lease_place *place,
+                     const char lvb[LEASE_LVB_SIZE], struct err *err)
+{
+    _cleanup_close_ int fd = open(place->path, O_WRONLY | O_CLOEXEC);
+    return fd >= 0 && pwrite(fd, lvb, LEASE_LVB_SIZE, lvb_at(place)) ==
+                          LEASE_LVB_SIZE
+               ? 0
+               : err_set(err, -errno, "write %s: %m", place->path);
+}
+
+static int read_lvb(void *ctx, const struct lease_place *place,
+                    char ret_lvb[LEASE_LVB_SIZE], struct err *err)
+{
+    (void)ctx;
+    _cleanup_close_ int fd = open(place->path, O_RDONLY | O_CLOEXEC);
+    return fd >= 0 && pread(fd, ret_lvb, LEASE_LVB_SIZE, lvb_at(place)) ==
+                          LEASE_LVB_SIZE
+               ? 0
+               : err_set_code(err, ERR_LVB, "read %s", place->path);
+}
+
+static int release_lvb(void *ctx, struct lease_held *held,
+                       const char lvb[LEASE_LVB_SIZE], struct err *err)
+{
+    struct fake_leases *fake = ctx;
+    const struct lease_place place = held->place;
+    int rc = fake->lvb_lost ? 0 : write_lvb(&place, lvb, err);
+    (void)release(ctx, held, NULL);
+    if (rc == 0 && fake->lvb_lost)
+        rc = err_set_code(err, ERR_LVB, "the LVB was lost");
+    return rc;
 }
 
 static int owner(void *ctx, const struct lease_place *place,
@@ -216,10 +289,15 @@ static int owner(void *ctx, const struct lease_place *place,
 static const struct lease_ops ops = {
     .format_lockspace = format,
     .format_resource = format,
+    .clear_resource = clear,
     .join = join,
     .leave = leave,
     .acquire = acquire,
+    .is_held = is_held,
     .release = release,
+    .acquire_lvb = acquire,
+    .release_lvb = release_lvb,
+    .read_lvb = read_lvb,
     .owner = owner,
 };
 
@@ -271,4 +349,17 @@ void fake_leases_set_join_fails(struct fake_leases *fake, bool fails)
 {
     SCOPED_LOCK(&fake->lock);
     fake->join_fails = fails;
+}
+
+void fake_leases_set_lvb_lost(struct fake_leases *fake, bool lost)
+{
+    SCOPED_LOCK(&fake->lock);
+    fake->lvb_lost = lost;
+}
+
+void fake_leases_lose(struct fake_leases *fake)
+{
+    SCOPED_LOCK(&fake->lock);
+    for (size_t i = 0; i < HELD; i++)
+        fake->held[i].lost = fake->held[i].used;
 }

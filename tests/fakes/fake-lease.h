@@ -24,7 +24,11 @@ size_t fake_leases_joined(struct fake_leases *fake);
 
 /* Somebody else has the resource @name in every lockspace; NULL: nobody. */
 void fake_leases_set_busy(struct fake_leases *fake, const char *name);
+/* What is held is not any more, and only is_held() says so: sanlock died. */
+void fake_leases_lose(struct fake_leases *fake);
 /* Joining fails from now on (or works again). */
 void fake_leases_set_join_fails(struct fake_leases *fake, bool fails);
+/* What release_lvb() writes does not get to the disk. */
+void fake_leases_set_lvb_lost(struct fake_leases *fake, bool lost);
 
 #endif

@@ -438,6 +438,22 @@ static int locate(void *ctx, const char *path, struct volume_id *ret_id,
     return world_leave(world, 0, err);
 }
 
+static void domain_keep(void *ctx, const char *sd)
+{
+    struct fake_world *world = ctx;
+
+    (void)sd;
+    world->kept += !world->dead;
+}
+
+static void domain_keep_no_more(void *ctx, const char *sd)
+{
+    struct fake_world *world = ctx;
+
+    (void)sd;
+    world->kept -= !world->dead;
+}
+
 struct fake_volume *fake_existing(struct fake_world *world,
                                   const struct volume_id *id)
 {
@@ -452,6 +468,8 @@ struct storage_port fake_storage(struct fake_world *world)
         .domain_find = domain_find,
         .domain_info = domain_info,
         .domain_stats = domain_stats,
+        .domain_keep = domain_keep,
+        .domain_keep_no_more = domain_keep_no_more,
         .domain_volumes = domain_volumes,
         .image_chain = image_chain,
         .image_sync_chain = image_sync_chain,

@@ -161,6 +161,7 @@ struct fake_world {
     bool copies_fail;
     enum copy_mover mover;
 
+    _Atomic int kept;    /* calls of domain_keep() that were not taken back */
     bool watch_fails;    /* it cannot extend */
     unsigned watch_held; /* it does not resume the VM */
 

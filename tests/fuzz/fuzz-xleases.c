@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct format_xleases header = { .lockspace = SD };
     struct format_xleases read;
     struct err err = ERR_INIT;
-    uint64_t offset = 0;
+    size_t n = 0;
 
     if (size < 1)
         return 0;
@@ -26,9 +26,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (format_xleases_parse(index, sizeof(index), &read, &err) == 0)
         MUST(uuid_is_valid(read.lockspace));
     err_clear(&err);
-    if (format_xleases_lookup(index, sizeof(index), SD, 1 << 20, &offset,
-                              &err) == 0)
-        MUST(offset % (1 << 20) == 0 && offset > 0);
+    if (format_xleases_find(index, sizeof(index), SD, 1 << 20, &n, &err) == 0)
+        MUST(memcmp(index + format_xlease_position(n), SD, sizeof(SD)) == 0);
+    else
+        MUST(err.code != 0);
+    err_clear(&err);
+    if (format_xleases_room(index, 1021, 1 << 20, SD, &n, &err) == 0)
+        MUST(n < 1021);
     err_clear(&err);
     (void)format_xleases_parse(data, size, &read, &err);
     return 0;

@@ -8,7 +8,7 @@ import select
 import socket
 import time
 
-from host import PATIENCE, Failed, Service, answers, run, tail
+from host import PATIENCE, Failed, answers, run, tail
 
 SOCKET = '/run/drayd/drayd.sock'
 
@@ -113,24 +113,28 @@ class Drayd:
         self.state_dir.mkdir()
         self.conf = host.work / f'{name}.conf'
         settings = {
-            'daemon': {'socket': SOCKET, 'state_dir': self.state_dir},
+            'daemon': {'socket': SOCKET,
+                       'state_dir': host.inside(self.state_dir)},
             'host': {'id': host_id, 'name': 'drayd-test'},
             'lease': {'io_timeout': 1, 'require_watchdog': 'no'},
             'libvirt': {'uri': 'qemu:///system'},
         }
         for section, values in sections.items():
             settings.setdefault(section, {}).update(values)
+        self.socket = settings['daemon']['socket']
         self.conf.write_text(''.join(
             f'[{section}]\n' + ''.join(f'{k} = {v}\n'
                                        for k, v in values.items())
             for section, values in settings.items()))
         self.log = host.new_log(name)
-        self.service = Service(
+        self.socket = host.socket_of(SOCKET)
+        self.service = host.service(
             'drayd', [build_dir() / 'src/daemon/drayd', '--foreground',
-                      '--config', self.conf], self.log, env)
+                      '--config', host.inside(self.conf)],
+            self.log, env)
 
     def start(self, timeout=15):
-        self.service.start(lambda: answers(SOCKET), timeout)
+        self.service.start(lambda: answers(self.socket), timeout)
         return self
 
     def kill(self):
@@ -154,7 +158,7 @@ class Drayd:
         return self.log.read_text(errors='replace')
 
     def rpc(self, timeout=30):
-        return Rpc(SOCKET, timeout)
+        return Rpc(self.socket, timeout)
 
     def call(self, method, params=None, timeout=30, **members):
         """On a connection of its own."""
@@ -171,7 +175,7 @@ class Drayd:
             if time.monotonic() > deadline:
                 raise Failed(f'job has not ended after {timeout} s: {info}\n'
                              f'{tail(self.log)}')
-            time.sleep(0.1)
+            time.sleep(0.1 * PATIENCE)
 
 
 def drayctl(*args, check=True, timeout=120, **options):

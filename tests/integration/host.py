@@ -158,6 +158,18 @@ class Host:
     def unique(self, prefix):
         return f'{prefix}{next(self._counter)}'
 
+    # where things run, for hosts in namespaces of their own (hosts.py)
+
+    service = staticmethod(Service)
+
+    def inside(self, path):
+        """How a path of ours is called inside."""
+        return path
+
+    def socket_of(self, path):
+        """Where a socket of a daemon inside is for us."""
+        return path
+
     # sanlock
 
     def start_sanlock(self, name='drayd-test', extra=()):

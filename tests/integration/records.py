@@ -35,10 +35,10 @@ def parse_record(block):
     return (run_id, seq, number) if zlib.crc32(zeroed) == crc else None
 
 
-def newest_acknowledged(number, blocks, acked):
-    """The newest record <= acked that belongs into block @number, or 0."""
-    first = number * pow(STRIDE, -1, blocks) % blocks or blocks
-    return 0 if first > acked else first + (acked - first) // blocks * blocks
+def newest_acknowledged(blocks, acked):
+    """(block, newest record <= acked that belongs there), in order."""
+    return sorted((seq * STRIDE % blocks, seq) for seq in
+                  range(max(1, acked - blocks + 1), acked + 1))
 
 
 def verify_file(path, acked, blocks, run_id, start=0, in_flight=0):
@@ -47,14 +47,10 @@ def verify_file(path, acked, blocks, run_id, start=0, in_flight=0):
     torn = {seq * STRIDE % blocks
             for seq in range(acked + 1, acked + in_flight + 1)}
     with open(path, 'rb') as image:
-        image.seek(start)
-        for number in range(blocks):
-            block = image.read(BLOCK)
-            wanted = newest_acknowledged(number, blocks, acked)
-            if not wanted:
-                continue
+        for number, wanted in newest_acknowledged(blocks, acked):
+            image.seek(start + number * BLOCK)
             verdict.checked += 1
-            why = judge(block, wanted, number, run_id)
+            why = judge(image.read(BLOCK), wanted, number, run_id)
             if why and not (why == 'torn' and number in torn):
                 verdict.lost.append((number, f'record {wanted}: {why}'))
     return verdict

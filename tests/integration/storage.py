@@ -107,7 +107,8 @@ def make_image(domain, formats, size=64 * MIB, data=4 * MIB, preallocate=(),
                     size=str(size), volFormat=volume_format,
                     preallocate='SPARSE' if sparse else 'PREALLOCATED',
                     desc=f'layer {i}',
-                    initialSize=initial and str(initial),
+                    initialSize=str(initial)
+                    if initial and volume_format == 'COW' else None,
                     srcImgUUID=image.img if i else BLANK,
                     srcVolUUID=image.volumes[-1] if i else BLANK,
                     sequence=i)
@@ -163,10 +164,14 @@ def no_job_leases(host):
         raise Failed(f'leases are held: {held}')
 
 
-def empty(host, domain):
-    """Ends what uses the domain's images, and deletes them."""
+def end_vms(host):
     for name in host.virsh('list', '--all', '--name').stdout.split():
         host.virsh('destroy', name, check=False)
-        host.virsh('undefine', name, check=False)
+        host.virsh('undefine', name, '--snapshots-metadata', check=False)
+
+
+def empty(host, domain):
+    """Ends what uses the domain's images, and deletes them."""
+    end_vms(host)
     for img in domain.images():
         domain.call('Image.delete', imageID=img)

@@ -13,8 +13,9 @@ import pytest
 from host import wait_for
 from test_virt import MIB, NONRESP, Refused, machine, refused, virt
 from test_virt_layers import nbd
+from test_virt_space import make_lv, thin
 
-__all__ = ['machine', 'nbd', 'virt']  # fixtures
+__all__ = ['machine', 'make_lv', 'nbd', 'thin', 'virt']  # fixtures
 
 # An answer that waits for nobody: far more than it takes, less than any of the
 # deadlines that it would wait for else.
@@ -40,19 +41,17 @@ def answers(virt, call, vm, *args):
 
 
 class Small:
-    """A VM with one raw disk."""
+    """A VM with one raw disk, a device."""
 
-    def __init__(self, host, directory):
+    def __init__(self, host, device, xml):
         self.host, self.name = host, host.unique('small-')
         self.uuid = str(uuid.uuid4())
-        image, xml = directory / self.name, directory / f'{self.name}.xml'
-        host.qemu_img('create', '-q', '-f', 'raw', image, '8M')
         xml.write_text(f"""
 <domain type='qemu'><name>{self.name}</name><uuid>{self.uuid}</uuid>
 <memory unit='MiB'>16</memory>
 <os><type arch='x86_64' machine='pc'>hvm</type></os><devices>
-<disk type='file' device='disk'><driver name='qemu' type='raw'/>
-<source file='{image}'/><target dev='vda' bus='virtio'/></disk>
+<disk type='block' device='disk'><driver name='qemu' type='raw'/>
+<source dev='{device}'/><target dev='vda' bus='virtio'/></disk>
 </devices></domain>""")
         host.virsh('create', xml)
         with open(f'/run/libvirt/qemu/{self.name}.pid') as f:
@@ -66,13 +65,12 @@ class Small:
 
 
 @pytest.fixture
-def small(host, make_fs):
+def small(host, make_lv, tmp_path):
     """small() -> a VM."""
-    directory = make_fs('ext4', 128)
     made = []
 
     def make():
-        made.append(Small(host, directory))
+        made.append(Small(host, make_lv(8).path, tmp_path / 'small.xml'))
         return made[-1]
     yield make
     for vm in made:
@@ -85,8 +83,9 @@ def small(host, make_fs):
 
 
 @pytest.fixture
-def hung(machine, nbd):
+def hung(thin, nbd):
     """The machine, the mirror of vda on its way to a server that hangs."""
+    machine = thin
     machine.write('vda', 0, '30M')
     server = nbd(machine.image('remote', 'raw', 32), 'exp')
     machine.mirror('vda', server.uri, limit=4 * MIB, buffer=MIB)

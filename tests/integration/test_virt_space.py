@@ -91,6 +91,11 @@ def thin(host, virt, machine, make_lv):
     machine.destroy()
 
 
+def test_files_need_no_watch(virt, machine):
+    """What they would say is not asked."""
+    assert virt.call('layer_stats', machine.uuid)['layers'] == []
+
+
 def test_layers_have_sizes(virt, thin):
     found = virt.call('layer_stats', thin.uuid)['layers']
     assert [(layer['target'], layer['depth'], layer['replica'],

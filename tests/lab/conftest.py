@@ -2,8 +2,8 @@
 """Fixtures: one pair of hosts for all tests, since a boot is what costs.
 
 LUNs of the pair: /dev/vda, 24 GiB with 512-byte sectors, /dev/vdb, 4 GiB
-with 4096, /dev/vdc, 1 GiB, and /dev/vdd, 12 GiB, with 512. A test leaves them
-empty, and no daemon of its own running.
+with 4096, /dev/vdc, 1 GiB, /dev/vdd, 12 GiB, and /dev/vde, 2 GiB, with 512. A
+test leaves them empty, and no daemon of its own running.
 """
 import concurrent.futures
 import os
@@ -19,7 +19,14 @@ sys.path[:0] = [str(HERE), str(HERE.parent / 'integration')]
 pytest.register_assert_rewrite('moves')
 
 from lab import Lab, Lun  # noqa: E402
-from node import Node  # noqa: E402
+from node import PATIENCE, Node  # noqa: E402
+from sharing import pytest_addoption, pytest_runtestloop  # noqa: E402,F401
+
+os.environ['DRAY_TEST_PATIENCE'] = str(PATIENCE)
+
+
+def pytest_configure(config):
+    config.addinivalue_line('markers', 'long: only with tests/lab/run --all')
 
 
 @pytest.fixture(scope='session')
@@ -31,7 +38,7 @@ def build():
 @pytest.fixture(scope='session')
 def pair():
     """[host1, host2] on the same LUNs and network."""
-    with Lab(hosts=2, luns=[Lun(24), Lun(4, 4096), Lun(1), Lun(12)],
+    with Lab(hosts=2, luns=[Lun(24), Lun(4, 4096), Lun(1), Lun(12), Lun(2)],
              mib=2048, limit_s=2400) as lab:
         yield lab.hosts
 
@@ -60,7 +67,8 @@ def make_guest(nodes):
     begun to write; destroyed after the test."""
     guests = []
 
-    def make(disks, node=nodes[0], **options):
+    def make(disks, node=None, **options):
+        node = node or nodes[0]
         guests.append(node.guest(disks, **options))
         return guests[-1].start()
     yield make

@@ -12,7 +12,7 @@ from drayd import RpcError
 FIRST, WITH_4K, SMALL = '/dev/vda', '/dev/vdb', '/dev/vdc'
 FCP = 2
 GIB = 1 << 30
-LEASE = {'io_timeout': 4, 'require_watchdog': 'no'}
+LEASE = {'io_timeout': 2, 'require_watchdog': 'no'}
 
 
 def wipe(host, *devices):
@@ -87,19 +87,18 @@ def active(node, sd):
             if line.startswith(f'{mangled}-')}
 
 
-class Domain(str):
-    """Its UUID, and how long it took to make it."""
-
-
 SPECIAL = {'metadata', 'ids', 'inbox', 'outbox', 'leases', 'xleases'}
+
+
+took_s = {}  # to make a domain, by its UUID
 
 
 @pytest.fixture(scope='module')
 def shared(drayds):
     """A domain on the first LUN, joined by both: by UUID, and by its name."""
     begin = time.monotonic()
-    sd = Domain(create(drayds[0], 'shared', FIRST))
-    sd.took_s = time.monotonic() - begin
+    sd = create(drayds[0], 'shared', FIRST)
+    took_s[sd] = time.monotonic() - begin
     names = at_once(
         lambda: domain(drayds[0], 'join', sd),
         lambda: drayds[1].call('StorageDomain.join', name='shared',
@@ -244,7 +243,7 @@ def test_a_creation_that_is_killed_is_made_again(nodes, drayds, shared):
     host, drayd = nodes[0], drayds[0]
     wipe(host, WITH_4K)
     sd = str(uuid.uuid4())
-    at = random.uniform(0.1, 0.9) * shared.took_s
+    at = random.uniform(0.1, 0.9) * took_s[shared]
 
     def kill():
         time.sleep(at)
@@ -267,19 +266,55 @@ def test_a_creation_that_is_killed_is_made_again(nodes, drayds, shared):
     host.sh(f'vgremove -qff -y {sd}; pvremove -qff -y {WITH_4K}', timeout=120)
 
 
-def test_a_lun_that_is_not_there_holds_up_nobody(nodes, drayds, shared):
+@pytest.fixture
+def pulled(nodes):
+    """pulled(node): a host's second LUN, to be taken away and given back. It
+    has its name again after the test; while an LV on it is active it comes
+    back with another."""
+    taken = []
+
+    class Lun:
+        def __init__(self, node):
+            self.node, self.name = node, WITH_4K
+            taken.append(self)
+
+        def take(self):
+            name = self.name[5:]
+            self.node.sh(f'''
+                echo 1 >/sys/block/{name}/device/../remove
+                wait_for 20 test ! -e /dev/{name}''')
+
+        def give(self):
+            self.name = self.node.out('''
+                echo 1 >/sys/bus/pci/rescan
+                wait_for 20 sh -c 'grep -qx lun1 /sys/block/vd*/serial'
+                udevadm settle
+                for disk in /sys/block/vd*; do
+                    grep -qx lun1 $disk/serial && echo /dev/${disk##*/}
+                done || true''')
+    yield Lun
+    for lun in taken:
+        lun.give()
+        if lun.name != WITH_4K:
+            lun.take()
+            lun.give()
+        assert lun.name == WITH_4K
+
+
+def test_a_lun_that_is_not_there_holds_up_nobody(nodes, drayds, shared,
+                                                 pulled):
     """On the host that starts without it; it comes back by itself."""
     sd = create(drayds[0], 'away', WITH_4K, force=True)
-    host, drayd = nodes[1], drayds[1]
+    drayd, lun = drayds[1], pulled(nodes[1])
     domain(drayd, 'join', sd)
     drayd.stop()
-    path = host.out(f'readlink -f /sys/block/{WITH_4K[5:]}/device/..')
-    host.sh(f'echo 1 >{path}/remove; wait_for 20 test ! -e {WITH_4K}')
+    lun.take()
     drayd.start(60)
     wait_joined(drayd, shared)
     missing = state(drayd, sd)
     assert missing['status'] == 'missing', missing
     assert sd in missing['problem'] or WITH_4K in missing['problem'], missing
-    host.sh('echo 1 >/sys/bus/pci/rescan; udevadm settle')
+    lun.give()
     wait_joined(drayd, sd)
     domain(drayd, 'leave', sd)
+    assert active(nodes[1], sd) == set()

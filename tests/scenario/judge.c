@@ -209,6 +209,7 @@ static void judge_lvs(const struct run *run, const char *where)
     for (size_t i = 0; i < run->world.n_disks; i++)
         CHECK(run, where, !run->world.disks[i].watched);
     CHECK(run, where, run->world.watch_held == 0);
+    CHECK(run, where, run->world.kept == 0);
 }
 
 /* --- any job ----------------------------------------------------------- */

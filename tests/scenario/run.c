@@ -60,6 +60,7 @@ void run_two_disks(struct run *run)
 void run_start(struct run *run, const struct job *job)
 {
     run->world.dead = false;
+    run->world.kept = 0; /* with the life before */
     run->lives++;
     assert_int_equal(migration_new(&run->world.ports, job, &run->migration), 0);
 }

@@ -57,8 +57,9 @@ static void survives_a_kill_at_every_call(void **state)
     /* A move by a mirror passes through these states, dying in each. */
     for (int i = JOB_PLANNED; i <= JOB_REMOVING; i++) {
         bool passed = i != JOB_FREEZING && i != JOB_VERIFYING &&
-                      i != JOB_RETURNING && i != JOB_COMMITTING &&
-                      i != JOB_FOLDING && i != JOB_FOLDED;
+                      i != JOB_SETTLING && i != JOB_RETURNING &&
+                      i != JOB_COMMITTING && i != JOB_FOLDING &&
+                      i != JOB_FOLDED;
 
         if (seen[i] != passed)
             fail_msg("kill in state %s: %d", job_state_name((enum job_state)i),

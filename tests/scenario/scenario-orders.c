@@ -63,7 +63,8 @@ static void cancel_works_at_every_step(void **state)
     cancel_everywhere(verify, seen);
     /* What follows within a step is not met: JOB_PIVOTED, JOB_FOLDED. */
     for (int i = 0; i <= JOB_RELEASING; i++) {
-        bool within = i == JOB_PIVOTED || i == JOB_FOLDED || i == JOB_RETURNING;
+        bool within = i == JOB_PIVOTED || i == JOB_FOLDED ||
+                      i == JOB_RETURNING || i == JOB_SETTLING;
 
         if (seen[i] == within)
             fail_msg("cancel in %s: %d", job_state_name((enum job_state)i),

@@ -135,7 +135,7 @@ static void survives_a_kill_at_every_call(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(walks); i++)
         walk_kills(&walks[i], seen);
     for (int i = JOB_PLANNED; i <= JOB_REMOVING; i++) {
-        if (seen[i] == (i == JOB_RETURNING))
+        if (seen[i] == (i == JOB_RETURNING || i == JOB_SETTLING))
             fail_msg("kill in state %s: %d", job_state_name((enum job_state)i),
                      seen[i]);
     }

@@ -77,12 +77,16 @@
     X(ERR_ACQUIRE_HOST_ID, 661, "AcquireHostIdFailure", EIO)                   \
     X(ERR_RELEASE_HOST_ID, 662, "ReleaseHostIdFailure", EBUSY)                 \
     X(ERR_LOCK_INIT, 701, "ClusterLockInitError", EIO)                         \
+    X(ERR_LVB, 703, "SanlockLVBError", EIO)                                    \
     X(ERR_METADATA_INVALID, 751, "InvalidMetadata", EBADMSG)                   \
     X(ERR_METADATA_VALIDATION, 753, "MetaDataValidationError", EBADMSG)        \
     X(ERR_METADATA_OVERFLOW, 756, "MetadataOverflowError", EOVERFLOW)          \
     X(ERR_TIMEOUT, 851, "ResourceTimeout", ETIMEDOUT)                          \
+    X(ERR_GENERATION, 911, "GenerationMismatch", EINVAL)                       \
+    X(ERR_JOB_STATUS, 912, "JobStatusMismatch", EINVAL)                        \
     X(ERR_NOT_IN_CHAIN, 920, "VolumeIsNotInChain", EINVAL)                     \
     X(ERR_WRONG_PARENT, 921, "WrongParentVolume", EINVAL)                      \
+    X(ERR_NO_SUCH_LEASE, 936, "NoSuchLease", ENOENT)                           \
     X(ERR_VALUE, 1000, "InvalidParameterException", EINVAL)                    \
     X(ERR_DISK_REFRESH, 1640, "DriveRefreshError", EIO)                        \
     X(ERR_NOT_IMPLEMENTED, 2000, "NotImplemented", ENOSYS)                     \

@@ -41,13 +41,18 @@ enum copy_task {
 struct copy_spec {
     char src_path[PATH_MAX];
     char dst_path[PATH_MAX]; /* exists, made for this copy; of a device all
-                                that is to be written has room */
+                                that is to be written has room. Either may be a
+                                URI, or what else qemu knows by a scheme */
     /* Of a raw source on a device that is larger than its contents: so much of
-     * it. 0: all. (Where a qcow2 ends, its header tells.) */
+     * it. 0: all. Of a URI: what 100 % stands for. (Where a qcow2 ends, its
+     * header tells.) */
     uint64_t src_bytes;
-    /* qcow2 to qcow2: converted as well, so that it takes no more than its
-     * data. It loses its bitmaps. */
+    /* The same format is converted as well: qcow2 takes no more than its data
+     * and loses its bitmaps, a file keeps its size. What has no parent there is
+     * read with all its own. */
     bool compact;
+    bool is_zero; /* the destination reads zeros: those are not written */
+    bool bitmaps; /* a conversion from qcow2 to qcow2 takes them along */
     enum volume_format src_format;
     enum volume_format dst_format;
     /* The destination's parent, empty if it has none. Same-format layers whose

@@ -155,6 +155,7 @@ struct vm_layer {
     char node[DISK_TARGET_SIZE];   /* "vda[3]", for threshold_set(); good until
                                       the chain changes */
     bool replica;                  /* of the mirror's destination */
+    bool block;                    /* a block device */
     size_t depth;                  /* 0: the leaf */
     char path[PATH_MAX];
     char format[16];     /* raw, qcow2 */
@@ -164,6 +165,40 @@ struct vm_layer {
     uint64_t physical;   /* size of the device, as qemu sees it; what a file
                             takes on its file system */
     uint64_t threshold;  /* as armed; 0: not, or it fired */
+};
+
+/* A VM that goes to another host with its disks. */
+struct vm_send_disk {
+    char target[DISK_TARGET_SIZE];
+    char path[PATH_MAX]; /* there */
+    const char *format;  /* there: raw, qcow2 */
+};
+
+struct vm_send_spec {
+    char vm[UUID_SIZE];
+    const char *libvirt_uri; /* of the other libvirtd, as ours reaches it */
+    const char *migrate_uri; /* "": the other's choice */
+    size_t n_disks;
+    struct vm_send_disk *disks; /* all that are copied */
+    uint64_t bytes_per_s;       /* 0: no limit */
+};
+
+struct vm_send_info {
+    enum vm_state state;            /* of the VM here; VM_SHUTOFF: none, too */
+    bool active;                    /* the send has not come to an end */
+    uint64_t disk_done, disk_total; /* bytes */
+    uint64_t memory_done, memory_total; /* 0: not begun */
+    char failure[ERR_MESSAGE_SIZE];     /* of the last one; empty: unknown */
+};
+
+/* How far a VM that comes from another host has got. */
+enum vm_arrival {
+    VM_ABSENT,    /* libvirt does not know it */
+    VM_INCOMING,  /* its memory or disks are not complete */
+    VM_ARRIVED,   /* complete, and stands still */
+    VM_RUNS,      /* complete, and runs */
+    VM_OFF_THERE, /* defined, so its disks are complete; does not run */
+    VM_ARRIVAL_COUNT,
 };
 
 enum vm_alarm_kind {
@@ -270,9 +305,10 @@ struct hypervisor_ops {
                  struct err *err);
 
     /* Layers of all disks of a running VM, replicas included. The caller frees
-     * *ret_layers. A VM that is off has none. What is not known is 0: of the
-     * layers below a replica's leaf all but the path, qemu opens them at the
-     * pivot. ERR_NOT_RESPONDING when another call to its qemu hangs. */
+     * *ret_layers. A VM that is off has none, and one without any layer on a
+     * block device neither: its qemu is not asked. What is not known is 0: of
+     * the layers below a replica's leaf all but the path, qemu opens them at
+     * the pivot. ERR_NOT_RESPONDING when another call to its qemu hangs. */
     int (*layer_stats)(void *ctx, const char *vm, struct vm_layer **ret_layers,
                        size_t *ret_n, struct err *err);
     /* One alarm when a write ends beyond @bytes; 0 disarms. A later call
@@ -283,6 +319,32 @@ struct hypervisor_ops {
      * is known (else empty). Another reason: 0 and false. */
     int (*paused_for_space)(void *ctx, const char *vm, bool *ret_paused,
                             char ret_target[DISK_TARGET_SIZE], struct err *err);
+    /* --- to another host --- */
+
+    /* Its definition, as another libvirt wants it. The caller frees *ret_xml.
+     */
+    int (*vm_definition)(void *ctx, const char *vm, char **ret_xml,
+                         struct err *err);
+    /* What of this host speaks against running the VM @xml: its name and UUID
+     * taken, emulator, machine, CPU, memory, networks. At most @max; fails only
+     * when nothing could be asked. */
+    int (*vm_fits)(void *ctx, const char *xml, struct err *ret_obstacles,
+                   size_t max, size_t *ret_n, struct err *err);
+    /* Begins to send it: it arrives standing still. vm_send_info() tells when
+     * it has ended; the VM is off here when it is there. */
+    int (*vm_send)(void *ctx, const struct vm_send_spec *spec, struct err *err);
+    int (*vm_send_info)(void *ctx, const char *vm,
+                        struct vm_send_info *ret_info, struct err *err);
+    int (*vm_send_limit)(void *ctx, const char *vm, uint64_t bytes_per_s,
+                         struct err *err);
+    /* Asks for its end; none is 0. */
+    int (*vm_send_abort)(void *ctx, const char *vm, struct err *err);
+    int (*vm_arrival)(void *ctx, const char *vm, enum vm_arrival *ret_arrival,
+                      struct err *err);
+    /* Makes libvirt forget the VM; @stop: one that is paused or still comes is
+     * ended before. A running one: ERR_VALUE. None: 0. */
+    int (*vm_drop)(void *ctx, const char *vm, bool stop, struct err *err);
+
     /* From then on alarms go to fn(arg); NULL: no more, and none is under way
      * when it returns. */
     void (*set_alarm)(void *ctx, hypervisor_alarm_fn fn, void *arg);

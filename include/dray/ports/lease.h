@@ -8,6 +8,7 @@
 
 #include <dray/base/err.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* A resource in a lockspace: name and place. */
@@ -28,16 +29,21 @@ struct lease_owner {
 struct lease_held; /* one held lease; its own connection */
 
 enum {
-    LEASE_BUSY = 1, /* someone live has it, and the deadline passed */
-    LEASE_NONE = 2, /* nothing readable there */
+    LEASE_LVB_SIZE = 512, /* bytes that are kept with a lease */
+    LEASE_BUSY = 1,       /* someone live has it, and the deadline passed */
+    LEASE_NONE = 2,       /* nothing readable there */
 };
 
 struct lease_ops {
     /* Formats the lockspace at offset 0 of @path. */
     int (*format_lockspace)(void *ctx, const struct lease_place *lockspace,
                             struct err *err);
+    /* A lease that was there is lost with its LVB, held or not. */
     int (*format_resource)(void *ctx, const struct lease_place *place,
                            struct err *err);
+    /* From now on there is LEASE_NONE. */
+    int (*clear_resource)(void *ctx, const struct lease_place *place,
+                          struct err *err);
     /* Blocks until the host id is ours (2 x io_timeout + 1 s); joined already
      * is 0. ERR_ACQUIRE_HOST_ID: names who has it. */
     int (*join)(void *ctx, const struct lease_place *lockspace,
@@ -50,8 +56,25 @@ struct lease_ops {
     int (*acquire)(void *ctx, const struct lease_place *place,
                    int64_t deadline_ms, struct lease_held **ret_held,
                    struct err *err);
+    /* Whether it is ours still: sanlock may have died. Looks at our side only,
+     * and never blocks. */
+    bool (*is_held)(void *ctx, const struct lease_held *held);
     /* Consumes @held. */
     int (*release)(void *ctx, struct lease_held *held, struct err *err);
+    /* acquire() for a release_lvb(); a release() leaves the LVB as it was.
+     * ERR_UNSUPPORTED_STORAGE: areas of this geometry have none. */
+    int (*acquire_lvb)(void *ctx, const struct lease_place *place,
+                       int64_t deadline_ms, struct lease_held **ret_held,
+                       struct err *err);
+    /* Sets all of the LVB, releases, and reads back what is on the disk:
+     * ERR_LVB when that is something else, or cannot be read. Consumes @held.
+     */
+    int (*release_lvb)(void *ctx, struct lease_held *held,
+                       const char lvb[LEASE_LVB_SIZE], struct err *err);
+    /* What is on the disk; never takes the lease. What its holder sets is there
+     * when it has released. ERR_LVB when it cannot be read. */
+    int (*read_lvb)(void *ctx, const struct lease_place *place,
+                    char ret_lvb[LEASE_LVB_SIZE], struct err *err);
     /* 0 or LEASE_NONE; never takes the lease. */
     int (*owner)(void *ctx, const struct lease_place *place,
                  struct lease_owner *ret_owner, struct err *err);

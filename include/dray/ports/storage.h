@@ -42,6 +42,7 @@ enum {
     DOMAIN_NAME_SIZE = 256,
     DOMAIN_CHAIN_MAX = 256,        /* layers of one image that we accept */
     VOLUME_DESCRIPTION_SIZE = 513, /* a V5 record is 512 bytes in all */
+    VOLUME_GENERATION_MAX = 999,   /* 0 follows */
     DOMAIN_TYPE_POSIXFS = 6,       /* VDSM's numbers of domain types */
     DOMAIN_TYPE_NFS = 1,
     DOMAIN_TYPE_FCP = 2, /* both: a volume group */
@@ -168,6 +169,16 @@ struct volume_create {
     enum volume_role role; /* with clone only */
 };
 
+/* What becomes of a volume's record, in one write. */
+struct volume_update {
+    unsigned expected_generation; /* else ERR_GENERATION, nothing is done */
+    unsigned generation;          /* the new one, 0 .. VOLUME_GENERATION_MAX */
+    bool set_legality;
+    enum volume_legality legality;
+    bool share;              /* from LEAF without a parent to SHARED */
+    const char *description; /* NULL: it stays */
+};
+
 /* A list of UUIDs; release with uuid_list_deinit(). */
 struct uuid_list {
     size_t n;
@@ -204,6 +215,8 @@ struct outside_info {
     bool exists;
     bool block;          /* a block device */
     bool network;        /* a URI */
+    uint64_t capacity;   /* what a guest would see; 0: it is not there, or is no
+                            qcow2 that stands alone */
     uint64_t bytes;      /* size of its contents (st_size, of the device) */
     uint64_t true_bytes; /* allocated; bytes where that is not known */
     uint64_t free_bytes; /* of the file system it is, or would be, in;
@@ -266,6 +279,11 @@ struct storage_ops {
     /* A block domain gets more PVs; those it has already are fine. */
     int (*domain_grow)(void *ctx, const char *sd, const char *const *devices,
                        size_t n_devices, bool force, struct err *err);
+    /* Several changes of a file domain follow, until the other of these two:
+     * its SDM lease, once taken for one, may stay with this host for the next
+     * one, for a quarter of a second. Calls nest. Never fail. */
+    void (*domain_keep)(void *ctx, const char *sd);
+    void (*domain_keep_no_more)(void *ctx, const char *sd);
     /* Looks at everything; with @repair mends, under the SDM lease, what can be
      * mended without a doubt. */
     int (*domain_audit)(void *ctx, const char *sd, bool repair,
@@ -310,6 +328,10 @@ struct storage_ops {
                         struct lease_state *ret_lease, struct err *err);
     int (*volume_set_legality)(void *ctx, const struct volume_id *id,
                                enum volume_legality legality, struct err *err);
+    /* Compares and sets, under the domain's lease. A volume that is no leaf, or
+     * has a parent, cannot be shared: ERR_VOLUME_UPDATE. */
+    int (*volume_update)(void *ctx, const struct volume_id *id,
+                         const struct volume_update *update, struct err *err);
     /* Empties the data of a volume made for a copy: a fresh file of the same
      * format, size and backing. Refused (ERR_VOLUME_BUSY) when open in qemu,
      * and unless the volume is ILLEGAL. */

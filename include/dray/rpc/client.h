@@ -15,6 +15,10 @@ int rpc_client_connect(const char *path, struct rpc_client **ret_client,
                        struct err *err);
 void rpc_client_free(struct rpc_client *client);
 
+/* From now on a call that has no answer after so many seconds fails with
+ * -ETIMEDOUT, and the connection is of no use any more. */
+void rpc_client_set_patience(struct rpc_client *client, int seconds);
+
 /* One call; notifications that arrive meanwhile are dropped. @params taken
  * over (NULL: none). The caller puts *ret_result. 0; RPC_CLIENT_ERROR: the
  * server answered with an error, *ret_result is its error object; negative

@@ -73,4 +73,8 @@ int rpc_tls_check(const struct rpc_tls_files *files,
 int rpc_client_connect_tls(const char *host, const char *pki_dir,
                            struct rpc_client **ret_client, struct err *err);
 
+/* The same with these files, for a drayd that calls another. */
+int rpc_client_connect_peer(const char *host, const struct rpc_tls_files *files,
+                            struct rpc_client **ret_client, struct err *err);
+
 #endif

@@ -48,21 +48,6 @@ static int mark(const struct block_vg *vg, const struct removal *removal,
 
 /* --- a volume --- */
 
-static int check_volume(const struct domain_image *image,
-                        const struct domain_layer *layer, struct err *err)
-{
-    if (layer->linked || layer->record.role == FORMAT_SHARED)
-        return err_set_code(err, ERR_VOLUME_SHARED,
-                            "volume %s is a template's: it goes with its image",
-                            layer->vol);
-    const struct domain_layer *child = domain_image_child(image, layer->vol);
-    if (child)
-        return err_set_code(err, ERR_VOLUME_CHILDREN,
-                            "volume %s is the parent of volume %s", layer->vol,
-                            child->vol);
-    return image->store->check_unused(image, layer->vol, err);
-}
-
 static int fix_parent(struct domain_image *image,
                       const struct format_volume *gone, const char *vol,
                       struct err *err)
@@ -85,7 +70,7 @@ static int delete_volume(struct block_vg *vg, const struct volume_id *id,
     if (rc == 0)
         rc = domain_image_get(&image, vol, &layer, err);
     if (rc == 0)
-        rc = check_volume(&image, layer, err);
+        rc = domain_image_check_delete(&image, layer, err);
     if (rc != 0)
         return rc;
     const struct format_volume gone = layer->record;

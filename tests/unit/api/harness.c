@@ -41,6 +41,16 @@ struct harness *harness_new(void)
     return harness_new_watched(NULL);
 }
 
+static int find_no_job(void *ctx, const char *job_id,
+                       struct xlease_found *ret_found, struct err *err)
+{
+    (void)ctx, (void)ret_found;
+    return err_set_code(err, ERR_NO_JOB, "no job has the id %s", job_id);
+}
+
+/* No other host has jobs. */
+static const struct xlease_ops no_leases = { .find_job = find_no_job };
+
 struct harness *harness_new_watched(struct monitor *monitor)
 {
     const struct api_options options = { .version = "1.2.3",
@@ -52,6 +62,7 @@ struct harness *harness_new_watched(struct monitor *monitor)
 
     must(h);
     world_init(&h->world, 2);
+    h->world.ports.xleases.ops = &no_leases;
     must(sd_event_new(&h->loop) >= 0);
     /* One worker: the fake world knows no threads. */
     must(work_new(h->loop, 1, &h->work, &err) == 0);

@@ -68,6 +68,7 @@ static void who_may_only_look_may_change_nothing(void **state)
         "VM.refreshDisk",
         "VM.refresh_disk",
         "Disk.plan",
+        "VM.planMigrate",
         "Job.list",
         "Job.info",
         "Job.wait",

@@ -7,6 +7,7 @@
 #include "harness.h"
 
 #include <dray/base/util.h>
+#include <json-c/json.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -236,6 +237,109 @@ static void subscribers_hear_of_thin_disks(void **state)
     json_object_put(heard);
 }
 
+/* --- numbered events --- */
+
+static void extend(struct harness *h, int64_t took_ms)
+{
+    const struct monitor_event event = {
+        .kind = MONITOR_EXTENDED,
+        .vm = WORLD_VM,
+        .target = "vda",
+        .volume = {WORLD_SRC, WORLD_IMG, WORLD_VOL},
+        .took_ms = took_ms,
+    };
+    api_watermark(h->api, &event);
+}
+
+/* The next thing on @fd is the event that took so long; its number. */
+static int64_t expect_event(struct harness *h, int fd, const char *took_ms)
+{
+    struct json_object *heard = harness_next(h, fd, 5000);
+    assert_non_null(heard);
+    harness_check(heard, "params.tookMs", took_ms);
+    int64_t seq = json_object_get_int64(harness_at(heard, "params.seq"));
+    json_object_put(heard);
+    return seq;
+}
+
+/* The answer to a subscription on @fd. */
+static void expect_subscribed(struct harness *h, int fd, int64_t since,
+                              const char *missed)
+{
+    char text[128];
+    (void)str_format(text, sizeof(text),
+                     "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":"
+                     "\"Events.subscribe\",\"params\":{\"since\":%lld}}\n",
+                     (long long)since);
+    harness_send(h, fd, text);
+    struct json_object *answer = harness_next(h, fd, 5000);
+    assert_non_null(answer);
+    harness_check(answer, "result.subscribed", "true");
+    harness_check(answer, "result.missed", missed);
+    json_object_put(answer);
+}
+
+static void who_comes_back_misses_nothing(void **state)
+{
+    struct harness *h = *state;
+    harness_expect(h, "Events.subscribe", NULL, "result.missed", "false");
+    extend(h, 1);
+    int64_t first = expect_event(h, h->fd, "1");
+    extend(h, 2);
+    assert_int_equal(expect_event(h, h->fd, "2"), first + 1);
+    extend(h, 3);
+    int fd = harness_connect(h);
+    expect_subscribed(h, fd, first, "false");
+    extend(h, 4);
+    assert_int_equal(expect_event(h, fd, "2"), first + 1);
+    assert_int_equal(expect_event(h, fd, "3"), first + 2);
+    assert_int_equal(expect_event(h, fd, "4"), first + 3);
+    extend(h, 5);
+    assert_int_equal(expect_event(h, fd, "5"), first + 4);
+    assert_null(harness_next(h, fd, 20));
+}
+
+static void who_was_away_for_long_is_told(void **state)
+{
+    struct harness *h = *state;
+    harness_expect(h, "Events.subscribe", NULL, "result.missed", "false");
+    extend(h, 1);
+    int64_t first = expect_event(h, h->fd, "1");
+    int fd = harness_connect(h);
+    expect_subscribed(h, fd, first, "false");
+    assert_null(harness_next(h, fd, 20));
+    expect_subscribed(h, fd, first - 1, "false");
+    (void)expect_event(h, fd, "1");
+    expect_subscribed(h, fd, first - 2, "true"); /* of an earlier life */
+    (void)expect_event(h, fd, "1");
+    expect_subscribed(h, fd, first + 1, "true"); /* the clock went back */
+    (void)expect_event(h, fd, "1");
+}
+
+static void old_events_go(void **state)
+{
+    struct event_log log;
+    const struct event *event = NULL;
+
+    (void)state;
+    event_log_init(&log, 7);
+    assert_int_equal(event_log_oldest(&log), 8);
+    for (int i = 0; i < 10000; i++) {
+        struct json_object *params = json_object_new_object();
+        json_object_object_add(params, "x", json_object_new_string(WORLD_SRC));
+        event = event_log_add(&log, "|x|y|z", params);
+        assert_non_null(event);
+        assert_int_equal(event->seq, 8 + i);
+    }
+    assert_in_range(log.bytes, 256 * 1024, 512 * 1024);
+    uint64_t oldest = event_log_oldest(&log);
+    assert_in_range(oldest, 5000, 9000);
+    list_for_each (item, &log.events)
+        assert_int_equal(container_of(item, struct event, link)->seq, oldest++);
+    assert_int_equal(oldest, log.last + 1);
+    event_log_deinit(&log);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -244,6 +348,9 @@ int main(void)
         TEST(watermarks_of_a_vm_or_of_all),
         TEST(stats_count_what_there_is),
         TEST(subscribers_hear_of_thin_disks),
+        TEST(who_comes_back_misses_nothing),
+        TEST(who_was_away_for_long_is_told),
+        cmocka_unit_test(old_events_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

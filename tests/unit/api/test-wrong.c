@@ -61,6 +61,8 @@ static const char *right(const struct param_spec *spec)
         return "[\"" WORLD_IMG "\"]";
     case PARAM_TEXT:
         return "\"text\"";
+    case PARAM_XML:
+        return "\"<domain/>\"";
     case PARAM_PATH:
         return "\"/nonexistent\"";
     case PARAM_SIZE:
@@ -342,6 +344,10 @@ static const char *const bad_places[] = {
     "\"nbd://h/%\"",
 };
 
+static const char *const bad_xmls[] = {
+    "0", "1.5", "true", "\"\"", "\"domain\"", "\" <domain/>\"", "[]", "{}",
+};
+
 static const char *const bad_objects[] = {
     "0", "1.5", "true", "\"\"", "\"{}\"", "[]", "[{}]", "[1]",
 };
@@ -369,6 +375,7 @@ static const struct list_of_bad bad[][BAD_LISTS] = {
     [PARAM_NEW_NAME] = { BAD(bad_strings),      BAD(bad_new_names)},
     [PARAM_DISK] = { BAD(bad_strings),      BAD(bad_disks)    },
     [PARAM_TEXT] = { BAD(bad_strings),      { NULL, 0 }       },
+    [PARAM_XML] = { BAD(bad_xmls),         { NULL, 0 }       },
     [PARAM_PATH] = { BAD(bad_strings),      BAD(bad_paths)    },
     [PARAM_PATHS] = { BAD(bad_path_lists),   { NULL, 0 }       },
     [PARAM_SIZE] = { BAD(bad_sizes),        { NULL, 0 }       },
@@ -382,6 +389,10 @@ static const struct list_of_bad bad[][BAD_LISTS] = {
 
 static bool is_right_after_all(const struct param_spec *spec, const char *value)
 {
+    for (const char *const *word = spec->words; word && *word; word++)
+        if (strlen(value) == strlen(*word) + 2 &&
+            strncmp(value + 1, *word, strlen(*word)) == 0)
+            return true;
     return spec->blank && str_equal(value, "\"" UUID_BLANK "\"");
 }
 
@@ -664,7 +675,7 @@ static void refuses_unknown_methods(void **state)
         "Host.Ping",
         "../Host.ping",
         "Host.ping\\n",
-        "SDM.copy_data",
+        "SDM.create_volume",
         "rpc.",
         "\\u001b[31m",
         "VM.diskreplicatestart",

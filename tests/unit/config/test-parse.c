@@ -37,6 +37,9 @@ static void sets_every_key(void **state)
                        "[lease]\nio_timeout = 1\nrequire_watchdog = no\n"
                        "[libvirt]\nuri = test:///default\n"
                        "[migrate]\nbuffer_kib = 64\nconverge_limit = 604800\n"
+                       "migration_wait = 86400\n"
+                       "[peers]\nhost-b =  b:1   qemu+tls://b/system\n"
+                       "c = c qemu+unix:///system?socket=/x tcp://c:1\n"
                        "[monitor]\nchunk_mib = 512\n"
                        "utilization_percent = 50\nreplicate_factor = 3\n"
                        "safety_factor = 5\npoll_ms = 500\n"
@@ -66,6 +69,10 @@ static void sets_every_key(void **state)
     assert_string_equal(config.libvirt_uri, "test:///default");
     assert_int_equal(config.buffer_bytes, 65536);
     assert_int_equal(config.converge_limit_s, 604800);
+    assert_int_equal(config.migration_wait_s, 86400);
+    assert_string_equal(config.peers,
+                        "host-b b:1 qemu+tls://b/system\n"
+                        "c c qemu+unix:///system?socket=/x tcp://c:1\n");
     assert_int_equal(config.chunk_bytes, UINT64_C(512) << 20);
     assert_int_equal(config.utilization_percent, 50);
     assert_int_equal(config.replicate_factor, 3);
@@ -198,6 +205,12 @@ static const char *const broken[][2] = {
     { "[libvirt]\nuri =\n", "has no value" },
     { "[migrate]\nbuffer_kib = 63\n", "from 64 to 262144" },
     { "[migrate]\nconverge_limit = 604801\n", "from 0 to 604800" },
+    { "[migrate]\nmigration_wait = 604801\n", "from 0 to 604800" },
+    { "[peers]\nb = b\n", "[peers] b: 'b' is not ADDRESS LIBVIRT_URI" },
+    { "[peers]\nb =\n", "is not ADDRESS" },
+    { "[peers]\nb = b c d e\n", "is not ADDRESS" },
+    { "[peers]\nh t = b c\n", "has other characters" },
+    { "[peers]\nb = b c\nB = b c\n", "[peers] B: is given twice" },
     { "[monitor]\nchunk_mib = 0\n", "from 1 to 1048576" },
     { "[monitor]\nutilization_percent = 100\n", "from 1 to 99" },
     { "[monitor]\nreplicate_factor = 0\n", "from 1 to 100" },

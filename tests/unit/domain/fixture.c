@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 _Atomic size_t fixture_acquired;
+const char *fixture_hardware_id;
 
 static const struct lease_ops *fake_ops;
 
@@ -48,6 +49,7 @@ static void start(struct fixture *f)
         .owner_uid = getuid(),
         .owner_gid = getgid(),
         .host_id = 1,
+        .hardware_id = fixture_hardware_id,
     };
     const struct lease_port leases = counting_port(f);
     struct err err = ERR_INIT;

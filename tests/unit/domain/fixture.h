@@ -81,6 +81,8 @@ void fixture_qemu_img(const struct fixture *f, const char *vol,
 
 /* How many leases were acquired so far. */
 extern _Atomic size_t fixture_acquired;
+/* This host's, for the rooms that start from now on. */
+extern const char *fixture_hardware_id;
 
 /* The call failed, with this number and this word in its text. */
 #define assert_error(f, rc, wanted, word)                                      \

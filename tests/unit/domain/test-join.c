@@ -259,12 +259,10 @@ static void damaged_leases_are_refused_by_file(void **state)
         const char *name;
         off_t offset;
     } places[] = {
-        {"ids",      0        },
-        { "ids",     60       },
-        { "leases",  MIB      },
-        { "xleases", MIB      },
-        { "xleases", MIB + 12 },
-        { "leases",  MIB + 104},
+        {"ids",     0        },
+        { "ids",    60       },
+        { "leases", MIB      },
+        { "leases", MIB + 104},
     };
     for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
         damage(f, places[i].name, places[i].offset);
@@ -273,6 +271,25 @@ static void damaged_leases_are_refused_by_file(void **state)
         damage(f, places[i].name, places[i].offset);
     }
     assert_int_equal(join(f, SD, f->path), 0);
+}
+
+/* Its leases are refused until it is rebuilt, and for that the domain has to be
+ * joined. */
+static void a_damaged_index_of_leases_keeps_nobody_out(void **state)
+{
+    struct fixture *f = *state;
+    damage(f, "xleases", MIB);
+    assert_int_equal(join(f, SD, f->path), 0);
+}
+
+static void the_leases_of_another_domain_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    char path[PATH_MAX];
+    fixture_path(f, path, "storage/" SD "/dom_md/xleases");
+    _cleanup_close_ int fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, SD2, UUID_SIZE - 1, MIB + 10), UUID_SIZE - 1);
+    assert_error(f, join(f, SD, f->path), ERR_METADATA_VALIDATION, SD2);
 }
 
 static void missing_files_are_named(void **state)
@@ -415,6 +432,8 @@ int main(void)
         TEST(foreign_metadata_is_refused_by_key, fixture_with_domain),
         TEST(a_wrong_checksum_is_refused_by_file, fixture_with_domain),
         TEST(damaged_leases_are_refused_by_file, fixture_with_domain),
+        TEST(a_damaged_index_of_leases_keeps_nobody_out, fixture_with_domain),
+        TEST(the_leases_of_another_domain_are_refused, fixture_with_domain),
         TEST(missing_files_are_named, fixture_with_domain),
         TEST(links_and_pipes_are_not_opened, fixture_with_domain),
         TEST(a_pools_domain_is_for_looking_only, fixture_with_domain),

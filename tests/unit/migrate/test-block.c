@@ -216,6 +216,20 @@ static void a_vm_may_see_whole_extents(void **state)
     assert_int_equal(plan(JOB_MIRROR).obstacles[0].code, ERR_METADATA_INVALID);
 }
 
+/* Its record says what the LV has; a VM that came with its disk from a file saw
+ * less, by less than an extent. */
+static void a_vm_may_see_less_of_a_rounded_disk(void **state)
+{
+    (void)state;
+    world_init(&world, 1);
+    world_set_format(&world, 0, VOLUME_RAW);
+    world_set_block(&world, SRC);
+    world.disk.capacity = (1 << 30) - FAKE_EXTENT + 4096;
+    assert_int_equal(plan(JOB_MIRROR).n_obstacles, 0);
+    world.disk.capacity = (1 << 30) - FAKE_EXTENT;
+    assert_int_equal(plan(JOB_MIRROR).obstacles[0].code, ERR_METADATA_INVALID);
+}
+
 /* --- an engine's requests ---------------------------------------------- */
 
 static struct volume_id name(enum side side, const char *vol)
@@ -333,6 +347,7 @@ int main(void)
         cmocka_unit_test(on_files_sparse_raw_stays_raw),
         cmocka_unit_test(an_lv_is_called_as_its_records_do),
         cmocka_unit_test(a_vm_may_see_whole_extents),
+        cmocka_unit_test(a_vm_may_see_less_of_a_rounded_disk),
         cmocka_unit_test(images_need_extents),
         cmocka_unit_test(a_structure_of_files_needs_nothing),
         cmocka_unit_test(a_replica_needs_room_to_begin),

@@ -46,10 +46,66 @@ static void an_image_has_one_job(void **state)
             const struct job y = job_of((enum job_kind)b, "", IMG);
             const struct job other = job_of((enum job_kind)b, "", IMG2);
 
-            assert_true(clashes(&x, &y)); /* a sync here is of all */
+            if (a != JOB_COPY_DATA || a != b) /* a sync here is of all */
+                assert_true(clashes(&x, &y));
             assert_false(clashes(&x, &other));
         }
     }
+}
+
+static struct job copy_of(const char *img, const char *dst_img,
+                          const char *path)
+{
+    struct job job = job_of(JOB_COPY_DATA, "", img);
+    struct job_disk *disk = &job.disks[0];
+
+    (void)str_copy(disk->dst_img, UUID_SIZE, dst_img);
+    (void)str_copy(disk->dst_path, sizeof(disk->dst_path), path);
+    if (!dst_img[0])
+        disk->dst_sd[0] = '\0';
+    return job;
+}
+
+static void copies_may_share_their_source_only(void **state)
+{
+    const struct job out = copy_of(IMG, "", "/a");
+    const struct job same = copy_of(IMG, "", "/b");
+    const struct job onto = copy_of(IMG2, "", "/a");
+    const struct job into = copy_of(IMG2, IMG, "/c");
+    const struct job other = copy_of(IMG, IMG2, "/d");
+    const struct job more = copy_of(IMG, IMG2, "/e");
+    const struct job update = job_of(JOB_UPDATE, "", IMG2);
+    struct job from = job_of(JOB_COPY_DATA, "", "");
+
+    (void)state;
+    from.disks[0].src_sd[0] = '\0';
+    (void)str_copy(from.disks[0].src_path, sizeof(from.disks[0].src_path),
+                   "/a");
+    assert_false(clashes(&out, &same));
+    assert_false(clashes(&out, &other));
+    assert_true(clashes(&out, &onto));
+    assert_true(clashes(&out, &into));
+    assert_true(clashes(&into, &out));
+    assert_true(clashes(&other, &more));
+    assert_true(clashes(&update, &other));
+    assert_true(clashes(&other, &update));
+    assert_true(clashes(&from, &out));
+    assert_true(clashes(&out, &from));
+    assert_false(clashes(&from, &same));
+}
+
+static void layers_below_a_replica_may_be_copied(void **state)
+{
+    struct job copy = copy_of(IMG, IMG, "/a");
+    struct job replica = job_of(JOB_REPLICATE, VM, IMG);
+
+    (void)state;
+    (void)str_copy(copy.disks[0].dst_vol, UUID_SIZE, A);
+    (void)str_copy(replica.disks[0].leaf, UUID_SIZE, B);
+    assert_false(clashes(&copy, &replica));
+    assert_true(clash_fills(&copy, &replica));
+    (void)str_copy(copy.disks[0].dst_vol, UUID_SIZE, B);
+    assert_true(clashes(&copy, &replica));
 }
 
 static void a_disk_has_one_job(void **state)
@@ -128,6 +184,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_image_has_one_job),
+        cmocka_unit_test(copies_may_share_their_source_only),
+        cmocka_unit_test(layers_below_a_replica_may_be_copied),
         cmocka_unit_test(a_disk_has_one_job),
         cmocka_unit_test(a_replica_may_be_filled_below),
         cmocka_unit_test(a_replica_that_pivots_is_left_alone),

@@ -102,6 +102,8 @@ static void expect(const char *xml, const struct expected *expected, size_t n)
         assert_string_equal(found[i].target, expected[i].target);
         assert_int_equal(found[i].replica, expected[i].replica);
         assert_int_equal(found[i].depth, expected[i].depth);
+        assert_int_equal(found[i].block,
+                         str_starts_with(expected[i].path, "/dev/"));
         assert_string_equal(found[i].format, expected[i].format);
         assert_string_equal(found[i].path, expected[i].path);
         assert_int_equal(found[i].capacity | found[i].physical |

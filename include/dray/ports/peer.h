@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Port: the drayds of other hosts, for VMs that move there. Implemented by
+ * peer/ (JSON-RPC over TLS). Calls block and may be made from any worker; each
+ * ends in time. Who cannot be reached: -ENOTCONN, ERR_NOT_RESPONDING. What the
+ * other drayd refuses comes with its code and text.
+ *
+ * All of it may be repeated: the job's id, the same on both hosts, says which
+ * move is meant.
+ */
+#ifndef DRAY_PORTS_PEER_H
+#define DRAY_PORTS_PEER_H
+
+#include <dray/base/err.h>
+#include <dray/base/util.h>
+#include <dray/ports/hypervisor.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    PEER_NAME_SIZE = 256,
+    PEER_URI_SIZE = 512,
+    PEER_DISKS_MAX = 8,
+    PEER_OBSTACLES_MAX = 16,
+    PEER_PATH_SIZE = 1024,
+};
+
+/* How this host's libvirtd reaches the other host's. */
+struct peer_way {
+    char libvirt_uri[PEER_URI_SIZE];
+    char migrate_uri[PEER_URI_SIZE]; /* empty: the other libvirtd's choice */
+};
+
+/* A disk that is to be made there. */
+struct peer_disk {
+    char target[DISK_TARGET_SIZE];
+    char domain[PEER_PATH_SIZE]; /* there: name or UUID */
+    char img[UUID_SIZE];
+    char leaf[UUID_SIZE];
+    bool cow;
+    uint64_t capacity;
+    uint64_t required; /* bytes of space, measured */
+};
+
+/* A VM that would come. */
+struct peer_offer {
+    char job_id[UUID_SIZE];
+    char from[PEER_NAME_SIZE]; /* the host that it runs on */
+    char vm[UUID_SIZE];
+    char vm_name[VM_NAME_SIZE];
+    const char *xml; /* its definition; borrowed */
+    size_t n_disks;
+    struct peer_disk disks[PEER_DISKS_MAX];
+};
+
+/* What the other host says to an offer. */
+struct peer_verdict {
+    size_t n_obstacles; /* 0: welcome */
+    struct err obstacles[PEER_OBSTACLES_MAX];
+    char sd[PEER_DISKS_MAX][UUID_SIZE]; /* empty: no such domain */
+};
+
+enum peer_stage {
+    PEER_PREPARING,
+    PEER_READY,   /* the volumes are there; waits for the VM */
+    PEER_LANDING, /* told that the VM is its own now */
+    PEER_DONE,    /* the VM and its disks have settled there */
+    PEER_UNDOING,
+    PEER_UNDONE, /* nothing is there, or what the warning says */
+    PEER_STAGE_COUNT,
+};
+
+struct peer_status {
+    enum peer_stage stage;
+    enum vm_arrival vm;
+    struct err error; /* why it was undone; rc 0: none */
+    char warning[512];
+    size_t n_disks;
+    char paths[PEER_DISKS_MAX][PEER_PATH_SIZE]; /* from PEER_READY on */
+};
+
+struct peer_ops {
+    /* Only looks into our configuration. ERR_VALUE: no such peer. */
+    int (*way)(void *ctx, const char *host, struct peer_way *ret_way,
+               struct err *err);
+    /* All that speaks against it at once; touches nothing. */
+    int (*check)(void *ctx, const char *host, const struct peer_offer *offer,
+                 struct peer_verdict *ret_verdict, struct err *err);
+    /* Makes the volumes; ask again until PEER_READY. */
+    int (*prepare)(void *ctx, const char *host, const struct peer_offer *offer,
+                   struct peer_status *ret_status, struct err *err);
+    /* ERR_NO_JOB: it knows nothing of this move. */
+    int (*info)(void *ctx, const char *host, const char *job_id,
+                struct peer_status *ret_status, struct err *err);
+    /* The VM has stopped here for good: it may run there. Ask again until
+     * PEER_DONE. */
+    int (*finish)(void *ctx, const char *host, const char *job_id,
+                  struct peer_status *ret_status, struct err *err);
+    /* The VM stays here: all that was made there goes. Ask again until
+     * PEER_UNDONE. ERR_NO_JOB as above. */
+    int (*undo)(void *ctx, const char *host, const char *job_id,
+                struct peer_status *ret_status, struct err *err);
+};
+
+struct peer_port {
+    void *ctx;
+    const struct peer_ops *ops; /* NULL: no peers */
+};
+
+#endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Parameters of SDM.* and ManagedVolume.*. Names and order are VDSM's; what we
+ * add comes last.
+ */
+#include "table.h"
+
+static const char *const endpoint_types[] = { "div", "external", NULL };
+static const char *const url_formats[] = { "raw", "qcow2", NULL };
+static const char *const legalities[] = { "LEGAL", "ILLEGAL", NULL };
+static const char *const roles[] = { "SHARED", NULL };
+
+/* clang-format off */
+
+#define JOB_ID \
+    P("job_id", UUID, \
+      "The job's id; the same request under the same id is the same job.")
+#define GENERATION(what) \
+    P("generation", UINT, what, OPTIONAL, NULLABLE, \
+      .max = VOLUME_GENERATION_MAX)
+#define OBJECT(param, list, what, ...) \
+    P(param, OBJECT, what, .members = list, \
+      .n_members = ARRAY_SIZE(list), ##__VA_ARGS__)
+
+static const struct param_spec endpoint_members[] = {
+    P("endpoint_type", WORD,
+      "div: a volume of a domain. external: what url names.", .words = endpoint_types),
+    P("sd_id", UUID, "div: the storage domain; managed: as attached.",
+      OPTIONAL, NULLABLE, .blank = true),
+    P("img_id", UUID, "div: the image.", OPTIONAL, NULLABLE),
+    P("vol_id", UUID, "div, managed: the volume.", OPTIONAL, NULLABLE),
+    GENERATION("div: refused with 911 unless the volume has it."),
+    FLAG("prepared", "false", "div: it is active, and stays so."),
+    P("url", TEXT,
+      "external: an absolute path, or what qemu opens: "
+      "nbd+unix:///NAME?socket=PATH, nbd://HOST/NAME, rbd:POOL/NAME, ...",
+      OPTIONAL, NULLABLE, .max = JOB_PATH_SIZE - 1),
+    P("format", WORD, "external, managed: what it holds, or shall hold.",
+      OPTIONAL, NULLABLE, .words = url_formats),
+    FLAG("sparse", "false", "Taken for VDSM's sake: holes are always kept."),
+    FLAG("create", "true",
+         "external: a file is made and must not be there, a device is "
+         "formatted with qcow2. false: it is there, and keeps its size."),
+    FLAG("is_zero", "false",
+         "external, managed: the destination reads zeros all over, so none "
+         "are written."),
+};
+
+static const struct param_spec div_members[] = {
+    P("sd_id", UUID, "The storage domain."),
+    P("img_id", UUID, "The image."),
+    P("vol_id", UUID, "The volume."),
+    GENERATION("Refused with 911 unless the volume has it."),
+};
+
+static const struct param_spec attr_members[] = {
+    P("legality", WORD, "Another than it has.",
+      OPTIONAL, NULLABLE, .words = legalities),
+    P("description", TEXT, "Cut to 210 bytes.",
+      OPTIONAL, NULLABLE, .max = 4096),
+    GENERATION("The new one; left out: the next."),
+    P("type", WORD, "SHARED: it becomes a template's.",
+      OPTIONAL, NULLABLE, .words = roles),
+};
+
+#define ENDS \
+    OBJECT("source", endpoint_members, "What is copied."), \
+    OBJECT("destination", endpoint_members, "What it is copied to."), \
+    FLAG("copy_bitmaps", "false", "qcow2's bitmaps are copied too.")
+#define LIMIT \
+    P("limit", UINT, "Bytes per second; 0: no limit.", \
+      OPTIONAL, .preset = "0", .max = RATE_MAX)
+
+const struct param_spec sdm_copy_params[] = {
+    JOB_ID, ENDS,
+    FLAG("legal", "true", "Taken for VDSM's sake, ignored."),
+    LIMIT,
+    FLAG("verify", "false", "Compare both sides when the copy is done."),
+};
+
+const struct param_spec sdm_move_params[] = { JOB_ID, ENDS, LIMIT };
+
+const struct param_spec sdm_update_params[] = {
+    JOB_ID,
+    OBJECT("vol_info", div_members, "The volume, with its generation."),
+    OBJECT("vol_attr", attr_members, "What is to become of it."),
+};
+
+/* clang-format on */

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A VM that another host would like to send here: what speaks against it, and
+ * the job that receives it.
+ */
+#include "offer.h"
+#include "plan.h"
+
+#include <string.h>
+
+static void check_disk(const struct migrate_ports *ports,
+                       const struct peer_disk *disk, struct migrate_plan *plan,
+                       size_t i)
+{
+    struct job_disk *of = &plan->job.disks[i];
+    const struct migrate_wish wish = { .convert = true, .base_cow = disk->cow };
+    struct question q = { .ports = ports,
+                          .plan = plan,
+                          .wish = &wish,
+                          .of = of,
+                          .out = &plan->disks[i],
+                          .located = true };
+    struct err err = ERR_INIT;
+
+    if (PORT(ports, storage, domain_find, disk->domain, of->dst_sd, &err)) {
+        plan_obstacle_from(plan, &err);
+        return;
+    }
+    plan_check_target(&q);
+    if (q.target.block)
+        (void)plan_obstacle(plan, ERR_UNSUPPORTED,
+                            "domain %s is on devices: a VM from another host "
+                            "needs one on files",
+                            q.target.name);
+    q.out->required = disk->required;
+    if (PORT(ports, storage, domain_stats, of->dst_sd, &q.out->dst, &err))
+        plan_obstacle_from(plan, &err);
+}
+
+static void fill_disk(const struct peer_disk *disk, struct job_disk *of)
+{
+    memcpy(of->target, disk->target, sizeof(of->target));
+    memcpy(of->img, disk->img, UUID_SIZE);
+    memcpy(of->leaf, disk->leaf, UUID_SIZE);
+    of->convert = true;
+    of->base_cow = disk->cow;
+    of->capacity = disk->capacity;
+}
+
+static void fill_job(const struct peer_offer *offer, struct job *job)
+{
+    (void)str_copy(job->peer, sizeof(job->peer), offer->from);
+    (void)str_copy(job->vm_name, sizeof(job->vm_name), offer->vm_name);
+    memcpy(job->vm, offer->vm, UUID_SIZE);
+    job->n_disks = offer->n_disks;
+    for (size_t i = 0; i < offer->n_disks; i++)
+        fill_disk(&offer->disks[i], &job->disks[i]);
+}
+
+int migrate_receive_plan(const struct migrate_ports *ports,
+                         const struct peer_offer *offer,
+                         struct migrate_plan *ret_plan, struct err *err)
+{
+    struct migrate_plan *plan = ret_plan;
+
+    memset(plan, 0, sizeof(*plan));
+    job_init(&plan->job, offer->job_id, JOB_VM_RECEIVE,
+             PORT(ports, clock, wall_ms));
+    fill_job(offer, &plan->job);
+
+    int rc = PORT(ports, hypervisor, vm_fits, offer->xml, plan->obstacles,
+                  PLAN_OBSTACLES_MAX, &plan->n_obstacles, err);
+
+    for (size_t i = 0; rc == 0 && i < offer->n_disks; i++)
+        check_disk(ports, &offer->disks[i], plan, i);
+    for (size_t i = 0; rc == 0 && i < offer->n_disks; i++)
+        plan_check_sum_of_space(plan, i);
+    plan_show_ways_out(plan);
+    return rc;
+}
+
+enum peer_stage migrate_receive_stage(const struct job *job)
+{
+    switch (job->state) {
+    case JOB_PLANNED:
+    case JOB_PREPARING:
+        return PEER_PREPARING;
+    case JOB_CONVERGING:
+        return job->finish_requested ? PEER_LANDING : PEER_READY;
+    case JOB_DONE:
+        return PEER_DONE;
+    case JOB_FAILED:
+    case JOB_CANCELLED:
+        return PEER_UNDONE;
+    default:
+        return job->undo ? PEER_UNDOING : PEER_LANDING;
+    }
+}

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A VM comes from another host. That host's drayd leads: it has the volumes
+ * made, sends the VM, and says that it has stopped there for good (then the VM
+ * may run here) or that it stays there (then all that is here goes).
+ *
+ * When that host never speaks again a VM that is complete here stands still,
+ * and waits for a person who knows what became of the other one. One that never
+ * came takes nothing with it: its volumes go after a while.
+ */
+#include "offer.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* --- preparing --------------------------------------------------------- */
+
+static struct volume_create describe(const struct disk *d)
+{
+    struct volume_create spec = {
+        .id = disk_target(d, d->of->leaf),
+        .format = d->of->base_cow ? VOLUME_COW : VOLUME_RAW,
+        .allocation = VOLUME_SPARSE,
+        .legality = VOLUME_ILLEGAL,
+        .capacity = d->of->capacity,
+        .role = VOLUME_LEAF,
+        .clone = true,
+    };
+
+    (void)str_copy(spec.parent, UUID_SIZE, UUID_BLANK);
+    (void)str_copy(spec.parent_img, UUID_SIZE, UUID_BLANK);
+    (void)str_copy(spec.disk_type, sizeof(spec.disk_type), "DATA");
+    return spec;
+}
+
+static enum job_outcome plan(struct migration *m)
+{
+    for_each_disk (d, m) {
+        enum job_outcome outcome = prepare_check_absent(d);
+
+        if (outcome != JOB_OK)
+            return outcome;
+    }
+    return JOB_OK;
+}
+
+static enum job_outcome prepare(struct migration *m)
+{
+    struct err err = ERR_INIT;
+
+    for_each_disk (d, m) {
+        const struct volume_create spec = describe(d);
+        int rc = PORT(&m->ports, storage, volumes_create, &spec, 1, &err);
+
+        if (rc == 0)
+            rc = prepare_image(d, &err);
+        if (rc)
+            return migration_storage_failed(m, &err);
+    }
+    return JOB_OK;
+}
+
+/* --- waiting ----------------------------------------------------------- */
+
+static enum job_outcome look(struct migration *m, enum vm_arrival *ret_arrival)
+{
+    struct err err = ERR_INIT;
+
+    if (PORT(&m->ports, hypervisor, vm_arrival, m->job.vm, ret_arrival, &err))
+        return migration_trouble(m, &err, INT64_MAX);
+    return JOB_OK;
+}
+
+/* The VM is complete, and its host has not spoken since. */
+static void say_what_to_do(struct migration *m)
+{
+    if (m->looked_ms == 0)
+        m->looked_ms = migration_now_ms(m);
+    if (migration_now_ms(m) - m->looked_ms > PEER_SAY_MS)
+        migration_warn(m,
+                       "VM %s is complete here and stands still. If host %s is "
+                       "off for good: drayctl rpc Peer.finish "
+                       "'{\"jobID\":\"%s\"}' lets it run",
+                       m->job.vm_name, m->job.peer, m->job.id);
+}
+
+static enum job_outcome wait_for_vm(struct migration *m)
+{
+    enum vm_arrival arrival = VM_ABSENT;
+    enum job_outcome outcome = look(m, &arrival);
+
+    if (outcome != JOB_OK)
+        return outcome;
+    if (m->job.finish_requested && arrival != VM_ABSENT &&
+        arrival != VM_INCOMING) {
+        peer_answers(m);
+        return JOB_OK;
+    }
+    if (arrival == VM_ARRIVED || arrival == VM_OFF_THERE)
+        say_what_to_do(m);
+    else
+        m->looked_ms = migration_now_ms(m);
+    if (arrival != VM_ABSENT)
+        m->entered_ms = migration_now_ms(m);
+    else if (!m->job.finish_requested &&
+             migration_now_ms(m) - m->entered_ms > PEER_LOST_MS)
+        return migration_fail_text(m, ERR_TIMEOUT,
+                                   "VM %s has not come from host %s",
+                                   m->job.vm_name, m->job.peer);
+    return migration_again(m, 1000);
+}
+
+/* --- it is ours -------------------------------------------------------- */
+
+static enum job_outcome run(struct migration *m)
+{
+    enum vm_arrival arrival = VM_ABSENT;
+    struct err err = ERR_INIT;
+    enum job_outcome outcome = look(m, &arrival);
+
+    if (outcome != JOB_OK)
+        return outcome;
+    if (arrival == VM_ABSENT || arrival == VM_OFF_THERE)
+        migration_warn(m,
+                       "VM %s does not run: it stopped before it could be "
+                       "resumed; its disks are complete, start it: virsh "
+                       "start %s",
+                       m->job.vm_name, m->job.vm_name);
+    else if (PORT(&m->ports, hypervisor, vm_resume, m->job.vm, &err))
+        return migration_trouble(m, &err, INT64_MAX);
+    return JOB_OK;
+}
+
+static enum job_outcome settle(struct disk *d)
+{
+    const struct volume_id leaf = disk_target(d, d->of->leaf);
+    struct err err = ERR_INIT;
+    struct sight sight;
+
+    if (PORT(&d->m->ports, storage, volume_set_legality, &leaf, VOLUME_LEGAL,
+             &err) ||
+        disk_look_well(d, &sight, &err)) {
+        if (migration_trouble(d->m, &err, UNDO_PATIENCE_MS) == JOB_AGAIN)
+            return JOB_AGAIN;
+        migration_warn(d->m, "disk %s was not checked: %.120s", d->of->target,
+                       err.message);
+        return JOB_OK;
+    }
+    if (sight.where == ON_ELSEWHERE)
+        migration_warn(d->m, "qemu has another file than %.200s open as %s",
+                       d->of->dst_path, d->of->target);
+    if (sight.persistent[0] && !disk_on_destination(d, sight.persistent))
+        migration_warn(d->m,
+                       "the persistent definition has another file than "
+                       "%.200s as %s",
+                       d->of->dst_path, d->of->target);
+    return JOB_OK;
+}
+
+/* The marks first: from then on the records here say whose copy is right. */
+static enum job_outcome land(struct migration *m)
+{
+    enum job_outcome outcome = run(m);
+
+    for_each_disk (d, m) {
+        if (outcome == JOB_OK)
+            outcome = settle(d);
+    }
+    return outcome;
+}
+
+/* --- it is not --------------------------------------------------------- */
+
+static enum job_outcome drop(struct migration *m)
+{
+    struct err err = ERR_INIT;
+
+    if (PORT(&m->ports, hypervisor, vm_drop, m->job.vm, true, &err) == 0)
+        return JOB_OK;
+    if (err.code == ERR_VALUE) /* it runs: somebody has decided */
+        return JOB_LANDED;
+    return migration_trouble(m, &err, INT64_MAX);
+}
+
+enum job_outcome receive_act(struct migration *m)
+{
+    switch (m->job.state) {
+    case JOB_PLANNED:
+        return plan(m);
+    case JOB_PREPARING:
+        return prepare(m);
+    case JOB_CONVERGING:
+        return wait_for_vm(m);
+    case JOB_PIVOTED:
+        return land(m);
+    case JOB_ABORTING:
+        return drop(m);
+    default:
+        return act_remove(m);
+    }
+}

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A VM goes to another host with its disks: up to the moment when it has
+ * stopped here for good (send-end.c has what follows).
+ *
+ *   preparing   the other drayd makes the volumes
+ *   starting    libvirt begins to send disks and memory
+ *   converging  until it has ended. The VM runs here: it failed. It is off
+ *               here, and complete and still over there: it has gone
+ *
+ * libvirt decides alone when the VM changes over. It leaves the VM standing
+ * still on the other host, so at each instant at most one runs, and which copy
+ * is right follows from what both libvirtds say: while the VM lives here, ours
+ * is.
+ */
+#include "offer.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+/* --- the other host ---------------------------------------------------- */
+
+enum job_outcome peer_silent(struct migration *m, const struct err *err,
+                             const char *format, ...)
+{
+    char text[sizeof(m->job.warning)];
+    enum job_outcome outcome = migration_trouble(m, err, INT64_MAX);
+    va_list args;
+
+    if (m->trouble_ms < 0 || m->job.warning[0] ||
+        migration_now_ms(m) - m->trouble_ms < PEER_SAY_MS)
+        return outcome;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof(text), format, args); /* cut is fine */
+    va_end(args);
+    migration_warn(m, "%s", text);
+    return outcome;
+}
+
+/* Whatever else was wrong in such a state would have been the end of it. */
+void peer_answers(struct migration *m)
+{
+    m->job.warning[0] = '\0';
+}
+
+/* --- looking ----------------------------------------------------------- */
+
+enum job_outcome send_look(struct migration *m, struct vm_send_info *ret_info)
+{
+    struct err err = ERR_INIT;
+
+    if (PORT(&m->ports, hypervisor, vm_send_info, m->job.vm, ret_info, &err))
+        return migration_trouble(m, &err, INT64_MAX);
+    return JOB_OK;
+}
+
+enum job_outcome send_look_there(struct migration *m)
+{
+    struct peer_status status;
+    struct err err = ERR_INIT;
+
+    if (PORT(&m->ports, peer, info, m->job.peer, m->job.id, &status, &err)) {
+        if (err.code == ERR_NO_JOB)
+            return JOB_OK;
+        return peer_silent(m, &err,
+                           "VM %s has stopped here, and host %s does not say "
+                           "whether it has arrived: start it on neither",
+                           m->job.vm_name, m->job.peer);
+    }
+    peer_answers(m);
+    switch (status.vm) {
+    case VM_ARRIVED:
+    case VM_RUNS:
+    case VM_OFF_THERE:
+        return JOB_LANDED;
+    case VM_ABSENT:
+        return JOB_OK;
+    default:
+        return migration_again(m, PEER_POLL_MS);
+    }
+}
+
+/* --- preparing --------------------------------------------------------- */
+
+static enum job_outcome take_paths(struct migration *m,
+                                   const struct peer_status *status)
+{
+    if (status->n_disks != m->job.n_disks)
+        return migration_fail_text(m, ERR_GENERAL,
+                                   "host %s made %zu disks of %zu", m->job.peer,
+                                   status->n_disks, m->job.n_disks);
+    for (size_t i = 0; i < m->job.n_disks; i++)
+        memcpy(m->job.disks[i].dst_path, status->paths[i], JOB_PATH_SIZE);
+    return JOB_OK;
+}
+
+static enum job_outcome prepare(struct migration *m)
+{
+    _cleanup_free_ char *xml = NULL;
+    struct peer_offer offer;
+    struct peer_status status;
+    struct err err = ERR_INIT;
+    int rc = offer_of_job(&m->ports, &m->job, &offer, &xml, &err);
+
+    if (rc == 0)
+        rc = PORT(&m->ports, peer, prepare, m->job.peer, &offer, &status, &err);
+    if (rc)
+        return migration_doubt(
+            m, &err,
+            rc == -ENOTCONN || rc == -ETIMEDOUT ? PEER_PATIENCE_MS : 0);
+    if (status.stage == PEER_READY)
+        return take_paths(m, &status);
+    if (status.stage == PEER_PREPARING)
+        return migration_again(m, PEER_POLL_MS);
+    if (status.error.rc)
+        return migration_fail(m, &status.error);
+    return migration_fail_text(m, ERR_GENERAL, "host %s has ended the move",
+                               m->job.peer);
+}
+
+/* --- starting ---------------------------------------------------------- */
+
+static enum job_outcome send_it(struct migration *m)
+{
+    struct vm_send_disk disks[JOB_DISKS_MAX];
+    struct peer_way way;
+    struct err err = ERR_INIT;
+    int rc = PORT(&m->ports, peer, way, m->job.peer, &way, &err);
+
+    memset(disks, 0, sizeof(disks));
+    for (size_t i = 0; i < m->job.n_disks; i++) {
+        const struct job_disk *of = &m->job.disks[i];
+
+        memcpy(disks[i].target, of->target, sizeof(disks[i].target));
+        (void)str_copy(disks[i].path, PATH_MAX, of->dst_path); /* is shorter */
+        disks[i].format = of->base_cow ? "qcow2" : "raw";
+    }
+    struct vm_send_spec spec = { .libvirt_uri = way.libvirt_uri,
+                                 .migrate_uri = way.migrate_uri,
+                                 .n_disks = m->job.n_disks,
+                                 .disks = disks,
+                                 .bytes_per_s = m->job.limit };
+
+    memcpy(spec.vm, m->job.vm, UUID_SIZE);
+    if (rc == 0)
+        rc = PORT(&m->ports, hypervisor, vm_send, &spec, &err);
+    if (rc)
+        return migration_doubt(m, &err, 0);
+    for_each_disk (d, m)
+        d->limit_applied = true;
+    return JOB_OK;
+}
+
+/* An earlier life may have begun it. */
+static enum job_outcome start(struct migration *m)
+{
+    struct vm_send_info info;
+    enum job_outcome outcome = send_look(m, &info);
+
+    if (outcome != JOB_OK)
+        return outcome;
+    if (info.active || info.state == VM_SHUTOFF)
+        return JOB_OK; /* the next state finds out */
+    return send_it(m);
+}
+
+/* --- converging -------------------------------------------------------- */
+
+static void report(struct migration *m, const struct vm_send_info *info)
+{
+    struct job_progress *progress = &m->job.progress;
+
+    progress->done = info->disk_done + info->memory_done;
+    progress->total = info->disk_total + info->memory_total;
+    progress->rate = meter_read(&m->meter, migration_now_ms(m), progress->done);
+    progress->eta_s =
+        meter_eta_s(progress->rate, progress->total - progress->done);
+}
+
+static void apply_limit(struct migration *m)
+{
+    struct err err = ERR_INIT;
+
+    if (m->disks[0].limit_applied)
+        return;
+    if (PORT(&m->ports, hypervisor, vm_send_limit, m->job.vm, m->job.limit,
+             &err) == 0) {
+        for_each_disk (d, m)
+            d->limit_applied = true;
+    }
+}
+
+static enum job_outcome watch(struct migration *m,
+                              const struct vm_send_info *info)
+{
+    int64_t lasted_ms = migration_now_ms(m) - m->entered_ms;
+
+    report(m, info);
+    apply_limit(m);
+    if (m->job.wait_s && lasted_ms > m->job.wait_s * 1000)
+        return migration_fail_text(
+            m, ERR_TIMEOUT,
+            "VM %s has not gone to host %s within %lld s (migration_wait)",
+            m->job.vm_name, m->job.peer, (long long)m->job.wait_s);
+    return migration_again(m, POLL_MS);
+}
+
+static enum job_outcome converge(struct migration *m)
+{
+    struct vm_send_info info;
+    enum job_outcome outcome = send_look(m, &info);
+
+    if (outcome != JOB_OK)
+        return outcome;
+    if (info.active)
+        return watch(m, &info);
+    if (info.state != VM_SHUTOFF)
+        return migration_fail_text(
+            m, ERR_GENERAL, "VM %s did not go to host %s: %s", m->job.vm_name,
+            m->job.peer,
+            info.failure[0] ? info.failure
+                            : "libvirt has ended it without a reason; its "
+                              "log has one");
+    outcome = send_look_there(m);
+    if (outcome == JOB_OK)
+        return migration_fail_text(m, ERR_GENERAL,
+                                   "VM %s stopped while it was being sent",
+                                   m->job.vm_name);
+    return outcome;
+}
+
+/* --- all --------------------------------------------------------------- */
+
+enum job_outcome send_act(struct migration *m)
+{
+    switch (m->job.state) {
+    case JOB_PLANNED:
+        return JOB_OK;
+    case JOB_PREPARING:
+        return prepare(m);
+    case JOB_STARTING:
+        return start(m);
+    case JOB_CONVERGING:
+        return converge(m);
+    case JOB_PIVOTED:
+        return send_settle(m);
+    case JOB_RELEASING:
+        return send_release(m);
+    case JOB_ABORTING:
+        return send_abort(m);
+    default:
+        return send_remove(m);
+    }
+}

@@ -1,0 +1,723 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * See fake-travel.h.
+ */
+#include "fake-travel.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define VM   "11111111-1111-4111-8111-111111111111"
+#define JOB  "22222222-2222-4222-8222-222222222222"
+#define IMG  "33333333-3333-4333-8333-333333333333"
+#define LEAF "44444444-4444-4444-8444-444444444444"
+
+enum {
+    SEND_MS = 3000
+};
+
+static const char *const sds[HOSTS] = {
+    "55555555-5555-4555-8555-555555555555",
+    "66666666-6666-4666-8666-666666666666",
+};
+static const char *const paths[HOSTS] = { "/here/img/leaf", "/there/img/leaf" };
+
+static void broken(struct travel *travel, const char *what)
+{
+    if (!travel->violation[0])
+        (void)str_copy(travel->violation, sizeof(travel->violation), what);
+}
+
+/* --- faults ------------------------------------------------------------ */
+
+static int enter(struct travel_host *host, const char *call, struct err *err)
+{
+    struct travel *travel = host->travel;
+
+    if (host->dead)
+        return err_set(err, -EIO, "dead");
+    if (++travel->calls != travel->fault_at)
+        return 0;
+    (void)str_copy(travel->faulted, sizeof(travel->faulted), call);
+    if (travel->fault == TRAVEL_KILL_BEFORE)
+        host->dead = true;
+    return travel->fault == TRAVEL_KILL_AFTER
+               ? 0
+               : err_set(err, -EIO, "%s failed", call);
+}
+
+static int leave(struct travel_host *host, int rc, struct err *err)
+{
+    struct travel *travel = host->travel;
+
+    if (travel->fault != TRAVEL_KILL_AFTER ||
+        travel->calls != travel->fault_at || host->dead)
+        return rc;
+    host->dead = true;
+    return err_set(err, -EIO, "dead");
+}
+
+static int enter_libvirt(struct travel_host *host, const char *call,
+                         struct err *err)
+{
+    int rc = enter(host, call, err);
+
+    if (rc == 0 && host->travel->now_ms < host->libvirt_back_ms) {
+        rc = err_set(err, -ENOTCONN, "libvirtd is away");
+        (void)err_default_code(err, ERR_NOT_RESPONDING);
+    }
+    return rc;
+}
+
+/* --- hypervisor -------------------------------------------------------- */
+
+static int definition(void *ctx, const char *vm, char **ret_xml,
+                      struct err *err)
+{
+    int rc = enter_libvirt(ctx, "definition", err);
+
+    (void)vm;
+    if (rc)
+        return rc;
+    *ret_xml = strdup("<domain/>");
+    return leave(ctx, *ret_xml ? 0 : -ENOMEM, err);
+}
+
+static int send_vm(void *ctx, const struct vm_send_spec *spec, struct err *err)
+{
+    struct travel_host *host = ctx;
+    struct travel *travel = host->travel;
+    int rc = enter_libvirt(host, "send", err);
+
+    if (rc)
+        return rc;
+    if (travel->sending || !host->running)
+        return err_set(err, -EIO, "it is being sent, or does not run");
+    if (strcmp(spec->disks[0].path, paths[THERE]) != 0 ||
+        !travel->hosts[THERE].image)
+        broken(travel, "sent to a volume that is not there");
+    travel->sending = true;
+    travel->aborted = false;
+    travel->sent_ms = travel->now_ms + SEND_MS;
+    travel->hosts[THERE].incoming = true;
+    travel->hosts[THERE].active = true;
+    return leave(host, 0, err);
+}
+
+static int send_info(void *ctx, const char *vm, struct vm_send_info *ret,
+                     struct err *err)
+{
+    struct travel_host *host = ctx;
+    int rc = enter_libvirt(host, "send info", err);
+
+    (void)vm;
+    if (rc)
+        return rc;
+    memset(ret, 0, sizeof(*ret));
+    ret->active = host->travel->sending;
+    ret->state = host->running  ? VM_RUNNING
+                 : host->active ? VM_PAUSED
+                                : VM_SHUTOFF;
+    ret->disk_total = SEND_MS;
+    ret->disk_done = 1;
+    (void)str_copy(ret->failure, sizeof(ret->failure), "it broke");
+    return leave(host, 0, err);
+}
+
+static int send_limit(void *ctx, const char *vm, uint64_t limit,
+                      struct err *err)
+{
+    int rc = enter_libvirt(ctx, "send limit", err);
+
+    (void)vm;
+    (void)limit;
+    return rc ? rc : leave(ctx, 0, err);
+}
+
+static int send_abort(void *ctx, const char *vm, struct err *err)
+{
+    struct travel_host *host = ctx;
+    int rc = enter_libvirt(host, "send abort", err);
+
+    (void)vm;
+    if (rc)
+        return rc;
+    host->travel->aborted = true;
+    return leave(host, 0, err);
+}
+
+static int arrival(void *ctx, const char *vm, enum vm_arrival *ret,
+                   struct err *err)
+{
+    struct travel_host *host = ctx;
+    int rc = enter_libvirt(host, "arrival", err);
+
+    (void)vm;
+    if (rc)
+        return rc;
+    *ret = host->running    ? VM_RUNS
+           : host->incoming ? VM_INCOMING
+           : host->active   ? VM_ARRIVED
+           : host->defined  ? VM_OFF_THERE
+                            : VM_ABSENT;
+    return leave(host, 0, err);
+}
+
+static int drop(void *ctx, const char *vm, bool stop, struct err *err)
+{
+    struct travel_host *host = ctx;
+    struct travel *travel = host->travel;
+    const struct travel_host *here = &travel->hosts[HERE];
+    int rc = enter_libvirt(host, "drop", err);
+
+    (void)vm;
+    if (rc)
+        return rc;
+    if (host->running || (host->active && !stop))
+        return leave(host, err_set_code(err, ERR_VALUE, "it runs"), err);
+    if (host == here && travel->hosts[THERE].knows < travel->acknowledged)
+        broken(travel, "undefined here, and not complete there");
+    if (host != here && host->active && !host->incoming && !here->active)
+        broken(travel, "ended the only one");
+    host->active = host->defined = host->incoming = false;
+    return leave(host, 0, err);
+}
+
+static int resume(void *ctx, const char *vm, struct err *err)
+{
+    struct travel_host *host = ctx;
+    struct travel *travel = host->travel;
+    int rc = enter_libvirt(host, "resume", err);
+
+    (void)vm;
+    if (rc)
+        return rc;
+    if (travel->hosts[HERE].active || travel->hosts[HERE].defined)
+        broken(travel, "resumed while it may run here");
+    if (host->knows != travel->acknowledged)
+        broken(travel, "resumed on a copy that lacks writes");
+    host->running = true;
+    return leave(host, 0, err);
+}
+
+static int truth(void *ctx, const char *vm, const char *target, bool persistent,
+                 struct vm_disk_truth *ret, struct err *err)
+{
+    struct travel_host *host = ctx;
+    const char *path = paths[host - host->travel->hosts];
+    int rc = enter_libvirt(host, "truth", err);
+
+    (void)vm;
+    (void)target;
+    (void)persistent;
+    if (rc)
+        return rc;
+    if (!host->active && !host->defined)
+        return leave(host, err_set_code(err, ERR_NO_VM, "no VM"), err);
+    memset(ret, 0, sizeof(*ret));
+    ret->state = host->active ? VM_RUNNING : VM_SHUTOFF;
+    if (host->active) {
+        (void)str_copy(ret->qemu_path, PATH_MAX, path);
+        (void)str_copy(ret->xml_path, PATH_MAX, path);
+    }
+    if (host->defined)
+        (void)str_copy(ret->persistent_path, PATH_MAX, path);
+    return leave(host, 0, err);
+}
+
+static int path_user(void *ctx, const char *path, struct vm_info *ret,
+                     struct err *err)
+{
+    struct travel_host *host = ctx;
+    int rc = enter_libvirt(host, "path user", err);
+
+    (void)path;
+    if (rc)
+        return rc;
+    memset(ret, 0, sizeof(*ret));
+    if (host->active || host->defined)
+        (void)str_copy(ret->uuid, UUID_SIZE, VM);
+    return leave(host, 0, err);
+}
+
+static int connected(void *ctx)
+{
+    const struct travel_host *host = ctx;
+
+    return host->travel->now_ms < host->libvirt_back_ms ? -ENOTCONN : 0;
+}
+
+/* --- storage ----------------------------------------------------------- */
+
+static int no_image(struct travel_host *host, struct err *err)
+{
+    return leave(host, err_set_code(err, ERR_NO_IMAGE, "no image"), err);
+}
+
+static int domain_volumes(void *ctx, const char *sd, const char *img,
+                          struct uuid_list *ret, struct err *err)
+{
+    struct travel_host *host = ctx;
+    int rc = enter(host, "volumes", err);
+
+    (void)sd;
+    (void)img;
+    if (rc)
+        return rc;
+    if (!host->image)
+        return no_image(host, err);
+    ret->n = 1;
+    ret->uuids = calloc(1, UUID_SIZE);
+    (void)str_copy(ret->uuids[0], UUID_SIZE, LEAF);
+    return leave(host, 0, err);
+}
+
+static int volumes_create(void *ctx, const struct volume_create *specs,
+                          size_t n, struct err *err)
+{
+    struct travel_host *host = ctx;
+    int rc = enter(host, "create", err);
+
+    if (rc)
+        return rc;
+    if (n != 1 || specs[0].legality != VOLUME_ILLEGAL)
+        broken(host->travel, "a strange volume was made");
+    host->image = true;
+    return leave(host, 0, err);
+}
+
+static int image_prepare(void *ctx, const struct volume_id *id, bool illegal,
+                         char ret_path[PATH_MAX], struct err *err)
+{
+    struct travel_host *host = ctx;
+    int rc = enter(host, "prepare", err);
+
+    (void)id;
+    (void)illegal;
+    if (rc)
+        return rc;
+    (void)str_copy(ret_path, PATH_MAX, paths[host - host->travel->hosts]);
+    return leave(host, 0, err);
+}
+
+static int image_teardown(void *ctx, const char *sd, const char *img,
+                          struct err *err)
+{
+    struct travel_host *host = ctx;
+    int rc = enter(host, "teardown", err);
+
+    (void)sd;
+    (void)img;
+    if (rc)
+        return rc;
+    return host->image ? leave(host, 0, err) : no_image(host, err);
+}
+
+static int image_delete(void *ctx, const char *sd, const char *img,
+                        struct err *err)
+{
+    struct travel_host *host = ctx;
+    int rc = enter(host, "delete", err);
+
+    (void)sd;
+    (void)img;
+    if (rc)
+        return rc;
+    if (!host->image)
+        return no_image(host, err);
+    if (host->active || host->defined)
+        broken(host->travel, "deleted a VM's disk");
+    if (host == &host->travel->hosts[HERE] && !host->travel->hosts[THERE].legal)
+        broken(host->travel, "deleted the source of a move that did not end");
+    host->image = false;
+    return leave(host, 0, err);
+}
+
+static int set_legality(void *ctx, const struct volume_id *id,
+                        enum volume_legality legality, struct err *err)
+{
+    struct travel_host *host = ctx;
+    int rc = enter(host, "legality", err);
+
+    (void)id;
+    if (rc)
+        return rc;
+    if (host->knows != host->travel->acknowledged)
+        broken(host->travel, "a copy that lacks writes is called legal");
+    host->legal = legality == VOLUME_LEGAL;
+    return leave(host, 0, err);
+}
+
+static int volume_info(void *ctx, const struct volume_id *id,
+                       struct volume_info *ret, struct err *err)
+{
+    struct travel_host *host = ctx;
+    int rc = enter(host, "info", err);
+
+    if (rc)
+        return rc;
+    if (!host->image)
+        return no_image(host, err);
+    memset(ret, 0, sizeof(*ret));
+    ret->id = *id;
+    ret->legality = host->legal ? VOLUME_LEGAL : VOLUME_ILLEGAL;
+    return leave(host, 0, err);
+}
+
+static int probe(void *ctx, const struct volume_id *id, int patience_ms,
+                 struct err *err)
+{
+    (void)ctx;
+    (void)id;
+    (void)patience_ms;
+    (void)err;
+    return 0;
+}
+
+static int domain_info(void *ctx, const char *sd, struct domain_info *ret,
+                       struct err *err)
+{
+    int rc = enter(ctx, "domain", err);
+
+    (void)sd;
+    if (rc)
+        return rc;
+    memset(ret, 0, sizeof(*ret));
+    return leave(ctx, 0, err);
+}
+
+static int locate(void *ctx, const char *path, struct volume_id *ret,
+                  struct err *err)
+{
+    (void)ctx;
+    (void)ret;
+    return err_set_code(err, ERR_NO_DISK, "%s", path);
+}
+
+static void forget(void *ctx, const char *key)
+{
+    (void)ctx;
+    (void)key;
+}
+
+/* --- journal, clock ---------------------------------------------------- */
+
+static int put(void *ctx, const struct job *job, struct err *err)
+{
+    struct travel_host *host = ctx;
+    int rc = enter(host, "journal", err);
+
+    if (rc)
+        return rc;
+    host->record = *job;
+    host->has_record = true;
+    return leave(host, 0, err);
+}
+
+static int64_t now_ms(void *ctx)
+{
+    return ((const struct travel_host *)ctx)->travel->now_ms;
+}
+
+static int64_t now_us(void *ctx)
+{
+    return now_ms(ctx) * 1000;
+}
+
+/* --- the other drayd --------------------------------------------------- */
+
+static int reach(struct travel_host *here, struct travel_host **ret_there,
+                 const char *call, struct err *err)
+{
+    struct travel_host *there = &here->travel->hosts[THERE];
+    int rc = enter(here, call, err);
+
+    if (rc == 0 && (there->restart_ms || here->travel->network_cut)) {
+        rc = err_set(err, -ENOTCONN, "the other drayd is away");
+        (void)err_default_code(err, ERR_NOT_RESPONDING);
+    }
+    *ret_there = there;
+    return rc;
+}
+
+/* As api/peer.c answers. */
+static int tell(struct travel_host *here, struct travel_host *there,
+                struct peer_status *ret, struct err *err)
+{
+    const struct job *job =
+        there->migration ? migration_job(there->migration) : &there->record;
+    int rc = 0;
+
+    memset(ret, 0, sizeof(*ret));
+    ret->error = job->error;
+    ret->stage = migrate_receive_stage(job);
+    ret->n_disks = 1;
+    (void)str_copy(ret->paths[0], PEER_PATH_SIZE, job->disks[0].dst_path);
+    rc = arrival(there, job->vm, &ret->vm, err);
+    return leave(here, rc, err);
+}
+
+static int way(void *ctx, const char *name, struct peer_way *ret,
+               struct err *err)
+{
+    (void)ctx;
+    (void)name;
+    (void)err;
+    memset(ret, 0, sizeof(*ret));
+    return 0;
+}
+
+static int prepare(void *ctx, const char *name, const struct peer_offer *offer,
+                   struct peer_status *ret, struct err *err)
+{
+    struct travel_host *there = NULL;
+    int rc = reach(ctx, &there, "Peer.prepare", err);
+
+    (void)name;
+    if (rc)
+        return rc;
+    if (!there->migration && !there->has_record) {
+        struct job job;
+
+        job_init(&job, offer->job_id, JOB_VM_RECEIVE, 1);
+        (void)str_copy(job.peer, sizeof(job.peer), "here");
+        (void)str_copy(job.vm, UUID_SIZE, offer->vm);
+        job.n_disks = 1;
+        (void)str_copy(job.disks[0].target, sizeof(job.disks[0].target), "vda");
+        (void)str_copy(job.disks[0].dst_sd, UUID_SIZE, sds[THERE]);
+        (void)str_copy(job.disks[0].img, UUID_SIZE, IMG);
+        (void)str_copy(job.disks[0].leaf, UUID_SIZE, LEAF);
+        travel_start(there->travel, THERE, &job);
+    }
+    return tell(ctx, there, ret, err);
+}
+
+static int known(struct travel_host *there, struct err *err)
+{
+    return there->migration || there->has_record
+               ? 0
+               : err_set_code(err, ERR_NO_JOB, "no such job");
+}
+
+static int info(void *ctx, const char *name, const char *id,
+                struct peer_status *ret, struct err *err)
+{
+    struct travel_host *there = NULL;
+    int rc = reach(ctx, &there, "Peer.info", err);
+
+    (void)name;
+    (void)id;
+    if (rc == 0)
+        rc = known(there, err);
+    return rc ? rc : tell(ctx, there, ret, err);
+}
+
+static int finish(void *ctx, const char *name, const char *id,
+                  struct peer_status *ret, struct err *err)
+{
+    struct travel_host *there = NULL;
+    int rc = reach(ctx, &there, "Peer.finish", err);
+
+    (void)name;
+    (void)id;
+    if (rc == 0)
+        rc = known(there, err);
+    if (rc)
+        return rc;
+    there->orders.finish = true;
+    return tell(ctx, there, ret, err);
+}
+
+static int undo(void *ctx, const char *name, const char *id,
+                struct peer_status *ret, struct err *err)
+{
+    struct travel_host *there = NULL;
+    int rc = reach(ctx, &there, "Peer.undo", err);
+
+    (void)name;
+    (void)id;
+    if (rc == 0)
+        rc = known(there, err);
+    if (rc)
+        return rc;
+    there->orders.cancel = true;
+    return tell(ctx, there, ret, err);
+}
+
+/* --- time -------------------------------------------------------------- */
+
+static void end_send(struct travel *travel)
+{
+    struct travel_host *here = &travel->hosts[HERE];
+    struct travel_host *there = &travel->hosts[THERE];
+
+    travel->sending = false;
+    there->incoming = false;
+    if (travel->aborted || travel->send_breaks || travel->network_cut ||
+        !there->active) {
+        there->active = false;
+        return;
+    }
+    there->knows = here->knows;
+    there->defined = true;
+    if (!travel->confirm_lost)
+        here->active = here->running = false;
+}
+
+static void pass_vms(struct travel *travel)
+{
+    if (travel->hosts[HERE].running && travel->hosts[THERE].running)
+        broken(travel, "two run");
+    if (travel->hosts[HERE].running || travel->hosts[THERE].running)
+        travel->acknowledged++;
+    for (int i = 0; i < HOSTS; i++)
+        if (travel->hosts[i].running)
+            travel->hosts[i].knows = travel->acknowledged;
+    if (travel->sending &&
+        (travel->aborted || travel->now_ms >= travel->sent_ms))
+        end_send(travel);
+}
+
+static void die(struct travel_host *host)
+{
+    migration_free(host->migration);
+    host->migration = NULL;
+    host->restart_ms = host->travel->now_ms + host->travel->dead_ms;
+    memset(&host->orders, 0, sizeof(host->orders));
+}
+
+static void pass_daemon(struct travel_host *host)
+{
+    struct travel *travel = host->travel;
+    int64_t wait_ms;
+
+    if (host->restart_ms && travel->now_ms >= host->restart_ms) {
+        host->restart_ms = 0;
+        host->dead = false;
+        if (host->has_record && !job_is_terminal(host->record.state))
+            travel_start(travel, (int)(host - travel->hosts), &host->record);
+        else if (!host->has_record && host == &travel->hosts[HERE]) {
+            const struct job again = travel_job(travel); /* they ask again */
+
+            travel_start(travel, HERE, &again);
+        }
+    }
+    if (host->dead && !host->restart_ms)
+        die(host);
+    if (!host->migration || travel->now_ms < host->next_ms)
+        return;
+    wait_ms = migration_step(host->migration, &host->orders);
+    host->next_ms = travel->now_ms + wait_ms;
+    if (host->dead) {
+        die(host);
+    } else if (wait_ms < 0) {
+        migration_free(host->migration);
+        host->migration = NULL;
+    }
+}
+
+void travel_pass(struct travel *travel)
+{
+    travel->now_ms++;
+    pass_vms(travel);
+    pass_daemon(&travel->hosts[HERE]);
+    pass_daemon(&travel->hosts[THERE]);
+}
+
+/* --- life -------------------------------------------------------------- */
+
+static const struct hypervisor_ops hypervisor = {
+    .disk_truth = truth,
+    .path_user = path_user,
+    .connected = connected,
+    .vm_resume = resume,
+    .vm_definition = definition,
+    .vm_send = send_vm,
+    .vm_send_info = send_info,
+    .vm_send_limit = send_limit,
+    .vm_send_abort = send_abort,
+    .vm_arrival = arrival,
+    .vm_drop = drop,
+};
+
+static const struct storage_ops storage = {
+    .domain_info = domain_info,
+    .domain_volumes = domain_volumes,
+    .image_prepare = image_prepare,
+    .image_teardown = image_teardown,
+    .image_delete = image_delete,
+    .volume_info = volume_info,
+    .volume_set_legality = set_legality,
+    .volume_probe = probe,
+    .volumes_create = volumes_create,
+    .locate = locate,
+};
+
+static const struct copier_ops copier = { .forget = forget };
+static const struct journal_ops journal = { .put = put };
+static const struct clock_ops clocks = { .now_ms = now_ms,
+                                         .now_us = now_us,
+                                         .wall_ms = now_ms };
+static const struct peer_ops peer = {
+    .way = way, .prepare = prepare, .info = info, .finish = finish, .undo = undo
+};
+
+void travel_init(struct travel *travel)
+{
+    memset(travel, 0, sizeof(*travel));
+    travel->now_ms = 1000;
+    travel->dead_ms = 1500;
+    for (int i = 0; i < HOSTS; i++) {
+        struct travel_host *host = &travel->hosts[i];
+
+        host->travel = travel;
+        host->ports = (struct migrate_ports){
+            .storage = {host,  &storage   },
+            .hypervisor = { host, &hypervisor},
+            .copier = { host, &copier    },
+            .journal = { host, &journal   },
+            .clock = { host, &clocks    },
+            .peer = { host, &peer      },
+            .host_name = i == HERE ? "here" : "there",
+        };
+    }
+    travel->hosts[HERE].defined = travel->hosts[HERE].active = true;
+    travel->hosts[HERE].running = travel->hosts[HERE].image = true;
+    travel->hosts[HERE].legal = true;
+}
+
+void travel_deinit(struct travel *travel)
+{
+    for (int i = 0; i < HOSTS; i++)
+        migration_free(travel->hosts[i].migration);
+}
+
+struct job travel_job(const struct travel *travel)
+{
+    struct job job;
+
+    (void)travel;
+    job_init(&job, JOB, JOB_VM_MIGRATE, 1);
+    (void)str_copy(job.peer, sizeof(job.peer), "there");
+    (void)str_copy(job.vm, UUID_SIZE, VM);
+    (void)str_copy(job.vm_name, sizeof(job.vm_name), "web1");
+    job.n_disks = 1;
+    (void)str_copy(job.disks[0].target, sizeof(job.disks[0].target), "vda");
+    (void)str_copy(job.disks[0].src_sd, UUID_SIZE, sds[HERE]);
+    (void)str_copy(job.disks[0].dst_sd, UUID_SIZE, sds[THERE]);
+    (void)str_copy(job.disks[0].img, UUID_SIZE, IMG);
+    (void)str_copy(job.disks[0].leaf, UUID_SIZE, LEAF);
+    (void)str_copy(job.disks[0].src_path, JOB_PATH_SIZE, paths[HERE]);
+    return job;
+}
+
+void travel_start(struct travel *travel, int i, const struct job *job)
+{
+    struct travel_host *host = &travel->hosts[i];
+
+    if (migration_new(&host->ports, job, &host->migration))
+        broken(travel, "no memory");
+    host->orders.cancel = job->cancel_requested;
+    host->orders.finish = job->finish_requested;
+    host->next_ms = travel->now_ms;
+}

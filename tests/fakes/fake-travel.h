@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Two hosts, a VM with one disk that goes from one to the other, a daemon on
+ * each, and time that passes only when told. Implements the ports of both
+ * daemons, lives on while they are dead, and notices when a rule is broken
+ * (violation): never two running VMs, never one on a copy that lacks an
+ * acknowledged write, nothing deleted that is the only right copy.
+ */
+#ifndef DRAY_TESTS_FAKE_TRAVEL_H
+#define DRAY_TESTS_FAKE_TRAVEL_H
+
+#include <dray/migrate.h>
+
+enum {
+    HERE,
+    THERE,
+    HOSTS
+};
+
+enum travel_fault {
+    TRAVEL_FAIL,        /* a call fails and did nothing */
+    TRAVEL_KILL_BEFORE, /* its daemon dies before it */
+    TRAVEL_KILL_AFTER,  /* ... before it hears the answer */
+    TRAVEL_FAULTS
+};
+
+struct travel_host {
+    struct travel *travel;
+    struct migrate_ports ports;
+    struct migration *migration; /* NULL: none, or the daemon is dead */
+    struct migration_orders orders;
+    struct job record;
+    bool has_record;
+    bool dead;          /* nothing that this life does has an effect */
+    int64_t restart_ms; /* then it lives again; 0: it lives */
+    int64_t next_ms;    /* of its job's next step */
+    int64_t libvirt_back_ms;
+    /* its VM */
+    bool defined, active, running, incoming;
+    /* its volume */
+    bool image, legal;
+    uint64_t knows; /* the guest's writes that it has */
+};
+
+struct travel {
+    struct travel_host hosts[HOSTS];
+    int64_t now_ms;
+    int64_t dead_ms; /* how long a daemon is away after a kill */
+    uint64_t acknowledged;
+    bool network_cut;
+    /* the send */
+    bool sending, aborted;
+    int64_t sent_ms;   /* when it will be through */
+    bool send_breaks;  /* in the end */
+    bool confirm_lost; /* libvirtd here dies before it hears: the VM goes on
+                          here, and stands complete there */
+    unsigned calls, fault_at; /* 1: the first */
+    enum travel_fault fault;
+    char faulted[32];
+    char violation[160];
+};
+
+void travel_init(struct travel *travel);
+void travel_deinit(struct travel *travel);
+/* The job that is to be done HERE. */
+struct job travel_job(const struct travel *travel);
+void travel_start(struct travel *travel, int host, const struct job *job);
+/* One millisecond: the guest, the send, the daemons. */
+void travel_pass(struct travel *travel);
+
+#endif

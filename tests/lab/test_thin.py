@@ -1,0 +1,380 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Guests on block domains: thin disks that grow as they are written, moves in
+all mixtures of file and block, and what goes wrong meanwhile."""
+import pathlib
+import re
+import time
+
+import pytest
+
+from conftest import at_once
+from drayd import RpcError
+from host import wait_for
+from moves import migrate, require_moved, start
+from storage import MIB
+
+LUNS = {'one': '/dev/vda', 'two': '/dev/vdd'}
+FILES, MORE = '/dev/vdc', '/dev/vde'
+EXTENT = CHUNK = 128 * MIB
+NO_SPACE = 397
+
+
+@pytest.fixture(scope='module')
+def drayds(nodes):
+    """One on each host. Small chunks: a guest of an emulated host is slow."""
+    both = at_once(*(lambda node=node: node.drayd(
+        lease={'io_timeout': 2, 'require_watchdog': 'no'},
+        monitor={'chunk_mib': CHUNK // MIB, 'utilization_percent': 50})
+        for node in nodes))
+    yield both
+    for drayd in both:
+        drayd.kill()
+
+
+@pytest.fixture(scope='module')
+def domains(nodes, drayds):
+    """{name: domain} of host1: one and two on LUNs, files on a file system;
+    host2 has joined one."""
+    host, drayd = nodes[0], drayds[0]
+    host.sh(f'mkfs.ext4 -qF {FILES}; mkdir -p /mnt/files;'
+            f' mount {FILES} /mnt/files', timeout=120)
+    make = host.load('storage').make_block_domain
+    # One at a time is what drayd makes of those on LUNs.
+    blocks, files = at_once(
+        lambda: [make(drayd, name, lun) for name, lun in LUNS.items()],
+        lambda: host.domain(drayd, pathlib.Path('/mnt/files'), 'files'))
+    made = [*blocks, files]
+    drayds[1].call('StorageDomain.join', name='one', timeout=120)
+    yield dict(zip([*LUNS, 'files'], made))
+    drayds[1].call('StorageDomain.leave', storagedomainID=made[0].sd)
+    for domain in made:
+        domain.call('StorageDomain.leave')
+    host.sh('umount /mnt/files')
+    for domain, lun in zip(made, LUNS.values()):
+        host.sh(f'vgremove -q -f {domain.sd}; pvremove -q -f {lun};'
+                f' blkdiscard -z -l 1G {lun}', timeout=120)
+    host.sh(f'wipefs -qaf {MORE}; blkdiscard -z -l 2M {FILES}')
+
+
+def volumes(node, domain):
+    """{LV of a volume: (bytes, active here)}."""
+    rows = node.out('lvs --noheadings --nosuffix --units b --separator " " -o'
+                    f' lv_name,lv_size,lv_active {domain.sd}').splitlines()
+    rows = [row.split() for row in rows]
+    return {row[0]: (int(row[1]), row[2:] == ['active']) for row in rows
+            if len(row[0]) == 36}
+
+
+def dm_name(domain, vol):
+    return '-'.join(word.replace('-', '--') for word in (domain.sd, vol))
+
+
+def used_extents(node, domains):
+    """{VG: how many}."""
+    rows = node.out('vgs --noheadings -o vg_name,vg_extent_count,vg_free_count '
+                    + ' '.join(domain.sd for domain in domains)).splitlines()
+    return {name: int(count) - int(free)
+            for name, count, free in map(str.split, rows)}
+
+
+def on_luns(domains):
+    return [domains[name] for name in LUNS]
+
+
+def require_nothing(node, domains):
+    """No LV of a volume, and none active."""
+    out = node.out('dmsetup ls; lvs --noheadings -o lv_name '
+                   + ' '.join(domain.sd for domain in domains))
+    for domain in domains:
+        mangled = domain.sd.replace('-', '--')
+        active = re.findall(f'^{mangled}-(\\S+)', out, re.M)
+        assert [name for name in active if '--' in name] == []
+    assert re.findall(r'^\s+\S{36}\s*$', out, re.M) == []
+
+
+def delete_images(domain):
+    for img in domain.images():
+        domain.call('Image.delete', imageID=img)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(nodes, domains, make_guest):
+    """No LV that nobody uses, no space lost, nothing to mend. (make_guest: its
+    guests go before.)"""
+    luns = on_luns(domains)
+    before = used_extents(nodes[0], luns)
+    yield
+    at_once(*(lambda node=node: node.load('storage').end_vms(node.host)
+              for node in nodes))
+    at_once(*(lambda domain=domain: delete_images(domain)
+              for domain in domains.values()))
+    at_once(*(lambda node=node: require_nothing(node, luns)
+              for node in nodes))
+    assert at_once(*(lambda domain=domain: domain.call('StorageDomain.audit')
+                     for domain in luns)) == [{'findings': []}] * 2
+    assert used_extents(nodes[0], luns) == before
+
+
+@pytest.fixture
+def make_image(nodes):
+    """make_image(domain, ['COW'], mib): its leaf is as small as can be."""
+    return lambda domain, formats, mib=1024, **options: nodes[0].load(
+        'storage').make_image(domain, formats, size=mib * MIB,
+                              initial=EXTENT, **options)
+
+
+@pytest.fixture
+def make_thin(make_image, make_guest):
+    """make_thin(domain): (image, guest) that writes as fast as it can all over
+    its disk: nearly each block of 4 KiB into a cluster of its own."""
+    def make(domain, mib=1024, **options):
+        image = make_image(domain, ['COW'], mib, data=0)
+        image.domain.prepared(image.img, image.volumes[-1])
+        options = {'size': mib, 'rate': 0, 'batch': 32, **options}
+        return image, start(make_guest, image, **options)
+    return make
+
+
+def stats(drayd):
+    return drayd.call('Host.getStats')
+
+
+def mark(drayd, guest):
+    """The watermark of what the guest writes to."""
+    mine = [one for one in drayd.call('VM.getDiskWatermarks',
+                                      vmID=guest.name)
+            if one['role'] == 'source']
+    return mine[0] if mine else {'allocation': 0, 'size': 0}
+
+
+def has_written(guest, mib, disk='vda'):
+    """Whether its leaf has about so much data."""
+    return guest.read().acked[disk] >= mib * 16
+
+
+def test_a_guest_that_writes_fast_never_waits(nodes, drayds, domains,
+                                              make_thin):
+    before = stats(drayds[0])
+    image, guest = make_thin(domains['one'])
+    wait_for('it has written', lambda: has_written(guest, 300), 60, 0.5)
+    after = stats(drayds[0])
+    assert after['pauses'] == before['pauses']
+    extensions = after['extensions']
+    assert extensions['count'] > before['extensions']['count']
+    assert extensions['failures'] == before['extensions']['failures']
+    now = mark(drayds[0], guest)
+    assert now['allocation'] > 200 * MIB, now
+    guest.verify()
+    guest.power_off()
+    assert stats(drayds[0])['pauses'] == before['pauses']
+    size, active = volumes(nodes[0], domains['one'])[image.volumes[0]]
+    assert active and size >= now['size']
+
+
+def formats(image, domain):
+    """What the volumes are there: on LVs nothing raw is thin, so a sparse raw
+    one has become COW."""
+    return [domain.call('Volume.getInfo', imageID=image.img,
+                        volumeID=vol)['format'] for vol in image.volumes]
+
+
+# Formats, and which of them are preallocated; the last: a base on LVs.
+CHAINS = {'raw': (['RAW'], [0], 'RAW'), 'sparse': (['RAW'], [], 'COW'),
+          'chain': (['RAW', 'COW', 'COW'], [], 'COW')}
+ALL_THREE = ['one', 'two', 'files']
+
+
+@pytest.mark.parametrize('chain, strategy, way', [
+    ('raw', 'mirror', ALL_THREE), ('chain', 'snapshot', ['one', 'files']),
+    *(pytest.param(*both, ALL_THREE, marks=pytest.mark.long) for both in [
+        ('raw', 'snapshot'), ('chain', 'mirror'), ('chain', 'snapshot'),
+        ('sparse', 'mirror'), ('sparse', 'snapshot')])])
+def test_a_disk_goes_round(nodes, drayds, domains, make_image, make_guest,
+                           chain, strategy, way):
+    """From files to a VG, to another VG, and back."""
+    storage = nodes[0].load('storage')
+    pauses = stats(drayds[0])['pauses']
+    given, preallocate, base = CHAINS[chain]
+    image = make_image(domains['files'], given, mib=160,
+                       preallocate=preallocate)
+    before = storage.hashes(image)
+    guest = start(make_guest, image, size=24, rate=40)
+    here = domains['files']
+    for name in way:
+        job = migrate(drayds[0], guest, domains[name], strategy=strategy)
+        info = drayds[0].wait_job(job['id'])
+        assert info['state'] == 'done' and not info.get('warning'), info
+        assert here.images() == []
+        here = domains[name]
+        for domain in on_luns(domains):
+            lvs = volumes(nodes[0], domain)
+            assert set(lvs) == set(image.volumes if domain.sd == here.sd
+                                   else []), (name, lvs)
+            assert all(active for _, active in lvs.values()), lvs
+        assert guest.disk_path() == image.path(-1, here)
+        assert formats(image, here)[0] == base
+    moved = require_moved(guest, image, here, formats(image, here))
+    assert stats(drayds[0])['pauses'] == pauses
+    guest.power_off()
+    guest.verify_image(moved.path(), image.leaf_format())
+    assert storage.hashes(moved) == before
+    storage.check_clean(moved)
+
+
+def wait_for_mirror(drayd, job):
+    wait_for('the mirror runs', lambda: drayd.call(
+        'Job.info', jobID=job['id'])['progress']['done'] > 0, 60, 0.5)
+
+
+SAMPLER = '''
+    end=$((SECONDS + $3))
+    dev() { echo /sys/block/$(basename $(readlink -f $1))/size; }
+    until [ -e "$2" ] || [ $SECONDS -ge $end ]; do sleep 0.02; done
+    a=$(dev $1); b=$(dev $2); last=
+    while [ -e "$2" ] && [ $SECONDS -lt $end ] && [ ! -e /run/enough ]; do
+        read -r x <$a && read -r y <$b || break
+        [ "$x $y" = "$last" ] || echo "$x $y"
+        last="$x $y"
+    done'''
+
+
+def test_the_destination_grows_before_the_source(nodes, drayds, domains,
+                                                 make_thin):
+    """Seen from outside, in the sizes that the kernel has: whenever the
+    source has grown, its destination has before. No more than data and two
+    chunks are allocated in the end."""
+    before = stats(drayds[0])
+    image, guest = make_thin(domains['one'], 3072, rate=200)
+    paths = [f'/dev/{domains[name].sd}/{image.volumes[0]}' for name in LUNS]
+    nodes[0].sh('rm -f /run/enough')
+    sampler = nodes[0].start(SAMPLER, *paths, 240, timeout=600)
+    job = migrate(drayds[0], guest, domains['two'], strategy='mirror',
+                  limit=4 * MIB)
+    wait_for_mirror(drayds[0], job)
+    size = mark(drayds[0], guest)['size']
+    wait_for('it has grown', lambda: mark(drayds[0], guest)['size'] > size,
+             60, 0.5)
+    drayds[0].call('Job.limit', jobID=job['id'], limit=0)
+    nodes[0].sh('touch /run/enough')
+    pairs = [[int(word) for word in line.split()]
+             for line in sampler.wait().out.splitlines()]
+    assert len({source for source, _ in pairs}) > 1, pairs
+    assert all(destination >= source for source, destination in pairs), pairs
+    info = drayds[0].wait_job(job['id'])
+    assert info['state'] == 'done', info
+    assert stats(drayds[0])['pauses'] == before['pauses']
+    require_moved(guest, image, domains['two'])
+    now = mark(drayds[0], guest)
+    assert now['size'] <= now['allocation'] + 2 * 2 * CHUNK + EXTENT, now
+
+
+def dray_lvm(node, domain, signal, check=True):
+    return node.sh(f"pkill -{signal} -f '[d]ray-lvm {domain.sd}'",
+                   check=check).rc == 0
+
+
+def test_a_pause_for_want_of_space_is_ended(nodes, drayds, domains,
+                                            make_thin):
+    """dray-lvm stands still until the guest has run into the end."""
+    before = stats(drayds[0])
+    rpc = drayds[0].rpc()
+    rpc.call('Events.subscribe')
+    image, guest = make_thin(domains['one'])
+    dray_lvm(nodes[0], domains['one'], 'STOP')
+    wait_for('it is paused', lambda: guest.state() == 'paused', 30, 0.5)
+    dray_lvm(nodes[0], domains['one'], 'CONT', check=False)
+    wait_for('it runs again', lambda: guest.state() == 'running', 30, 0.5)
+    guest.wait_acks(500)
+    guest.verify()
+    assert stats(drayds[0])['pauses'] > before['pauses']
+    kinds = []
+    while 'resumed' not in kinds:
+        kinds.append(rpc.next_event()[0].split('|')[2])
+    assert 'paused' in kinds
+    rpc.close()
+
+
+def test_a_full_vg_is_told_before_the_guest_pauses(nodes, drayds, domains,
+                                                   make_thin, make_image):
+    domain, host = domains['two'], nodes[0]
+    image, guest = make_thin(domain, rate=300)
+    spare = make_image(domains['files'], ['RAW'], mib=300)
+    rpc = drayds[0].rpc(60)
+    rpc.call('Events.subscribe')
+    filler = 'filler'
+    host.sh(f'''
+        free=$(vgs --noheadings -o vg_free_count {domain.sd})
+        lvcreate -qq -y -an -Wn -Zn -n {filler} -l $((free - 1)) {domain.sd}''',
+            timeout=120)
+    try:
+        words = None
+        while words is None:
+            method, event = rpc.next_event(60)
+            assert '|paused|' not in method, event
+            words = event.get('problem') if '|failed|' in method else None
+        assert 'free' in words, words
+        with pytest.raises(RpcError) as error:
+            domains['files'].call('Image.copy', imageID=spare.img,
+                                  dstSdUUID=domain.sd)
+        assert error.value.code == NO_SPACE, error.value
+        wait_for('it is paused', lambda: guest.state() == 'paused', 30, 0.5)
+        domain.call('StorageDomain.extend', devlist=[MORE], timeout=120)
+        wait_for('it runs again', lambda: guest.state() == 'running', 30, 0.5)
+        guest.wait_acks(500)
+        guest.verify()
+    finally:
+        host.sh(f'lvremove -qq -y {domain.sd}/{filler}', timeout=120)
+    rpc.close()
+
+
+def test_a_destination_that_hangs(nodes, drayds, domains, make_thin):
+    """Suspended by somebody in the middle of a move."""
+    host, drayd = nodes[0], drayds[0]
+    image, guest = make_thin(domains['one'], rate=100)
+    wait_for('it has written', lambda: has_written(guest, 50), 60, 0.5)
+    job = migrate(drayd, guest, domains['two'], strategy='mirror',
+                  limit=2 * MIB)
+    wait_for_mirror(drayd, job)
+    host.sh('dmsetup suspend --noflush --nolockfs ' + dm_name(
+        domains['two'], image.volumes[0]))
+    calls = ['Host.ping', 'Job.list', 'VM.list', 'StorageDomain.list']
+    slowest = 0
+    for method in calls * 3:
+        begin = time.monotonic()
+        drayd.call(method)
+        slowest = max(slowest, time.monotonic() - begin)
+    guest.wait_acks(100)
+    info = drayd.wait_job(job['id'])
+    assert info['state'] == 'failed', info
+    assert slowest < 3, slowest
+    assert guest.disk_path() == image.path()
+    guest.wait_acks(30)
+    guest.verify()
+
+
+def test_two_hosts_grow_disks_of_one_vg_while_dray_lvm_dies(
+        nodes, drayds, domains, make_thin, make_guest):
+    """On both, at any moment; what both hosts wrote is there."""
+    one = domains['one']
+    theirs = nodes[1].load('storage').BlockDomain(
+        drayds[1], one.sd, 'one', pathlib.Path('/run/drayd/storage'))
+    image, guest = make_thin(one, rate=150)
+    other = nodes[1].load('storage').make_image(
+        theirs, ['COW'], size=1024 * MIB, data=0, initial=EXTENT)
+    theirs.prepared(other.img, other.volumes[0])
+    guests = [guest, start(make_guest, other, node=nodes[1], size=1024,
+                           rate=150, batch=32)]
+    kills = 0
+    deadline = time.monotonic() + 400
+    while not all(has_written(one, 200) for one in guests):
+        assert time.monotonic() < deadline, [one.state() for one in guests]
+        time.sleep(2)
+        kills += sum(dray_lvm(node, one, 'KILL', check=False)
+                     for node in nodes)
+    assert kills > 0
+    for one in guests:
+        wait_for('it runs', lambda one=one: one.state() == 'running', 30)
+        one.verify()
+    lvs = volumes(nodes[0], domains['one'])
+    assert lvs.keys() == {image.volumes[0], other.volumes[0]}
+    nodes[0].sh(f'vgck {domains["one"].sd}')
