@@ -30,6 +30,13 @@ PLACES = IMAGE + [
     'SourceImageActionError', 'DestImageActionError', 'JobExists',
     'StorageDomainAlreadyAttached', 'StorageDomainClassError',
     'InvalidParameterException']
+# from one end to another
+ENDS = VOLUME + RECORDS + [
+    'ResourceTimeout', 'JobExists', 'GenerationMismatch', 'VolumeIsBusy',
+    'prepareIllegalVolume', 'VolumeNonWritable', 'VolumeAlreadyExists',
+    'destVolumeTooSmall', 'WrongParentVolume', 'IncorrectFormat',
+    'NoSpaceLeftOnDomain', 'nonresp', 'StorageException',
+    'UnsupportedOperation', 'InvalidParameterException']
 ERRORS = {
     'Host.ping': [],
     'Host.getCapabilities': [],
@@ -76,6 +83,18 @@ ERRORS = {
     'Image.move': PLACES + [
         'nonresp', 'prepareIllegalVolume', 'MoveImageError',
         'NoSpaceLeftOnDomain', 'UnsupportedOperation'],
+    'SDM.copy_data': ENDS,
+    'SDM.move_data': ENDS + ['VolumeImageHasChildren'],
+    'SDM.update_volume': VOLUME + RECORDS + [
+        'ResourceTimeout', 'JobExists', 'GenerationMismatch', 'VolumeIsBusy',
+        'InvalidVolumeUpdate', 'nonresp'],
+    'ManagedVolume.attach_volume': [
+        'DiskBusy', 'ManagedVolumeNotSupported', 'ManagedVolumeHelperFailed',
+        'ManagedVolumeAlreadyAttached', 'ManagedVolumeUnsupportedDevice',
+        'ManagedVolumeConnectionMismatch'],
+    'ManagedVolume.detach_volume': [
+        'DiskBusy', 'VolumeIsBusy', 'nonresp', 'ManagedVolumeHelperFailed'],
+    'ManagedVolume.volumes_info': [],
     'Image.reconcileVolumeChain': VOLUME + RECORDS + [
         'DiskBusy', 'VolumeIsBusy', 'ImageIsNotLegalChain'],
     'Volume.create': VOLUME + RECORDS + [

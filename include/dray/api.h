@@ -14,6 +14,7 @@
 #include <stdbool.h>
 
 struct api;
+struct managed;
 struct work;
 
 struct api_options {
@@ -22,6 +23,7 @@ struct api_options {
     const char *host_name;
     int64_t migration_wait_s; /* of VM.migrate; 0: for ever */
     struct monitor *monitor;  /* NULL: nobody watches */
+    struct managed *managed;  /* NULL: no table of managed volumes */
 };
 
 /* On the owner loop. Borrows all it is given until api_free(), which comes

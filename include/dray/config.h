@@ -62,6 +62,7 @@ struct config {
     unsigned poll_ms;             /* poll_ms = 2000 */
     /* [tools] */
     char qemu_img[PATH_MAX]; /* qemu_img = /usr/bin/qemu-img */
+    char iscsiadm[PATH_MAX]; /* iscsiadm = /usr/sbin/iscsiadm */
     char sanlock[PATH_MAX];  /* sanlock = /usr/sbin/sanlock */
     char dray_lvm[PATH_MAX]; /* dray_lvm = /usr/libexec/drayd/dray-lvm: where
                                 it is installed, or beside a drayd that runs

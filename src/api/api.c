@@ -225,6 +225,7 @@ struct rpc_handler api_handler(struct api *api)
 void api_set_ready(struct api *api, struct migrate_jobs *jobs)
 {
     api->jobs = jobs;
+    managed_ready(api);
     list_for_each_safe (item, next, &api->calls) {
         struct api_call *call = container_of(item, struct api_call, link);
         if (!call->early)

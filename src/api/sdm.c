@@ -6,6 +6,7 @@
 #include "params.h"
 #include "step.h"
 
+#include <dray/managed.h>
 #include <json-c/json.h>
 #include <string.h>
 
@@ -88,6 +89,27 @@ static int take_outside(const struct params *params, const struct end *to,
     return take_format(params, to, err);
 }
 
+static int take_managed(struct api_call *call, const struct params *params,
+                        const struct end *to, struct err *err)
+{
+    const char *vol = params_text(params, "vol_id");
+    const char *sd = params_text(params, "sd_id");
+    struct managed_volume volume;
+
+    if (!vol)
+        return err_set_code(err, ERR_PARAMS,
+                            "%s: a managed volume needs vol_id", to->name);
+    if (!call->api->options.managed)
+        return err_set_code(err, ERR_MANAGED_NONE,
+                            "this drayd has no table of managed volumes");
+    int r = managed_find(call->api->options.managed, sd ? sd : UUID_BLANK, vol,
+                         &volume, err);
+    if (r < 0)
+        return r;
+    (void)str_copy(to->path, JOB_PATH_SIZE, volume.path); /* as long */
+    return take_format(params, to, err);
+}
+
 static int take_end(struct api_call *call, const struct end *to,
                     struct err *err)
 {
@@ -96,6 +118,8 @@ static int take_end(struct api_call *call, const struct end *to,
 
     if (str_equal(type, "external"))
         return take_outside(params, to, err);
+    if (str_equal(type, "managed"))
+        return take_managed(call, params, to, err);
     to->end->prepared = params_flag(params, "prepared");
     take_generation(params, to->end);
     return take_volume(params, to->name, to->id, err);
@@ -117,7 +141,9 @@ static int take_ends(struct api_call *call, struct migrate_ask *ask,
     if (r < 0 || disk->to.sd[0])
         return r;
     /* A managed volume is there. */
-    ask->data.make = params_flag(params, "create");
+    ask->data.make =
+        params_flag(params, "create") &&
+        !str_equal(params_text(params, "endpoint_type"), "managed");
     ask->data.is_zero = params_flag(params, "is_zero");
     return 0;
 }

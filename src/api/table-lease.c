@@ -27,9 +27,9 @@ static const struct param_spec lease_members[] = {
     P("type", WORD, "JOB.", OPTIONAL, .preset = "JOB", .words = types)
 #define FILLED_IN \
     P("created", UINT, "Taken for VDSM's sake, ignored.", \
-      OPTIONAL, NULLABLE, .max = UINT64_MAX), \
+      OPTIONAL, NULLABLE, .max = RATE_MAX), \
     P("modified", UINT, "Taken for VDSM's sake, ignored.", \
-      OPTIONAL, NULLABLE, .max = UINT64_MAX), \
+      OPTIONAL, NULLABLE, .max = RATE_MAX), \
     P("host_hardware_id", TEXT, "Taken for VDSM's sake, ignored.", \
       OPTIONAL, NULLABLE, .max = 64)
 

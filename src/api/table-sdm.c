@@ -5,7 +5,8 @@
  */
 #include "table.h"
 
-static const char *const endpoint_types[] = { "div", "external", NULL };
+static const char *const endpoint_types[] = { "div", "external", "managed",
+                                              NULL };
 static const char *const url_formats[] = { "raw", "qcow2", NULL };
 static const char *const legalities[] = { "LEGAL", "ILLEGAL", NULL };
 static const char *const roles[] = { "SHARED", NULL };
@@ -24,7 +25,8 @@ static const char *const roles[] = { "SHARED", NULL };
 
 static const struct param_spec endpoint_members[] = {
     P("endpoint_type", WORD,
-      "div: a volume of a domain. external: what url names.", .words = endpoint_types),
+      "div: a volume of a domain. external: what url names. managed: what "
+      "ManagedVolume.attach_volume attached.", .words = endpoint_types),
     P("sd_id", UUID, "div: the storage domain; managed: as attached.",
       OPTIONAL, NULLABLE, .blank = true),
     P("img_id", UUID, "div: the image.", OPTIONAL, NULLABLE),
@@ -84,6 +86,49 @@ const struct param_spec sdm_update_params[] = {
     JOB_ID,
     OBJECT("vol_info", div_members, "The volume, with its generation."),
     OBJECT("vol_attr", attr_members, "What is to become of it."),
+};
+
+/* --- managed volumes --------------------------------------------------- */
+
+#define MANAGED_SD \
+    P("sd_id", UUID, "Whose volume it is; all zeros: nobody's.", \
+      OPTIONAL, .blank = true, .preset = UUID_BLANK)
+
+static const char *const drivers[] = { "local", "nbd", "iscsi", "rbd", NULL };
+
+static const struct param_spec data_members[] = {
+    P("device_path", PATH, "local: the device, or a file.", OPTIONAL, NULLABLE),
+    P("url", TEXT, "nbd: nbd+unix:///NAME?socket=PATH or nbd://HOST/NAME.",
+      OPTIONAL, NULLABLE, .max = JOB_PATH_SIZE - 1),
+    P("target_portal", TEXT, "iscsi: HOST:PORT.",
+      OPTIONAL, NULLABLE, .max = 255),
+    P("target_iqn", TEXT, "iscsi: the target's name.",
+      OPTIONAL, NULLABLE, .max = 223),
+    P("target_lun", UINT, "iscsi: the LUN.",
+      OPTIONAL, .preset = "0", .max = 16383),
+    P("name", TEXT, "rbd: POOL/NAME.", OPTIONAL, NULLABLE, .max = 512),
+};
+
+static const struct param_spec connection_members[] = {
+    P("driver_volume_type", WORD, "How it is reached.", .words = drivers),
+    OBJECT("data", data_members, "Where it is, by the driver.", .open = true),
+    P("adapter", TEXT, "Taken for VDSM's sake, ignored.",
+      OPTIONAL, NULLABLE, .max = 255),
+};
+
+const struct param_spec managed_attach_params[] = {
+    P("vol_id", UUID, "The volume."),
+    OBJECT("connection_info", connection_members, "How to attach it."),
+    MANAGED_SD,
+};
+
+const struct param_spec managed_detach_params[] = {
+    P("vol_id", UUID, "The volume."),
+    MANAGED_SD,
+};
+
+const struct param_spec managed_info_params[] = {
+    P("vol_ids", UUIDS, "Only these; left out: all.", OPTIONAL, NULLABLE),
 };
 
 /* clang-format on */

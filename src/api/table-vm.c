@@ -53,6 +53,13 @@ static const struct param_spec disk_members[] = {
     FLAG("fast", "false", \
          "Speed counts more than the latency of the guest's writes.")
 
+const struct param_spec vm_params[1] = { VM };
+
+const struct param_spec watermarks_params[1] = {
+    P("vmID", NAME,
+      "The VM's UUID or name; left out: all VMs.", OPTIONAL, NULLABLE),
+};
+
 const struct param_spec disk_plan_params[10] = { MOVE, HOW };
 
 const struct param_spec disk_migrate_params[11] = {

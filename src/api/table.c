@@ -8,48 +8,8 @@
  */
 #include "table.h"
 
-static const char *const job_types[] = { "storage", "virt", "v2v", NULL };
-
 /* clang-format 14 crashes on tables like these. */
 /* clang-format off */
-
-/* --- parameters -------------------------------------------------------- */
-
-static const struct param_spec get_jobs_params[] = {
-    P("job_type", WORD,
-      "Only jobs of this type.", OPTIONAL, NULLABLE, .words = job_types),
-    P("job_ids", UUIDS,
-      "Only these jobs; unknown ones are left out.", OPTIONAL),
-};
-
-static const struct param_spec job_ids_params[] = { JOB_IDS };
-
-static const struct param_spec vm_params[] = { VM };
-
-static const struct param_spec watermarks_params[] = {
-    P("vmID", NAME,
-      "The VM's UUID or name; left out: all VMs.", OPTIONAL, NULLABLE),
-};
-
-static const struct param_spec job_params[] = { JOB };
-
-static const struct param_spec job_wait_params[] = {
-    JOB,
-    P("timeout", UINT,
-      "Seconds to wait at most.", OPTIONAL, .preset = "60", .max = 3600),
-};
-
-static const struct param_spec subscribe_params[] = {
-    P("since", UINT,
-      "The last event's seq that the client has: what came after it is sent, "
-      "too.", OPTIONAL, NULLABLE, .max = UINT64_C(1) << 53),
-};
-
-static const struct param_spec job_limit_params[] = {
-    JOB,
-    P("limit", UINT,
-      "Bytes per second; 0: no limit.", .max = RATE_MAX),
-};
 
 /* --- verbs ------------------------------------------------------------- */
 
@@ -266,6 +226,30 @@ const struct verb verb_table[] = {
       .before = verb_sdm_update_before,
       .work = step_work,
       .after = step_after },
+    { .name = "ManagedVolume.attach_volume",
+      .summary = "Attaches a volume that others manage to this host, now and "
+                 "after restarts of drayd.",
+      FULL,
+      PARAMS(managed_attach_params),
+      GIVES("object", "{vol_id, sd_id, path, managed_path, attachment}: path "
+                      "is what qemu opens, managed_path the same."),
+      .work = verb_managed_attach },
+    { .name = "ManagedVolume.detach_volume",
+      .summary = "Undoes ManagedVolume.attach_volume; an unknown volume is "
+                 "detached. What fails is kept, and tried again.",
+      FULL,
+      PARAMS(managed_detach_params),
+      GIVES_TRUE,
+      .before = verb_managed_detach_before,
+      .work = verb_managed_detach },
+    { .name = "ManagedVolume.volumes_info",
+      .summary = "Managed volumes of this host.",
+      READ,
+      PARAMS(managed_info_params),
+      GIVES("array", "{vol_id, sd_id, path, managed_path, connection_info, "
+                     "exists, state (attaching, attached, detaching), "
+                     "problem?} of each."),
+      .work = verb_managed_info },
     { .name = "Image.reconcileVolumeChain",
       .summary = "Makes the records say what the qcow2 headers do; no VM may "
                  "run on it.",

@@ -28,6 +28,14 @@ extern const struct param_spec volume_create_params[16];
 extern const struct param_spec volume_delete_params[7];
 extern const struct param_spec volume_params[4];
 
+/* table-job.c */
+extern const struct param_spec get_jobs_params[2];
+extern const struct param_spec job_ids_params[1];
+extern const struct param_spec job_params[1];
+extern const struct param_spec job_wait_params[2];
+extern const struct param_spec subscribe_params[1];
+extern const struct param_spec job_limit_params[2];
+
 /* table-lease.c */
 extern const struct param_spec lease_params[1];
 extern const struct param_spec lease_create_params[2];
@@ -56,10 +64,15 @@ extern const struct param_spec set_legality_params[5];
 extern const struct param_spec sdm_copy_params[7];
 extern const struct param_spec sdm_move_params[5];
 extern const struct param_spec sdm_update_params[3];
+extern const struct param_spec managed_attach_params[3];
+extern const struct param_spec managed_detach_params[2];
+extern const struct param_spec managed_info_params[1];
 
 /* table-vm.c */
 #define XML_MAX    (200 * 1024) /* a request has RPC_REQUEST_MAX */
 #define WAIT_S_MAX (30 * 24 * 3600)
+extern const struct param_spec vm_params[1];
+extern const struct param_spec watermarks_params[1];
 extern const struct param_spec disk_plan_params[10];
 extern const struct param_spec disk_migrate_params[11];
 extern const struct param_spec vm_plan_params[7];

@@ -184,7 +184,10 @@ int verb_sdm_copy_before(struct api_call *call, struct err *err);
 int verb_sdm_move_before(struct api_call *call, struct err *err);
 int verb_sdm_update_before(struct api_call *call, struct err *err);
 /* managed.c */
+/* Begins to try again what could not be detached. */
+void managed_ready(struct api *api);
 int verb_managed_attach(struct api_call *call, struct err *err);
+int verb_managed_detach_before(struct api_call *call, struct err *err);
 int verb_managed_detach(struct api_call *call, struct err *err);
 int verb_managed_info(struct api_call *call, struct err *err);
 /* replica.c */

@@ -43,6 +43,7 @@ struct command {
 /* One table per file of commands, ended by a NULL name. */
 extern const struct command domain_commands[];
 extern const struct command volume_commands[];
+extern const struct command copy_commands[];
 extern const struct command vm_commands[];
 extern const struct command watermark_commands[];
 extern const struct command disk_commands[];

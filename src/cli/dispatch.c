@@ -15,8 +15,9 @@
 #include <string.h>
 
 static const struct command *const tables[] = {
-    domain_commands, volume_commands, vm_commands,    watermark_commands,
-    disk_commands,   job_commands,    lease_commands, rpc_commands,
+    domain_commands, volume_commands,    copy_commands,
+    vm_commands,     watermark_commands, disk_commands,
+    job_commands,    lease_commands,     rpc_commands,
 };
 
 static const char usage_head[] =

@@ -53,6 +53,7 @@ static const struct config defaults = {
     .safety_factor = 4,
     .poll_ms = 2000,
     .qemu_img = "/usr/bin/qemu-img",
+    .iscsiadm = "/usr/sbin/iscsiadm",
     .sanlock = "/usr/sbin/sanlock",
     .dray_lvm = DRAY_LVM,
 };

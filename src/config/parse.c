@@ -109,6 +109,8 @@ static const struct key keys[] = {
       FIELD(poll_ms), { MIN_POLL_MS, MAX_POLL_MS } },
     { "tools", "qemu_img", value_set_path,
       FIELD(qemu_img), { 0, FIELD_MAX(qemu_img) } },
+    { "tools", "iscsiadm", value_set_path,
+      FIELD(iscsiadm), { 0, FIELD_MAX(iscsiadm) } },
     { "tools", "sanlock", value_set_path,
       FIELD(sanlock), { 0, FIELD_MAX(sanlock) } },
     { "tools", "dray_lvm", value_set_path,

@@ -90,6 +90,17 @@ static int open_peers(struct daemon *daemon, struct err *err)
     return peers_new(config->peers, &files, &daemon->peers, err);
 }
 
+static int open_managed(struct daemon *daemon, struct err *err)
+{
+    const struct managed_options options = {
+        .state_dir = daemon->config.state_dir,
+        .qemu_img = daemon->config.qemu_img,
+        .iscsiadm = daemon->config.iscsiadm,
+    };
+
+    return managed_new(&options, &daemon->managed, err);
+}
+
 static int open_adapters(struct daemon *daemon, struct err *err)
 {
     int rc = open_storage(daemon, err);
@@ -99,6 +110,8 @@ static int open_adapters(struct daemon *daemon, struct err *err)
     if (rc == 0)
         rc = copier_new(daemon->config.qemu_img, daemon->config.state_dir,
                         &daemon->copier, err);
+    if (rc == 0)
+        rc = open_managed(daemon, err);
     if (rc == 0)
         rc = virt_new(daemon->config.libvirt_uri, &daemon->virt, err);
     if (rc == 0)
@@ -123,6 +136,7 @@ static int open_use_cases(struct daemon *daemon, struct err *err)
         .version = DRAY_VERSION,
         .host_id = daemon->config.host_id,
         .host_name = daemon->config.host_name,
+        .managed = daemon->managed,
         .migration_wait_s = daemon->config.migration_wait_s,
     };
     int rc;
@@ -239,6 +253,7 @@ void daemon_deinit(struct daemon *daemon)
     peers_free(daemon->peers);
     virt_free(daemon->virt);
     copier_free(daemon->copier);
+    managed_free(daemon->managed);
     journal_free(daemon->journal);
     domains_free(daemon->domains);
     leases_free(daemon->leases);

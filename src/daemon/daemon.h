@@ -12,6 +12,7 @@
 #include <dray/domain.h>
 #include <dray/journal.h>
 #include <dray/lease.h>
+#include <dray/managed.h>
 #include <dray/migrate.h>
 #include <dray/monitor.h>
 #include <dray/peer.h>
@@ -34,6 +35,7 @@ struct daemon {
     struct virt *virt;
     struct peers *peers;
     struct copier *copier;
+    struct managed *managed;
     struct journal *journal;
     struct thin *thin;
     struct migrate_ports ports;

@@ -296,13 +296,25 @@ static bool is_ready(struct disk *d)
     return true;
 }
 
+/* This life saw it go over to the overlay there, and did nothing since; should
+ * somebody else have done, the commit is refused. */
+static bool just_went_over(const struct disk *d)
+{
+    const struct migration *m = d->m;
+
+    return d->there && !m->job.undo && !d->committing && d->folds == 0 &&
+           m->trouble_ms < 0;
+}
+
 static enum job_outcome commit(struct disk *d)
 {
-    struct fold fold;
+    struct fold fold = { ON_TOP, true, VM_RUNNING };
     struct err err = ERR_INIT;
 
     if (d->of->overlay_stays || is_ready(d))
         return JOB_OK;
+    if (just_went_over(d))
+        return wait_for_commit(d, &fold);
     if (fold_look(d, &fold, &err))
         return retry_or_give_up(d, &err);
     switch (fold.position) {
@@ -439,6 +451,8 @@ static enum job_outcome fold_one(struct disk *d)
         return outcome;
     switch (fold.position) {
     case FOLDED:
+        d->folded = fold_is_running(&fold);
+        d->folded_there = fold.on_destination;
         return JOB_OK;
     case ON_TOP:
         return pivot(d, &fold);

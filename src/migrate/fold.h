@@ -22,6 +22,12 @@ struct fold {
     enum vm_state state;
 };
 
+/* qemu said so itself. */
+static inline bool fold_is_running(const struct fold *fold)
+{
+    return fold->state == VM_RUNNING || fold->state == VM_PAUSED;
+}
+
 /* Where the overlay is. */
 int fold_look(const struct disk *d, struct fold *ret_fold, struct err *err);
 struct volume_id fold_volume(const struct disk *d, bool on_destination,

@@ -213,11 +213,21 @@ static int drop_overlay(struct disk *d, const struct fold *fold,
     return rc;
 }
 
+/* What JOB_FOLDING saw last is true still: nothing unfolds. */
+static int look(struct disk *d, struct fold *ret_fold, struct err *err)
+{
+    if (!d->folded)
+        return fold_look(d, ret_fold, err);
+    d->folded = false; /* once, should what follows fail */
+    *ret_fold = (struct fold){ FOLDED, d->folded_there, VM_RUNNING };
+    return 0;
+}
+
 static enum job_outcome settle(struct disk *d)
 {
     struct fold fold;
     struct err err = ERR_INIT;
-    int rc = fold_look(d, &fold, &err);
+    int rc = look(d, &fold, &err);
 
     if (rc == 0)
         rc = is_folded(d, &fold) ? drop_overlay(d, &fold, &err)

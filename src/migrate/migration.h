@@ -67,6 +67,8 @@ struct disk {
     bool committing;        /* this life started its commit */
     bool commit_missed;     /* the last look did not find it */
     unsigned folds;         /* how often the pivot back failed */
+    bool folded;            /* JOB_FOLDING saw that qemu has no overlay */
+    bool folded_there;      /* ... on the destination */
 
     struct place src, dst;
     bool watched;      /* the watch has seen to its block job */

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from drayd import RpcError
+from drayd import RpcError, drayctl
 from host import run, wait_for
 from storage import BLANK, MIB, fill, make_image, new_uuid
 
@@ -520,3 +520,66 @@ def test_a_fenced_copy_loses(drayd, domains):
     job = drayd.wait_job(job_id)
     assert job['state'] == 'failed' and job['error']['code'] == GENERATION
     assert state(dst) == ('ILLEGAL', 4)
+
+
+# --- drayctl
+
+def test_volume_copy_and_move(drayd, domains, make_fs):
+    src = filled(domains[0], ['RAW', 'COW'])
+    dst = make_image(domains[1], ['RAW'], size=SIZE)
+    out = make_fs('ext4', 512) / 'disk'
+
+    def end(image):
+        return f'{image.domain.name}/{image.img}/{image.volumes[-1]}'
+
+    drayctl('volume', 'copy', end(src), out, '--to-format', 'qcow2', '--verify')
+    same(of(src), (out, 'qcow2'))
+    job_id = new_uuid()
+    for _ in range(2):
+        drayctl('volume', 'move', end(src), end(dst), '--job-id', job_id)
+    same((out, 'qcow2'), of(dst))
+    assert domains[0].images() == []
+    assert drayctl('volume', 'copy', end(dst), out, check=False).returncode == 1
+    drayctl('volume', 'copy', out, end(dst), '--from-format', 'qcow2')
+    for words in [['a', 'b'], ['/a', 'a/b'], ['/a'],
+                  ['/a', '/b', '--to-format', 'vdi'],
+                  ['/a', '/b', '--job-id', 'x']]:
+        assert drayctl('volume', 'copy', *words, check=False).returncode == 2
+
+
+# --- events
+
+def subscribe(drayd, since=None):
+    rpc = drayd.rpc()
+    params = {} if since is None else {'since': since}
+    return rpc, rpc.call('Events.subscribe', params)
+
+
+def hear_end(rpc, job_id):
+    """The states of a job, with the numbers they came under."""
+    heard = []
+    while not heard or heard[-1][0] != 'done':
+        method, params = rpc.next_event(timeout=60)
+        if method == f'|jobs|status|{job_id}':
+            heard.append((params['state'], params['seq']))
+    return heard
+
+
+def test_events_are_had_again(drayd, domains):
+    src, dst = filled(domains[0], ['RAW']), make_image(domains[1], ['RAW'])
+    first, answer = subscribe(drayd)
+    assert not answer['missed']
+    job_id = begin(drayd, div(src), div(dst))
+    heard = hear_end(first, job_id)
+    numbers = [seq for _, seq in heard]
+    assert numbers == list(range(answer['seq'] + 1, numbers[-1] + 1))
+    first.close()
+    again, since = subscribe(drayd, heard[0][1])
+    assert not since['missed'] and since['seq'] == numbers[-1]
+    assert hear_end(again, job_id) == heard[1:]
+    again.close()
+    _, old = subscribe(drayd, 1)
+    assert old['missed'] and old['oldest'] <= numbers[0]
+    drayd.restart()
+    _, after = subscribe(drayd, numbers[-1])
+    assert after['missed'] and after['seq'] > numbers[-1]

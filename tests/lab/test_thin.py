@@ -352,6 +352,7 @@ def test_a_destination_that_hangs(nodes, drayds, domains, make_thin):
     guest.verify()
 
 
+@pytest.mark.long
 def test_two_hosts_grow_disks_of_one_vg_while_dray_lvm_dies(
         nodes, drayds, domains, make_thin, make_guest):
     """On both, at any moment; what both hosts wrote is there."""
@@ -378,3 +379,5 @@ def test_two_hosts_grow_disks_of_one_vg_while_dray_lvm_dies(
     lvs = volumes(nodes[0], domains['one'])
     assert lvs.keys() == {image.volumes[0], other.volumes[0]}
     nodes[0].sh(f'vgck {domains["one"].sd}')
+    guests[1].destroy()
+    theirs.call('Image.teardown', imageID=other.img)

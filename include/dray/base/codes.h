@@ -86,6 +86,11 @@
     X(ERR_JOB_STATUS, 912, "JobStatusMismatch", EINVAL)                        \
     X(ERR_NOT_IN_CHAIN, 920, "VolumeIsNotInChain", EINVAL)                     \
     X(ERR_WRONG_PARENT, 921, "WrongParentVolume", EINVAL)                      \
+    X(ERR_MANAGED_NONE, 925, "ManagedVolumeNotSupported", EOPNOTSUPP)          \
+    X(ERR_MANAGED_HELPER, 926, "ManagedVolumeHelperFailed", EIO)               \
+    X(ERR_MANAGED_ATTACHED, 927, "ManagedVolumeAlreadyAttached", EEXIST)       \
+    X(ERR_MANAGED_DEVICE, 928, "ManagedVolumeUnsupportedDevice", ENODEV)       \
+    X(ERR_MANAGED_CONNECTION, 929, "ManagedVolumeConnectionMismatch", EINVAL)  \
     X(ERR_NO_SUCH_LEASE, 936, "NoSuchLease", ENOENT)                           \
     X(ERR_VALUE, 1000, "InvalidParameterException", EINVAL)                    \
     X(ERR_DISK_REFRESH, 1640, "DriveRefreshError", EIO)                        \

@@ -48,8 +48,63 @@ static int find_no_job(void *ctx, const char *job_id,
     return err_set_code(err, ERR_NO_JOB, "no job has the id %s", job_id);
 }
 
-/* No other host has jobs. */
-static const struct xlease_ops no_leases = { .find_job = find_no_job };
+static int no_volume(struct err *err)
+{
+    return err_set_code(err, ERR_STORAGE, "there is no volume of leases");
+}
+
+static int make_none(void *ctx, const struct xlease_id *id,
+                     const struct xlease_job *job, struct err *err)
+{
+    (void)ctx, (void)id, (void)job;
+    return no_volume(err);
+}
+
+static int remove_none(void *ctx, const struct xlease_id *id, struct err *err)
+{
+    (void)ctx, (void)id;
+    return no_volume(err);
+}
+
+static int place_none(void *ctx, const struct xlease_id *id,
+                      struct xlease_place *ret_place, struct err *err)
+{
+    (void)ctx, (void)id, (void)ret_place;
+    return no_volume(err);
+}
+
+static int look_at_none(void *ctx, const struct xlease_id *id,
+                        struct xlease_status *ret_status, struct err *err)
+{
+    (void)ctx, (void)id, (void)ret_status;
+    return no_volume(err);
+}
+
+static int list_none(void *ctx, const char *sd, struct xlease_item **ret_items,
+                     size_t *ret_n, struct err *err)
+{
+    (void)ctx, (void)sd, (void)ret_items, (void)ret_n;
+    return no_volume(err);
+}
+
+static int rebuild_none(void *ctx, const char *sd, struct xlease_rebuilt *ret,
+                        struct err *err)
+{
+    (void)ctx, (void)sd, (void)ret;
+    return no_volume(err);
+}
+
+/* The fake world has no leases but those of its domains. */
+static const struct xlease_ops no_leases = {
+    .create = make_none,
+    .remove = remove_none,
+    .info = place_none,
+    .status = look_at_none,
+    .fence = make_none,
+    .list = list_none,
+    .rebuild = rebuild_none,
+    .find_job = find_no_job,
+};
 
 struct harness *harness_new_watched(struct monitor *monitor)
 {

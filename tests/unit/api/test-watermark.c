@@ -4,6 +4,7 @@
  * disks. The watch is the real one; its ports show a VM with one disk, and
  * never change.
  */
+#include "../../../src/api/event-log.h"
 #include "harness.h"
 
 #include <dray/base/util.h>
