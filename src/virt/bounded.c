@@ -7,9 +7,9 @@
  * than requests were under way at once, and of those with one key one is.
  */
 #include "bounded.h"
-#include <dray/base/thread.h>
 #include <assert.h>
 #include <dray/base/lock.h>
+#include <dray/base/thread.h>
 #include <dray/base/util.h>
 #include <errno.h>
 

@@ -21,8 +21,8 @@
  */
 #include "connection.h"
 #include "room.h"
-#include <dray/base/thread.h>
 #include <dray/base/lock.h>
+#include <dray/base/thread.h>
 #include <dray/base/util.h>
 #include <errno.h>
 #include <libvirt/virterror.h>

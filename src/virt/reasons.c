@@ -11,9 +11,9 @@
  * the middle.
  */
 #include "reasons.h"
-#include <dray/base/thread.h>
 #include <assert.h>
 #include <dray/base/lock.h>
+#include <dray/base/thread.h>
 #include <dray/base/util.h>
 #include <dray/ports/hypervisor.h>
 #include <errno.h>
