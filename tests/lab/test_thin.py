@@ -228,16 +228,20 @@ def wait_for_mirror(drayd, job):
 
 SAMPLER = '''
     end=$((SECONDS + $3))
-    dev() { echo /sys/block/$(basename $(readlink -f $1))/size; }
+    dev() {
+        echo /sys/dev/block/$((16#$(stat -Lc %t $1))):$((16#$(stat -Lc %T $1)))
+    }
     until [ -e "$2" ] || [ $SECONDS -ge $end ]; do sleep 0.02; done
     a=$(dev $1); b=$(dev $2); last=
     while [ -e "$2" ] && [ $SECONDS -lt $end ] && [ ! -e /run/enough ]; do
-        read -r x <$a && read -r y <$b || break
+        read -r x <$a/size && read -r y <$b/size || break
         [ "$x $y" = "$last" ] || echo "$x $y"
         last="$x $y"
+        sleep 0.05
     done'''
 
 
+@pytest.mark.long
 def test_the_destination_grows_before_the_source(nodes, drayds, domains,
                                                  make_thin):
     """Seen from outside, in the sizes that the kernel has: whenever the
