@@ -97,12 +97,16 @@ def delete_images(domain):
         domain.call('Image.delete', imageID=img)
 
 
+@pytest.fixture(scope='module')
+def used_at_first(nodes, domains):
+    return used_extents(nodes[0], on_luns(domains))
+
+
 @pytest.fixture(autouse=True)
-def nothing_left(nodes, domains, make_guest):
+def nothing_left(nodes, domains, used_at_first, make_guest):
     """No LV that nobody uses, no space lost, nothing to mend. (make_guest: its
     guests go before.)"""
     luns = on_luns(domains)
-    before = used_extents(nodes[0], luns)
     yield
     at_once(*(lambda node=node: node.load('storage').end_vms(node.host)
               for node in nodes))
@@ -112,7 +116,7 @@ def nothing_left(nodes, domains, make_guest):
               for node in nodes))
     assert at_once(*(lambda domain=domain: domain.call('StorageDomain.audit')
                      for domain in luns)) == [{'findings': []}] * 2
-    assert used_extents(nodes[0], luns) == before
+    assert used_extents(nodes[0], luns) == used_at_first
 
 
 @pytest.fixture
