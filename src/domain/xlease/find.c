@@ -6,8 +6,8 @@
  * was when it was taken: it names the job already.
  */
 #include "../known.h"
-#include "lvb.h"
 #include "look.h"
+#include "lvb.h"
 #include "volume.h"
 #include <errno.h>
 

@@ -3,8 +3,8 @@
  * The table by which others call what is in this directory.
  */
 #include "change.h"
-#include "lvb.h"
 #include "look.h"
+#include "lvb.h"
 #include <dray/domain.h>
 
 struct xlease_port domains_xlease_port(struct domains *domains)
