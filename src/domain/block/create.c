@@ -237,6 +237,20 @@ static int remember(const struct building *b, struct err *err)
     return domain_known_put(b->domains, &b->info, err);
 }
 
+/* LVM looks at all devices: one after the other. */
+static int wait_turn(struct domains *domains, struct err *err)
+{
+    const struct timespec deadline = time_after_ms(MAKE_MS);
+    if (pthread_mutex_clocklock(&domains->making_lock, CLOCK_MONOTONIC,
+                                &deadline) == 0)
+        return 0;
+    (void)err_set_code(err, ERR_DOMAIN_CREATE,
+                       "another block domain is still being made after %d s",
+                       MAKE_MS / 1000);
+    return err_next(err, "ask again when it is done; drayctl domain list "
+                         "shows it then");
+}
+
 int block_create(struct domains *domains, const struct domain_create *spec,
                  struct err *err)
 {
@@ -244,16 +258,16 @@ int block_create(struct domains *domains, const struct domain_create *spec,
         .domains = domains,
         .spec = spec,
         .info = { .status = DOMAIN_LEFT },
-        .deadline_ms = time_now_ms() + MAKE_MS,
     };
     int rc = block_devices_look(spec->devices, spec->n_devices, NULL,
                                 &b.devices, err);
     if (rc < 0)
         return rc;
     block_devices_names(&b.devices, b.names);
-    if (pthread_mutex_trylock(&domains->making_lock) != 0)
-        return err_set_code(err, ERR_DOMAIN_CREATE,
-                            "another block domain is just being made");
+    rc = wait_turn(domains, err);
+    if (rc < 0)
+        return rc;
+    b.deadline_ms = time_now_ms() + MAKE_MS;
     rc = make(&b, err);
     (void)pthread_mutex_unlock(&domains->making_lock);
     return rc < 0 ? rc : remember(&b, err);
