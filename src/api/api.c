@@ -71,6 +71,8 @@ static const char *work_key(const struct api_call *call)
     }
     if (!key)
         key = params_text_if_any(call->params, "vmID");
+    if (!key && params_text_if_any(call->params, "jobID"))
+        key = "jobs"; /* of other hosts: any domain's leases */
     return key ? key : "hypervisor";
 }
 

@@ -529,10 +529,11 @@ const struct verb verb_table[] = {
                       "ended?}, the first disk's members once more at the top, "
                       "and by kind: strategy, keepSource, verify, fast, "
                       "finishRequested, quiesce, base, top, deleteTop, scope. "
-                      "Of a job elsewhere: {id, state: running, succeeded, failed, fenced or dead, elsewhere: "
-                      "true, hostId?, lease: {sd_id, lease_id}, generation, "
-                      "hostHardwareId, created, modified}. dead: its lease is "
-                      "free, and nobody ended it."),
+                      "Of a job elsewhere: {id, state: running, succeeded, "
+                      "failed, fenced or dead, elsewhere: true, hostId?, "
+                      "lease: {sd_id, lease_id}, generation, hostHardwareId, "
+                      "created, modified}. dead: its lease is free, and nobody "
+                      "ended it."),
       .before = verb_job_info_before,
       .work = verb_job_info },
     { .name = "Job.wait",

@@ -101,7 +101,7 @@ struct api {
     struct list calls;
     struct list waits;       /* wait.c */
     struct list subscribers; /* events.c */
-    struct event_log events;
+    struct event_log events; /* events.c */
     struct list meters;      /* events.c */
 };
 

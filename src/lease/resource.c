@@ -203,13 +203,11 @@ int resource_release(void *ctx, struct lease_held *held, struct err *err)
     return rc;
 }
 
-int resource_release_lvb(void *ctx, struct lease_held *held,
-                         const char lvb[LEASE_LVB_SIZE], struct err *err)
+static int release_with(struct lease_held *held, const char *lvb,
+                        struct err *err)
 {
-    _cleanup_(held_freep) struct lease_held *ours = held;
     char copy[LEASE_LVB_SIZE]; /* its parameter is not const */
 
-    (void)ctx;
     memcpy(copy, lvb, sizeof(copy));
     int rc = sanlock_set_lvb(0, &held->resource.head, copy, sizeof(copy));
     if (rc < 0) {
@@ -220,6 +218,15 @@ int resource_release_lvb(void *ctx, struct lease_held *held,
     }
     rc = release(held, err);
     return rc < 0 ? rc : lvb_verify(&held->place, lvb, err);
+}
+
+int resource_release_lvb(void *ctx, struct lease_held *held,
+                         const char lvb[LEASE_LVB_SIZE], struct err *err)
+{
+    (void)ctx;
+    int rc = release_with(held, lvb, err);
+    held_free(held);
+    return rc;
 }
 
 /* Would the owner keep others out? When in doubt: yes. Only a host that joined

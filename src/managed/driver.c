@@ -87,14 +87,6 @@ static int iscsi(const struct driver_tools *tools,
                         own.message);
 }
 
-static int check_iscsiadm(const struct driver_tools *tools, struct err *err)
-{
-    if (access(tools->iscsiadm, X_OK) == 0)
-        return 0;
-    (void)err_set_code(err, ERR_MANAGED_NONE, "%s: %m", tools->iscsiadm);
-    return err_next(err, "install open-iscsi on this host");
-}
-
 static int await(const char *path, struct err *err)
 {
     int64_t end_ms = time_now_ms() + DEVICE_MS;
@@ -115,10 +107,8 @@ static int log_in(const struct driver_tools *tools,
 {
     static const char *const make[] = { "-o", "new", NULL };
     static const char *const login[] = { "--login", NULL };
-    int rc = check_iscsiadm(tools, err);
+    int rc = iscsi(tools, connection, make, 0, err);
 
-    if (rc == 0)
-        rc = iscsi(tools, connection, make, 0, err);
     if (rc == 0)
         rc = iscsi(tools, connection, login, SESSION_EXISTS, err);
     if (rc)
@@ -134,14 +124,22 @@ static int log_out(const struct driver_tools *tools,
 {
     static const char *const logout[] = { "--logout", NULL };
     static const char *const forget[] = { "-o", "delete", NULL };
-    int rc = check_iscsiadm(tools, err);
+    int rc = iscsi(tools, connection, logout, NOTHING_FOUND, err);
 
-    if (rc == 0)
-        rc = iscsi(tools, connection, logout, NOTHING_FOUND, err);
     return rc ? rc : iscsi(tools, connection, forget, NOTHING_FOUND, err);
 }
 
 /* --- all --------------------------------------------------------------- */
+
+int driver_check(const struct driver_tools *tools,
+                 const struct managed_connection *connection, struct err *err)
+{
+    if (connection->driver != MANAGED_ISCSI ||
+        access(tools->iscsiadm, X_OK) == 0)
+        return 0;
+    (void)err_set_code(err, ERR_MANAGED_NONE, "%s: %m", tools->iscsiadm);
+    return err_next(err, "install open-iscsi on this host");
+}
 
 int driver_attach(const struct driver_tools *tools,
                   const struct managed_connection *connection,

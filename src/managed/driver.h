@@ -12,6 +12,9 @@ struct driver_tools {
     const char *iscsiadm;
 };
 
+/* Whether this host can. ERR_MANAGED_NONE. */
+int driver_check(const struct driver_tools *tools,
+                 const struct managed_connection *connection, struct err *err);
 /* What qemu opens then, in @ret_path. */
 int driver_attach(const struct driver_tools *tools,
                   const struct managed_connection *connection,

@@ -8,6 +8,7 @@
 #include "driver.h"
 #include "store.h"
 
+#include <assert.h>
 #include <dray/base/file.h>
 #include <dray/base/list.h>
 #include <dray/base/lock.h>
@@ -105,6 +106,7 @@ static void release(struct managed *managed, struct entry *entry,
                     const struct managed_volume *now)
 {
     SCOPED_LOCK(&managed->lock);
+    assert(entry && entry->busy);
     entry->volume = *now;
     entry->busy = false;
 }
@@ -143,10 +145,12 @@ static int end_connection(struct managed *managed,
 /* Of one that is busy. A failure stays in the table, and is told there. */
 static int let_go(struct managed *managed, struct entry *entry, struct err *err)
 {
-    struct managed_volume volume = entry->volume;
+    struct managed_volume volume;
     struct err ignored = ERR_INIT;
     int rc;
 
+    assert(entry && entry->busy);
+    volume = entry->volume;
     volume.state = MANAGED_DETACHING;
     rc = store_put(managed->dir, &volume, err);
     if (rc == 0)
@@ -250,10 +254,13 @@ int managed_attach(struct managed *managed, const char *sd, const char *vol,
 {
     struct managed_volume volume = { .connection = *connection,
                                      .state = MANAGED_ATTACHING };
+    const struct driver_tools tools = { managed->qemu_img, managed->iscsiadm };
     struct entry *entry = NULL;
     struct err undo = ERR_INIT; /* told by the table */
-    int rc;
+    int rc = driver_check(&tools, connection, err);
 
+    if (rc)
+        return rc;
     (void)str_copy(volume.sd, UUID_SIZE, sd); /* UUIDs fit */
     (void)str_copy(volume.vol, UUID_SIZE, vol);
     rc = begin_attach(managed, &volume, &entry, err);

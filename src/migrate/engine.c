@@ -293,6 +293,12 @@ static bool end_copies(struct migration *m)
     return true;
 }
 
+/* The place that a VM goes to is another host's. */
+static bool keeps_target(const struct disk *d)
+{
+    return d->of->dst_sd[0] && d->m->job.kind != JOB_VM_MIGRATE;
+}
+
 /* Its acts change the domains one after another. */
 static void keep_domains(struct migration *m)
 {
@@ -301,7 +307,7 @@ static void keep_domains(struct migration *m)
     for_each_disk (d, m) {
         if (d->of->src_sd[0])
             PORT(&m->ports, storage, domain_keep, d->of->src_sd);
-        if (d->of->dst_sd[0])
+        if (keeps_target(d))
             PORT(&m->ports, storage, domain_keep, d->of->dst_sd);
     }
     m->keeps = true;
@@ -312,7 +318,7 @@ static void keep_domains_no_more(struct migration *m)
     for_each_disk (d, m) {
         if (d->of->src_sd[0])
             PORT(&m->ports, storage, domain_keep_no_more, d->of->src_sd);
-        if (d->of->dst_sd[0])
+        if (keeps_target(d))
             PORT(&m->ports, storage, domain_keep_no_more, d->of->dst_sd);
     }
     m->keeps = false;

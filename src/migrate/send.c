@@ -19,21 +19,29 @@
 #include <stdarg.h>
 #include <string.h>
 
+__attribute__((format(printf, 3, 0))) static void format_text(
+    char *dst, size_t size, const char *format, va_list args)
+{
+    (void)vsnprintf(dst, size, format, args); /* cut off is fine for people */
+}
+
 /* --- the other host ---------------------------------------------------- */
 
 enum job_outcome peer_silent(struct migration *m, const struct err *err,
                              const char *format, ...)
 {
     char text[sizeof(m->job.warning)];
-    enum job_outcome outcome = migration_trouble(m, err, INT64_MAX);
     va_list args;
+
+    va_start(args, format);
+    format_text(text, sizeof(text), format, args);
+    va_end(args);
+
+    enum job_outcome outcome = migration_trouble(m, err, INT64_MAX);
 
     if (m->trouble_ms < 0 || m->job.warning[0] ||
         migration_now_ms(m) - m->trouble_ms < PEER_SAY_MS)
         return outcome;
-    va_start(args, format);
-    (void)vsnprintf(text, sizeof(text), format, args); /* cut is fine */
-    va_end(args);
     migration_warn(m, "%s", text);
     return outcome;
 }

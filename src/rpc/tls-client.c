@@ -168,21 +168,17 @@ static int shake_hands(struct tls *tls, const struct place *place,
 }
 
 /* @identity is the caller's. */
-static int connect_as(const char *host, struct tls_identity *identity,
+static int connect_as(struct place *place, struct tls_identity *identity,
                       struct rpc_client **ret_client, struct err *err)
 {
-    struct place place;
     struct tls *tls = NULL;
-    int r = parse_place(host, &place, err);
-    if (r < 0)
-        return r;
-    int fd = connect_any(&place, err);
-    r = fd < 0 ? fd : tls_new(fd, GNUTLS_CLIENT, identity, &tls, err);
+    int fd = connect_any(place, err);
+    int r = fd < 0 ? fd : tls_new(fd, GNUTLS_CLIENT, identity, &tls, err);
     if (r < 0)
         return r;
     tls->judge = judge;
-    tls->judge_arg = &place; /* asked before we return, and never again */
-    r = shake_hands(tls, &place, err);
+    tls->judge_arg = place; /* asked before we return, and never again */
+    r = shake_hands(tls, place, err);
     if (r < 0) {
         tls_free(tls);
         return r;
@@ -193,10 +189,13 @@ static int connect_as(const char *host, struct tls_identity *identity,
 int rpc_client_connect_tls(const char *host, const char *pki_dir,
                            struct rpc_client **ret_client, struct err *err)
 {
+    struct place place;
     struct tls_identity *identity = NULL;
-    int r = load(pki_dir, &identity, err);
+    int r = parse_place(host, &place, err);
     if (r == 0)
-        r = connect_as(host, identity, ret_client, err);
+        r = load(pki_dir, &identity, err);
+    if (r == 0)
+        r = connect_as(&place, identity, ret_client, err);
     tls_identity_unref(identity);
     return r;
 }
@@ -204,10 +203,13 @@ int rpc_client_connect_tls(const char *host, const char *pki_dir,
 int rpc_client_connect_peer(const char *host, const struct rpc_tls_files *files,
                             struct rpc_client **ret_client, struct err *err)
 {
+    struct place place;
     struct tls_identity *identity = NULL;
-    int r = tls_identity_load(files, &identity, err);
+    int r = parse_place(host, &place, err);
     if (r == 0)
-        r = connect_as(host, identity, ret_client, err);
+        r = tls_identity_load(files, &identity, err);
+    if (r == 0)
+        r = connect_as(&place, identity, ret_client, err);
     tls_identity_unref(identity);
     return r;
 }

@@ -21,6 +21,12 @@ struct fitting {
     size_t n, max;
 };
 
+__attribute__((format(printf, 3, 0))) static void format_text(
+    char *dst, size_t size, const char *format, va_list args)
+{
+    (void)vsnprintf(dst, size, format, args); /* cut off is fine for people */
+}
+
 __attribute__((format(printf, 3, 4))) static struct err *object(
     struct fitting *f, enum err_code code, const char *format, ...)
 {
@@ -28,7 +34,7 @@ __attribute__((format(printf, 3, 4))) static struct err *object(
     struct err *err = &f->obstacles[f->n < f->max ? f->n++ : f->max - 1];
     va_list args;
     va_start(args, format);
-    (void)vsnprintf(text, sizeof(text), format, args); /* may be cut */
+    format_text(text, sizeof(text), format, args);
     va_end(args);
     *err = (struct err)ERR_INIT;
     (void)err_set_code(err, code, "%s", text);
@@ -104,14 +110,9 @@ static char *cpu_text(const xmlNode *root)
     return text;
 }
 
-static void check_cpu(struct fitting *f, const struct machine *m)
+static void compare_cpu(struct fitting *f, const struct machine *m,
+                        const char *cpu)
 {
-    _cleanup_free_ char *cpu = cpu_text(f->root);
-    char mode[32];
-    (void)xml_attribute(xml_child(f->root, "cpu"), "mode", mode, sizeof(mode));
-    if (!cpu || str_equal(mode, "host-passthrough") ||
-        str_equal(mode, "maximum"))
-        return;
     int verdict = virConnectCompareHypervisorCPU(
         f->call->conn, m->emulator[0] ? m->emulator : NULL, m->arch, m->name,
         m->type, cpu, 0);
@@ -123,6 +124,18 @@ static void check_cpu(struct fitting *f, const struct machine *m)
                        "hypervisor-cpu-baseline");
     else if (verdict == VIR_CPU_COMPARE_ERROR)
         (void)object(f, ERR_UNSUPPORTED, "the VM's CPU: %s", libvirt_says());
+}
+
+/* The host's own CPU is whatever the host has. */
+static void check_cpu(struct fitting *f, const struct machine *m)
+{
+    char mode[32];
+    (void)xml_attribute(xml_child(f->root, "cpu"), "mode", mode, sizeof(mode));
+    char *cpu = cpu_text(f->root);
+    if (cpu && !str_equal(mode, "host-passthrough") &&
+        !str_equal(mode, "maximum"))
+        compare_cpu(f, m, cpu);
+    free(cpu);
 }
 
 static void check_machine(struct fitting *f)

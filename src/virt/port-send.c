@@ -222,7 +222,7 @@ int port_vm_fits(void *ctx, const char *xml, struct err *ret_obstacles,
     }
     fitting->max = max;
     fitting->xml = (char *)fitting + head;
-    (void)strcpy(fitting->xml, xml); /* made to fit */
+    memcpy(fitting->xml, xml, strlen(xml) + 1);
     errand->items = fitting;
     int rc = errand_run(&errand, QUERY_MS, err);
     if (rc < 0)

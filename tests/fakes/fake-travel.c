@@ -386,6 +386,14 @@ static int domain_info(void *ctx, const char *sd, struct domain_info *ret,
     return leave(ctx, 0, err);
 }
 
+static void keep(void *ctx, const char *sd)
+{
+    const struct travel_host *host = ctx;
+
+    if (strcmp(sd, sds[host - host->travel->hosts]) != 0)
+        broken(host->travel, "asked for a domain of the other host");
+}
+
 static int locate(void *ctx, const char *path, struct volume_id *ret,
                   struct err *err)
 {
@@ -642,6 +650,8 @@ static const struct hypervisor_ops hypervisor = {
 
 static const struct storage_ops storage = {
     .domain_info = domain_info,
+    .domain_keep = keep,
+    .domain_keep_no_more = keep,
     .domain_volumes = domain_volumes,
     .image_prepare = image_prepare,
     .image_teardown = image_teardown,
@@ -711,13 +721,13 @@ struct job travel_job(const struct travel *travel)
     return job;
 }
 
-void travel_start(struct travel *travel, int i, const struct job *job)
+void travel_start(struct travel *travel, int host, const struct job *job)
 {
-    struct travel_host *host = &travel->hosts[i];
+    struct travel_host *at = &travel->hosts[host];
 
-    if (migration_new(&host->ports, job, &host->migration))
+    if (migration_new(&at->ports, job, &at->migration))
         broken(travel, "no memory");
-    host->orders.cancel = job->cancel_requested;
-    host->orders.finish = job->finish_requested;
-    host->next_ms = travel->now_ms;
+    at->orders.cancel = job->cancel_requested;
+    at->orders.finish = job->finish_requested;
+    at->next_ms = travel->now_ms;
 }

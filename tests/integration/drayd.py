@@ -121,13 +121,12 @@ class Drayd:
         }
         for section, values in sections.items():
             settings.setdefault(section, {}).update(values)
-        self.socket = settings['daemon']['socket']
         self.conf.write_text(''.join(
             f'[{section}]\n' + ''.join(f'{k} = {v}\n'
                                        for k, v in values.items())
             for section, values in settings.items()))
         self.log = host.new_log(name)
-        self.socket = host.socket_of(SOCKET)
+        self.socket = host.socket_of(settings['daemon']['socket'])
         self.service = host.service(
             'drayd', [build_dir() / 'src/daemon/drayd', '--foreground',
                       '--config', host.inside(self.conf)],

@@ -3,7 +3,9 @@
 domains, right, wrong, repeated, cancelled, killed; bytes and holes compared."""
 import contextlib
 import pathlib
+import random
 import subprocess
+import time
 
 import pytest
 
@@ -462,6 +464,34 @@ def test_a_move_that_is_killed(drayd, domains):
     done(drayd, job_id)
     assert domains[0].images() == []
     same(of(keep), of(dst))
+
+
+# --- at any moment
+
+@pytest.mark.parametrize('verb', ['copy_data', 'move_data'])
+def test_killed_at_many_moments(drayd, domains, verb):
+    """The record never says more than what is there, and the job ends."""
+    rng = random.Random(7)
+    for formats in [('RAW', 'RAW'), ('COW', 'RAW'), ('RAW', 'COW')] * 2:
+        src = filled(domains[0], formats[:1], data=4 * MIB)
+        keep = make_image(domains[1], ['RAW'], size=SIZE)
+        dst = make_image(domains[1], formats[1:], size=SIZE)
+        copy(drayd, div(src), div(keep))
+        job_id = begin(drayd, div(src), div(dst), verb, limit=32 * MIB)
+        for _ in range(2):
+            time.sleep(rng.random() * 0.3)  # the moment is what is tried
+            drayd.kill()
+            meta = dst.path().with_suffix('.meta').read_text()
+            if 'LEGALITY=LEGAL' in meta and 'GEN=1' in meta:
+                same(of(keep), of(dst))
+            else:
+                assert 'GEN=0' in meta
+                assert src.path().exists()
+            drayd.start()
+        done(drayd, job_id)
+        assert state(dst) == ('LEGAL', 1)
+        same(of(keep), of(dst))
+        assert (src.img in domains[0].images()) == (verb == 'copy_data')
 
 
 # --- records

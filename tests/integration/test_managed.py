@@ -6,6 +6,7 @@ import pathlib
 import pytest
 
 from drayd import Drayd, RpcError
+from guest import Disk
 from host import run, wait_for
 from storage import MIB, empty, make_domain, make_image, new_uuid
 from test_data import (SIZE, allocated, begin, div, done, filled, nbd, of,
@@ -157,6 +158,30 @@ def test_copies(host, managed, make_fs):
     detach(managed, local)
     empty(host, domain)
     managed.call('StorageDomain.leave', storagedomainID=domain.sd, timeout=120)
+
+
+def test_a_running_disk_moves_to_one(host, managed, make_fs, make_guest):
+    domain = make_domain(managed, make_fs('ext4', 512), 'data')
+    image = make_image(domain, ['RAW', 'COW'], size=SIZE)
+    backing = make_fs('xfs', 512) / 'backing'
+    run('truncate', '-s', SIZE, backing)
+    loop = run('losetup', '-f', '--show', backing).stdout.strip()
+    vol = new_uuid()
+    try:
+        path = attach(managed, vol, 'local', device_path=loop)['path']
+        guest = make_guest([Disk(image.path(), 'qcow2', serial='s-1',
+                                 alias='ua-1')], start=0, size=16)
+        job = managed.call('Disk.migrate', vmID=guest.name, disk='vda',
+                           domain=path, format='RAW', timeout=60)
+        done(managed, job['id'])
+        assert str(guest.disk_path()) == loop
+        refused(203, detach, managed, vol)  # the VM has it
+        guest.destroy()
+        detach(managed, vol)
+        assert allocated(backing) < 32 * MIB
+    finally:
+        run('losetup', '-d', loop)
+    empty(host, domain)
 
 
 def test_no_open_iscsi(host, managed):

@@ -97,12 +97,16 @@ def delete_images(domain):
         domain.call('Image.delete', imageID=img)
 
 
+@pytest.fixture(scope='module')
+def used_at_first(nodes, domains):
+    return used_extents(nodes[0], on_luns(domains))
+
+
 @pytest.fixture(autouse=True)
-def nothing_left(nodes, domains, make_guest):
+def nothing_left(nodes, domains, used_at_first, make_guest):
     """No LV that nobody uses, no space lost, nothing to mend. (make_guest: its
     guests go before.)"""
     luns = on_luns(domains)
-    before = used_extents(nodes[0], luns)
     yield
     at_once(*(lambda node=node: node.load('storage').end_vms(node.host)
               for node in nodes))
@@ -112,7 +116,7 @@ def nothing_left(nodes, domains, make_guest):
               for node in nodes))
     assert at_once(*(lambda domain=domain: domain.call('StorageDomain.audit')
                      for domain in luns)) == [{'findings': []}] * 2
-    assert used_extents(nodes[0], luns) == before
+    assert used_extents(nodes[0], luns) == used_at_first
 
 
 @pytest.fixture
@@ -228,16 +232,20 @@ def wait_for_mirror(drayd, job):
 
 SAMPLER = '''
     end=$((SECONDS + $3))
-    dev() { echo /sys/block/$(basename $(readlink -f $1))/size; }
+    dev() {
+        echo /sys/dev/block/$((16#$(stat -Lc %t $1))):$((16#$(stat -Lc %T $1)))
+    }
     until [ -e "$2" ] || [ $SECONDS -ge $end ]; do sleep 0.02; done
     a=$(dev $1); b=$(dev $2); last=
     while [ -e "$2" ] && [ $SECONDS -lt $end ] && [ ! -e /run/enough ]; do
-        read -r x <$a && read -r y <$b || break
+        read -r x <$a/size && read -r y <$b/size || break
         [ "$x $y" = "$last" ] || echo "$x $y"
         last="$x $y"
+        sleep 0.05
     done'''
 
 
+@pytest.mark.long
 def test_the_destination_grows_before_the_source(nodes, drayds, domains,
                                                  make_thin):
     """Seen from outside, in the sizes that the kernel has: whenever the

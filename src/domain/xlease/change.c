@@ -9,7 +9,7 @@
  */
 #include "change.h"
 #include "../layout.h"
-#include "job.h"
+#include "lvb.h"
 #include "volume.h"
 #include <errno.h>
 

@@ -6,7 +6,7 @@
  * was when it was taken: it names the job already.
  */
 #include "../known.h"
-#include "job.h"
+#include "lvb.h"
 #include "look.h"
 #include "volume.h"
 #include <errno.h>

@@ -8,7 +8,7 @@
  * so that no job that ran just now is called dead.
  */
 #include "look.h"
-#include "job.h"
+#include "lvb.h"
 #include "volume.h"
 #include <errno.h>
 

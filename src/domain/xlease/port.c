@@ -3,7 +3,7 @@
  * The table by which others call what is in this directory.
  */
 #include "change.h"
-#include "job.h"
+#include "lvb.h"
 #include "look.h"
 #include <dray/domain.h>
 

@@ -20,7 +20,7 @@
  * nobody uses a half of it.
  */
 #include "change.h"
-#include "job.h"
+#include "lvb.h"
 #include "volume.h"
 #include <errno.h>
 #include <string.h>

@@ -191,8 +191,16 @@ static int locate(void *ctx, const char *path, struct volume_id *ret_id,
     return err_set_code(err, ERR_NO_DISK, "%s is not ours", path);
 }
 
+static void keep(void *ctx, const char *sd)
+{
+    (void)ctx;
+    (void)sd;
+}
+
 static const struct storage_ops storage = {
     .domain_info = domain_info,
+    .domain_keep = keep,
+    .domain_keep_no_more = keep,
     .domain_stats = domain_stats,
     .domain_volumes = domain_volumes,
     .image_chain = image_chain,

@@ -287,14 +287,38 @@ static void statistics_do_not_lie_when_qemu_hangs(void **state)
     assert_null(layers);
 }
 
+/* @xml with its first disk on a block device; the caller frees it. */
+static char *on_a_device(const char *xml)
+{
+    const char file[] = "<disk type='file' device='disk'>";
+    const char *at = strstr(xml, file);
+    char *made = NULL;
+    assert_non_null(at);
+    assert_true(asprintf(&made, "%.*s<disk type='block' device='disk'>%s",
+                         (int)(at - xml), xml, at + strlen(file)) > 0);
+    return made;
+}
+
 static void a_chain_that_changes_is_looked_at_again(void **state)
 {
     struct vm_layer *layers = NULL;
     (void)state;
-    library.xml = LIVE_BEFORE; /* for ever: what there is, is told */
+    char *xml = on_a_device(LIVE_BEFORE);
+    library.xml = xml; /* for ever: what there is, is told */
     assert_int_equal(ask_layers(&layers, NULL), 5);
     assert_in_range(library.questions, 2, 10);
     assert_int_equal(layers[0].physical, 8);
+    free(layers);
+    free(xml);
+}
+
+static void only_files_are_not_asked_about(void **state)
+{
+    struct vm_layer *layers = NULL;
+    (void)state;
+    library.xml = LIVE_BEFORE;
+    assert_int_equal(ask_layers(&layers, NULL), 0);
+    assert_int_equal(library.questions, 0);
     free(layers);
 }
 
@@ -588,6 +612,7 @@ int main(void)
         TEST(statistics_never_wait_for_another_call),
         TEST(statistics_do_not_lie_when_qemu_hangs),
         TEST(a_chain_that_changes_is_looked_at_again),
+        TEST(only_files_are_not_asked_about),
         TEST(a_stopped_vm_has_no_layers),
         TEST(a_threshold_is_set_by_the_layers_number),
         TEST(only_a_layer_has_a_threshold),

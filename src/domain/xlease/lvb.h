@@ -2,8 +2,8 @@
  *
  * The job record in a lease's LVB.
  */
-#ifndef DRAY_DOMAIN_XLEASE_JOB_H
-#define DRAY_DOMAIN_XLEASE_JOB_H
+#ifndef DRAY_DOMAIN_XLEASE_LVB_H
+#define DRAY_DOMAIN_XLEASE_LVB_H
 
 #include "../domains.h"
 #include <dray/format.h>

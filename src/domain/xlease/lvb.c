@@ -6,7 +6,7 @@
  * Who holds the lease reads it from the disk as well: nobody else writes there
  * meanwhile, and what sanlock has in memory may come from a read that failed.
  */
-#include "job.h"
+#include "lvb.h"
 #include "volume.h"
 #include <errno.h>
 
