@@ -112,14 +112,20 @@ static int locate_lv(struct domains *domains, const char *path,
     return ask_vg(domains, id, err);
 }
 
+struct known {
+    struct domain_info *infos;
+    size_t n;
+};
+
 /* DOMAIN_NONE: in none of them. @real has no links, or none that is known. */
 static int locate_among(struct domains *domains, const char *path,
-                        const char *real, const struct domain_info *infos,
-                        size_t n, struct volume_id *ret_id, struct err *err)
+                        const char *real, const struct known *known,
+                        struct volume_id *ret_id, struct err *err)
 {
+    const struct domain_info *infos = known->infos;
     struct volume_id id = { 0 };
     bool is_lv = path_is_within(real, "/dev") && block_name_of(real, &id);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < known->n; i++) {
         int rc;
         if (is_lv && infos[i].block && str_equal(infos[i].sd, id.sd))
             rc = locate_lv(domains, path, &infos[i], &id, err);
@@ -143,8 +149,9 @@ int domain_locate(void *ctx, const char *path, struct volume_id *ret_id,
     char real[PATH_MAX];
     size_t n = 0;
     int rc = domain_known_all(domains, &infos, &n, err);
+    const struct known known = { infos, n };
     if (rc == 0)
-        rc = locate_among(domains, path, path, infos, n, ret_id, err);
+        rc = locate_among(domains, path, path, &known, ret_id, err);
     if (rc != DOMAIN_NONE)
         return rc;
     int reached = reach_real(domains->reach, path, real);
@@ -152,7 +159,7 @@ int domain_locate(void *ctx, const char *path, struct volume_id *ret_id,
         errno = -reached;
         return err_set_code(err, ERR_NO_DISK, "%s: %m", path);
     }
-    rc = locate_among(domains, path, real, infos, n, ret_id, err);
+    rc = locate_among(domains, path, real, &known, ret_id, err);
     if (rc != DOMAIN_NONE)
         return rc;
     return reached == REACH_HANGS

@@ -151,31 +151,42 @@ static int complete(const struct call *call, bool active,
     return 0;
 }
 
+static int read_disks(const struct call *call, struct xml_disk **ret_found,
+                      struct vm_disk **ret_disks, size_t *ret_n)
+{
+    _cleanup_free_ char *xml = NULL;
+    int rc = call_xml(call, 0, &xml);
+    if (rc == 0)
+        rc = xml_disks(xml, ret_found, ret_n, call->err);
+    if (rc < 0)
+        return rc;
+    struct vm_disk *disks = calloc(*ret_n + 1, sizeof(*disks));
+    if (!disks)
+        return err_set(call->err, -ENOMEM, "out of memory");
+    for (size_t i = 0; i < *ret_n; i++)
+        disks[i] = (*ret_found)[i].disk;
+    *ret_disks = disks;
+    return 0;
+}
+
 /* @whole: with what the definition does not say. */
 static int disks_of(const struct call *call, bool whole,
                     struct vm_disk **ret_disks, size_t *ret_n)
 {
-    _cleanup_free_ char *xml = NULL;
     _cleanup_free_ struct xml_disk *found = NULL;
-    _cleanup_free_ struct vm_disk *disks = NULL;
+    struct vm_disk *disks = NULL;
     size_t n = 0;
     bool active = false;
     int rc = whole ? call_is_active(call, &active) : 0;
     if (rc == 0)
-        rc = call_xml(call, 0, &xml);
-    if (rc == 0)
-        rc = xml_disks(xml, &found, &n, call->err);
-    if (rc == 0)
-        disks = calloc(n + 1, sizeof(*disks));
-    if (rc == 0 && !disks)
-        rc = err_set(call->err, -ENOMEM, "out of memory");
-    for (size_t i = 0; i < n && rc == 0; i++)
-        disks[i] = found[i].disk;
-    if (rc == 0 && whole)
+        rc = read_disks(call, &found, &disks, &n);
+    if (rc == 0 && whole && disks)
         rc = complete(call, active, found, disks, n);
-    if (rc < 0)
+    if (rc < 0) {
+        free(disks);
         return err_wrap(call->err, "disks of VM %s", call->name);
-    *ret_disks = TAKE(disks);
+    }
+    *ret_disks = disks;
     *ret_n = n;
     return 0;
 }

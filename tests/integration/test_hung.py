@@ -15,7 +15,6 @@ from guest import Disk
 from host import run, wait_for
 from moves import migrate, start
 from storage import make_image
-from test_virt_hang import Small
 
 pytestmark = pytest.mark.usefixtures('nothing_left')
 
@@ -47,34 +46,49 @@ class Hung:
         run('umount', '-l', self.where)
 
 
-def define(host, directory):
-    """Off, with disks of both formats that nobody can look at."""
-    name = host.unique('off-')
-    disks = ''.join(f"""<disk type='file' device='disk'>
-<driver name='qemu' type='{kind}'/><source file='{directory}/{name}.{kind}'/>
+class Neighbour:
+    """A VM with disks of the formats in @kinds."""
+
+    def __init__(self, host, directory, *kinds):
+        self.host, self.name = host, host.unique('neighbour-')
+        paths = {kind: directory / f'{self.name}.{kind}' for kind in kinds}
+        for kind, path in paths.items():
+            host.qemu_img('create', '-q', '-f', kind, path, '8M')
+        disks = ''.join(f"""<disk type='file' device='disk'>
+<driver name='qemu' type='{kind}'/><source file='{path}'/>
 <target dev='vd{letter}' bus='virtio'/></disk>"""
-                    for letter, kind in (('a', 'raw'), ('b', 'qcow2')))
-    xml = host.work / f'{name}.xml'
-    xml.write_text(f"""
-<domain type='qemu'><name>{name}</name><uuid>{uuid.uuid4()}</uuid>
+                        for letter, (kind, path) in zip('ab', paths.items()))
+        self.xml = host.work / f'{self.name}.xml'
+        self.xml.write_text(f"""
+<domain type='qemu'><name>{self.name}</name><uuid>{uuid.uuid4()}</uuid>
 <memory unit='MiB'>16</memory>
 <os><type arch='x86_64' machine='pc'>hvm</type></os>
 <devices>{disks}</devices></domain>""")
-    host.virsh('define', xml)
-    return name
+        host.virsh('define', self.xml)
+
+    def start(self):
+        self.host.virsh('start', self.name)
+        with open(f'/run/libvirt/qemu/{self.name}.pid') as f:
+            self.pid = int(f.read())
+        return self
+
+    def signal(self, number):
+        os.kill(self.pid, number)
 
 
 @pytest.fixture
 def neighbours(host, make_fs):
     directory = make_fs('ext4', 128)
-    off, running = define(host, directory), Small(host, directory)
+    off = Neighbour(host, directory, 'raw', 'qcow2')
+    running = Neighbour(host, directory, 'raw').start()
     hung = Hung(directory)
-    running.stop()
+    running.signal(signal.SIGSTOP)
     yield off, running
-    running.stop(signal.SIGCONT)
+    running.signal(signal.SIGCONT)
     hung.end()
-    running.destroy()
-    host.virsh('undefine', off)
+    host.virsh('destroy', running.name)
+    for vm in off, running:
+        host.virsh('undefine', vm.name)
 
 
 def seconds(drayd, method, **members):
@@ -145,7 +159,7 @@ def test_an_image_is_copied(drayd, domains, neighbours):
 
 def test_what_a_neighbour_has_is_told(drayd, domains, neighbours):
     off, running = neighbours
-    [raw, cow] = drayd.call('VM.getDisks', vmID=off)
+    [raw, cow] = drayd.call('VM.getDisks', vmID=off.name)
     assert raw['path'].endswith('.raw') and cow['path'].endswith('.qcow2')
     names = {vm['vmName']: vm['status'] for vm in drayd.call('VM.list')}
-    assert names[off] == 'shutoff' and names[running.name] == 'running'
+    assert names[off.name] == 'shutoff' and names[running.name] == 'running'
