@@ -230,17 +230,19 @@ def wait_for_mirror(drayd, job):
         'Job.info', jobID=job['id'])['progress']['done'] > 0, 60, 0.5)
 
 
+# The destination comes and goes before the move has it open.
 SAMPLER = '''
     end=$((SECONDS + $3))
-    dev() {
-        echo /sys/dev/block/$((16#$(stat -Lc %t $1))):$((16#$(stat -Lc %T $1)))
+    size() {
+        numbers=$(stat -Lc '0x%t 0x%T' $1 2>/dev/null) &&
+            cat /sys/dev/block/$(printf '%d:%d' $numbers)/size 2>/dev/null
     }
-    until [ -e "$2" ] || [ $SECONDS -ge $end ]; do sleep 0.02; done
-    a=$(dev $1); b=$(dev $2); last=
-    while [ -e "$2" ] && [ $SECONDS -lt $end ] && [ ! -e /run/enough ]; do
-        read -r x <$a/size && read -r y <$b/size || break
-        [ "$x $y" = "$last" ] || echo "$x $y"
-        last="$x $y"
+    last=
+    until [ -e /run/enough ] || [ $SECONDS -ge $end ]; do
+        if x=$(size $1) && y=$(size $2) && [ "$x $y" != "$last" ]; then
+            last="$x $y"
+            echo "$last"
+        fi
         sleep 0.05
     done'''
 
