@@ -2,6 +2,7 @@
  *
  * A file that does not answer is one whose reader waits for the test.
  */
+#include <dray/base/lock.h>
 #include <dray/base/reach.h>
 #include <dray/base/util.h>
 #include <errno.h>
@@ -182,6 +183,12 @@ static void set_hangs(bool hangs)
     (void)pthread_mutex_unlock(&server.lock);
 }
 
+static int waiting(void)
+{
+    SCOPED_LOCK(&server.lock);
+    return server.waiting;
+}
+
 static int ask(struct reach *of, const char *name, reach_fn fn)
 {
     char text[REACH_TEXT_SIZE];
@@ -211,16 +218,16 @@ static void what_hangs_is_left_alone_until_it_answers(void **state)
     assert_int_equal(ask(hurried, "dir/file", hang), REACH_HANGS);
     /* No further thread waits for it, by whichever name. */
     hangs_at_once(hurried, "relative/mixed");
-    assert_int_equal(server.waiting, 1);
+    assert_int_equal(waiting(), 1);
     /* Its links are known all the same. */
     assert_int_equal(reach_real(hurried, link, real), REACH_HANGS);
     assert_string_equal(real, expected);
     /* So are other file systems. A busy machine may need more than a try. */
     while (reach_real(hurried, "/proc/self/status", real) != 0)
-        assert_int_equal(server.waiting, 1);
+        assert_int_equal(waiting(), 1);
     set_hangs(false);
     while (ask(hurried, "dir/file", name_it) != 0)
-        assert_int_equal(server.waiting, 0);
+        assert_int_equal(waiting(), 0);
     reach_free(hurried);
     free(path);
     free(link);
