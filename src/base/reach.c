@@ -42,6 +42,7 @@ struct question {
     size_t at;           /* where the component that is looked at ends */
     int links;           /* followed so far */
     bool over, late;
+    int64_t sure_ms; /* once it is late: when it hangs without a doubt */
     int rc;
     char hangs[PATH_MAX];       /* once it is late: what does not answer */
     char text[REACH_TEXT_SIZE]; /* the thread's until it is over */
@@ -256,6 +257,7 @@ static void give_up_locked(struct question *q)
     (void)str_format(component, sizeof(component), "%.*s", (int)q->at, q->name);
     find_mount(component, q->hangs);
     q->late = true;
+    q->sure_ms = time_now_ms() + REACH_SURE_MS;
     list_append(&q->reach->hanging, &q->link);
 }
 
@@ -312,6 +314,29 @@ int reach_read(struct reach *reach, const char *path, reach_fn fn,
     ret_text[0] = '\0';
     int rc = ask(reach, path, fn, name, ret_text);
     return rc == -ENOENT || rc == -ENOTDIR ? 0 : rc;
+}
+
+/* How long the last of those that hang is still in doubt; 0: none is. */
+static int doubt_ms_locked(const struct reach *reach)
+{
+    int64_t longest = 0;
+    list_for_each (item, &reach->hanging) {
+        const struct question *q = container_of(item, struct question, link);
+        int64_t left = q->sure_ms - time_now_ms();
+        longest = left > longest ? left : longest;
+    }
+    return (int)longest;
+}
+
+bool reach_settle(struct reach *reach)
+{
+    bool waited = false;
+    SCOPED_LOCK(&reach->lock);
+    for (int left; (left = doubt_ms_locked(reach)) > 0; waited = true) {
+        const struct timespec until = time_after_ms(left);
+        (void)pthread_cond_timedwait(&reach->changed, &reach->lock, &until);
+    }
+    return waited;
 }
 
 /* --- life -------------------------------------------------------------- */

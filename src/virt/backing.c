@@ -122,8 +122,10 @@ int backing_walk(struct reach *reach, const char *path, xml_layer_fn fn,
     if (!str_copy(child, sizeof(child), path))
         return 0;
     for (int i = 0; i < LAYERS_MAX && child[0] == '/'; i++) {
-        if (reach_read(reach, child, read_name, name) != 0 || !name[0] ||
-            !resolve_name(child, name, place))
+        int rc = reach_read(reach, child, read_name, name);
+        if (rc == REACH_HANGS)
+            return BACKING_HANGS;
+        if (rc < 0 || !name[0] || !resolve_name(child, name, place))
             return 0;
         if (fn(arg, place))
             return 1;

@@ -10,9 +10,13 @@
 
 struct reach;
 
+enum {
+    BACKING_HANGS = 2, /* an outcome */
+};
+
 /* Calls fn(arg, place) for each layer below the qcow2 image @path, as the
  * headers on the way name them. 1: fn said true. A header that cannot be read
- * ends the walk. */
+ * ends the walk: with BACKING_HANGS when its storage does not answer. */
 int backing_walk(struct reach *reach, const char *path, xml_layer_fn fn,
                  void *arg);
 

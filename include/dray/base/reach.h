@@ -9,11 +9,13 @@
 #define DRAY_BASE_REACH_H
 
 #include <limits.h>
+#include <stdbool.h>
 
 struct reach;
 
 enum {
-    REACH_MS = 500, /* patience with storage that should answer at once */
+    REACH_MS = 500,       /* patience with storage that should answer at once */
+    REACH_SURE_MS = 5000, /* so long it is perhaps only slow: no proof */
     REACH_TEXT_SIZE = 1024,
     REACH_HANGS = 1, /* an outcome: its file system does not answer */
 };
@@ -32,5 +34,9 @@ typedef void (*reach_fn)(const char *path, char ret_text[REACH_TEXT_SIZE]);
 /* 0, REACH_HANGS or -errno. */
 int reach_read(struct reach *reach, const char *path, reach_fn fn,
                char ret_text[REACH_TEXT_SIZE]);
+
+/* Waits until each storage that hangs has answered or hung for REACH_SURE_MS.
+ * True: it had to wait, so what was asked meanwhile may be asked again. */
+bool reach_settle(struct reach *reach);
 
 #endif

@@ -7,6 +7,7 @@
 #include <dray/base/util.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -233,6 +234,31 @@ static void what_hangs_is_left_alone_until_it_answers(void **state)
     free(link);
 }
 
+static void *answer_later(void *arg)
+{
+    (void)poll(NULL, 0, SHORT_MS);
+    set_hangs(false);
+    return arg;
+}
+
+static void a_short_hang_is_waited_for(void **state)
+{
+    (void)state;
+    struct reach *hurried = NULL;
+    pthread_t later;
+    assert_int_equal(reach_new(SHORT_MS, &hurried), 0);
+    assert_false(reach_settle(hurried));
+    set_hangs(true);
+    assert_int_equal(ask(hurried, "dir/file", hang), REACH_HANGS);
+    int64_t begin_ms = time_now_ms();
+    assert_int_equal(pthread_create(&later, NULL, answer_later, NULL), 0);
+    assert_true(reach_settle(hurried));
+    assert_true(time_now_ms() - begin_ms >= SHORT_MS);
+    assert_false(reach_settle(hurried));
+    (void)pthread_join(later, NULL);
+    reach_free(hurried);
+}
+
 static void one_that_hangs_keeps_what_it_needs(void **state)
 {
     (void)state;
@@ -252,6 +278,7 @@ int main(void)
         cmocka_unit_test(other_names_are_none),
         cmocka_unit_test(the_real_file_is_read),
         cmocka_unit_test(what_hangs_is_left_alone_until_it_answers),
+        cmocka_unit_test(a_short_hang_is_waited_for),
         cmocka_unit_test(one_that_hangs_keeps_what_it_needs),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
