@@ -70,7 +70,7 @@ extern const struct param_spec managed_info_params[1];
 
 /* table-vm.c */
 #define XML_MAX    (200 * 1024) /* a request has RPC_REQUEST_MAX */
-#define WAIT_S_MAX (30 * 24 * 3600)
+#define WAIT_S_MAX UINT64_C(2592000) /* 30 days */
 extern const struct param_spec vm_params[1];
 extern const struct param_spec watermarks_params[1];
 extern const struct param_spec disk_plan_params[10];

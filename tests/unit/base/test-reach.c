@@ -207,6 +207,15 @@ static void hangs_at_once(struct reach *of, const char *name)
     assert_true(time_now_ms() - begin_ms < 20 * SHORT_MS / 2);
 }
 
+/* Then all that is there hangs, the links, too. */
+static bool is_mounted(void)
+{
+    struct stat here, root;
+    assert_int_equal(stat(top, &here), 0);
+    assert_int_equal(stat("/", &root), 0);
+    return here.st_dev != root.st_dev;
+}
+
 static void what_hangs_is_left_alone_until_it_answers(void **state)
 {
     (void)state;
@@ -220,9 +229,9 @@ static void what_hangs_is_left_alone_until_it_answers(void **state)
     /* No further thread waits for it, by whichever name. */
     hangs_at_once(hurried, "relative/mixed");
     assert_int_equal(waiting(), 1);
-    /* Its links are known all the same. */
+    /* Links are followed up to it. */
     assert_int_equal(reach_real(hurried, link, real), REACH_HANGS);
-    assert_string_equal(real, expected);
+    assert_string_equal(real, is_mounted() ? link : expected);
     /* So are other file systems. A busy machine may need more than a try. */
     while (reach_real(hurried, "/proc/self/status", real) != 0)
         assert_int_equal(waiting(), 1);
