@@ -77,8 +77,9 @@ class Neighbour(Host):
              '--mount-proc', '--propagation', 'slave', 'sh', '-c',
              self._script()], stdin=subprocess.DEVNULL)
         wait_for(f'host {self.name} is there', (self.work / 'ready').exists)
+        # -r: a chroot stays one.
         self.into = ['nsenter', '-t', str(child_of(self.holder.pid)), '-m',
-                     '-u', '-p', '--']
+                     '-r', '-u', '-p', '--']
 
     def service(self, name, argv, log, env=None):
         return Inside(name, [*self.into, *argv], log, env)
