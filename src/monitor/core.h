@@ -301,8 +301,10 @@ void layer_sample(struct core *core, struct layer *layer,
 /* A guest stands still since it has no space. */
 void layer_stopped(const struct core *core, struct layer *layer);
 uint64_t layer_left(const struct layer *layer);
-void layer_judge(struct core *core, struct layer *layer, bool paused,
-                 bool along);
+void layer_judge(struct core *core, struct layer *layer, bool paused);
+/* A mirror's destination becomes as large as the source will be. */
+void layer_keep_up(const struct core *core, struct layer *layer,
+                   const struct layer *source);
 
 /* grow.c */
 void layer_need(struct core *core, struct watched_vm *vm, struct layer *layer,

@@ -96,22 +96,27 @@ uint64_t layer_left(const struct layer *layer)
                : 0;
 }
 
-/* @along: somebody else of the disk grows now, so that one that will have to
- * do so shortly comes along. */
-void layer_judge(struct core *core, struct layer *layer, bool paused,
-                 bool along)
+void layer_judge(struct core *core, struct layer *layer, bool paused)
 {
     const struct watermark_policy policy = layer_policy(core, layer);
     const struct watermark_pace pace = layer_pace(core, layer);
-    struct watermark_layer is = layer->is;
-    if (along) {
-        uint64_t left = layer_left(layer);
-        uint64_t shortly = watermark_limit(&policy, &pace) / 4;
-        is.allocation_bytes += left < shortly ? left : shortly;
-    }
-    layer->verdict =
-        watermark_judge(&policy, &is, &pace, paused, &layer->wanted_bytes);
+    layer->verdict = watermark_judge(&policy, &layer->is, &pace, paused,
+                                     &layer->wanted_bytes);
     layer->right_bytes = watermark_threshold(&policy, &layer->is, &pace);
     if (layer->verdict != WATERMARK_IMPLAUSIBLE)
         layer->implausible = 0;
+}
+
+void layer_keep_up(const struct core *core, struct layer *layer,
+                   const struct layer *source)
+{
+    const struct watermark_policy policy = layer_policy(core, layer);
+    uint64_t max = watermark_max(&policy, &layer->is);
+    uint64_t bytes = source->wanted_bytes < max ? source->wanted_bytes : max;
+    if (layer->verdict == WATERMARK_IMPLAUSIBLE ||
+        layer->is.size_bytes >= bytes)
+        return;
+    if (layer->verdict != WATERMARK_GROW || layer->wanted_bytes < bytes)
+        layer->wanted_bytes = bytes;
+    layer->verdict = WATERMARK_GROW;
 }

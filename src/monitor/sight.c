@@ -210,16 +210,16 @@ static void judge_all(struct core *core, struct watched_vm *vm,
         struct layer *layer = container_of(item, struct layer, link);
         bool paused = layer == stopped && !vm->relieved;
         if (layer->watched)
-            layer_judge(core, layer, paused, false);
+            layer_judge(core, layer, paused);
     }
-    /* The destination is extended before the source, seen from outside as
-     * well: it does not wait for its own threshold then. */
+    /* What the source gets to hold, its destination must hold as well: it is
+     * extended first, and does not wait for its own threshold. */
     list_for_each (item, &vm->layers) {
         struct layer *layer = container_of(item, struct layer, link);
         const struct layer *source = layer_source(vm, layer->target);
         if (layer->watched && layer->role == WATERMARK_REPLICA && source &&
             source->verdict == WATERMARK_GROW)
-            layer_judge(core, layer, false, true);
+            layer_keep_up(core, layer, source);
     }
 }
 

@@ -264,7 +264,9 @@ static void a_source_without_room_is_no_obstacle(void **state)
     rig_run(&rig, 100);
     assert_int_equal(rig.answers, 1);
     assert_int_equal(rig.answer.rc, 0);
-    assert_int_equal(replica->threshold, 6 * GIB);
+    assert_int_equal(source->size, 10 * GIB);
+    /* It has room for what the source would get. */
+    assert_int_equal(replica->threshold, 11 * GIB);
 }
 
 /* --- those who wait --- */

@@ -326,17 +326,32 @@ static void doubled_from_the_first_moment(void **state)
     assert_int_equal(source->threshold, 13 * GIB);
 }
 
-static void a_destination_that_is_nearly_there_goes_first(void **state)
+static void a_destination_goes_first_however_empty(void **state)
 {
     (void)state;
     struct rig_layer *source = rig_add(&rig, 1, "vda", 1, 10 * GIB);
     struct rig_layer *replica = rig_add(&rig, 1, "vda", 1, 10 * GIB);
     replica->replica = true;
     rig_run(&rig, 10);
-    replica->allocation = 5900 * MIB;
+    replica->allocation = 100 * MIB;
     rig_write(&rig, source, 6200 * MIB);
     rig_run(&rig, 100);
     assert_string_equal(rig.order, "vda:replica vda:source ");
+    assert_int_equal(replica->size, 15 * GIB);
+    assert_int_equal(source->size, 15 * GIB);
+}
+
+static void a_larger_destination_stays_as_it_is(void **state)
+{
+    (void)state;
+    struct rig_layer *source = rig_add(&rig, 1, "vda", 1, 10 * GIB);
+    struct rig_layer *replica = rig_add(&rig, 1, "vda", 1, 15 * GIB);
+    replica->replica = true;
+    rig_run(&rig, 10);
+    rig_write(&rig, source, 6200 * MIB);
+    rig_run(&rig, 100);
+    assert_string_equal(rig.order, "vda:source ");
+    assert_int_equal(replica->size, 15 * GIB);
 }
 
 static void a_destination_that_hangs_delays_the_source_by_a_second(void **state)
@@ -471,7 +486,8 @@ int main(void)
         WITH_RIG(follows_how_fast_the_guest_writes),
         WITH_RIG(the_first_write_after_a_start_is_no_rate),
         WITH_RIG(doubled_from_the_first_moment),
-        WITH_RIG(a_destination_that_is_nearly_there_goes_first),
+        WITH_RIG(a_destination_goes_first_however_empty),
+        WITH_RIG(a_larger_destination_stays_as_it_is),
         WITH_RIG(a_destination_that_hangs_delays_the_source_by_a_second),
         WITH_RIG(a_destination_that_is_not_known_yet_may_go_first),
         WITH_RIG(storage_that_does_not_say_so_delays_by_a_second),
