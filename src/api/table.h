@@ -69,7 +69,7 @@ extern const struct param_spec managed_detach_params[2];
 extern const struct param_spec managed_info_params[1];
 
 /* table-vm.c */
-#define XML_MAX    (200 * 1024) /* a request has RPC_REQUEST_MAX */
+#define XML_MAX    UINT64_C(204800)  /* a request has RPC_REQUEST_MAX */
 #define WAIT_S_MAX UINT64_C(2592000) /* 30 days */
 extern const struct param_spec vm_params[1];
 extern const struct param_spec watermarks_params[1];
