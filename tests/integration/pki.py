@@ -113,7 +113,9 @@ class TlsRpc(Rpc):
 
 def start(host, pki, **tls):
     settings = {'listen': '127.0.0.1', **pki.settings('localhost'), **tls}
-    return Drayd(host, tls=settings, **{'tls-roles': ROLES}).start()
+    daemon = Drayd(host, tls=settings, **{'tls-roles': ROLES}).start()
+    daemon.call('Host.ping')  # now it listens on all of its sockets
+    return daemon
 
 
 def lines(daemon, text, since=0):

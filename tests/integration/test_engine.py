@@ -581,9 +581,10 @@ def test_merge_goes_on_after_a_crash(host, drayd, make_engine, victim):
 def test_refresh(make_engine):
     engine = make_engine()
     for verb in ('refreshDisk', 'refresh_disk'):
+        least = engine.image.path().stat().st_size  # the guest writes
         sizes = engine.vm(verb, drive=engine.drive(engine.src))
-        stat = engine.image.path().stat()
-        assert int(sizes['apparentsize']) == stat.st_size
+        most = engine.image.path().stat().st_size
+        assert least <= int(sizes['apparentsize']) <= most
         assert int(sizes['truesize']) > 0
     refused(1640, engine.vm, 'refreshDisk', drive=engine.drive(engine.dst))
 

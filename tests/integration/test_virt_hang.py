@@ -175,6 +175,7 @@ def test_what_was_given_up_may_still_happen(virt, small):
     vm = small()
     vm.stop()
     virt.call('later', 'vm_suspend', vm.uuid)
+    time.sleep(1)  # nobody tells when it is under way
     assert refused(virt.call, 'layer_stats', vm.uuid).code == NONRESP
     vm.stop(signal.SIGCONT)
     wait_for('suspended', lambda: virt.call('vm_find', vm.uuid)['vm']['state']
