@@ -88,9 +88,10 @@ def test_an_event_extends(make_watch, thin):
     watch.wait_mark(size=16 * MIB)
     assert watch.wait_armed() > 9 * MIB
     thin.write('vdb', '2M', '8M')
-    # Where a threshold is being moved an alarm waits for the next write.
+    # By how much depends on the rate; and where a threshold is being moved an
+    # alarm waits for the next write.
     wait_for('it grows again', lambda: thin.write('vdb', '9M', '1M') or
-             watch.mark()['size'] == 24 * MIB, 20, 0.5)
+             watch.mark()['size'] >= 24 * MIB, 20, 0.5)
     stats = watch.call('stats')
     assert stats['extensions'] == stats['alarms'] == 2
     assert stats['polled'] == stats['failures'] == stats['pauses'] == 0
