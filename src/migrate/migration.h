@@ -65,6 +65,7 @@ struct disk {
     bool pivot_asked;
     struct err pivot_error; /* what the call said */
     bool committing;        /* this life started its commit */
+    bool commits_there;     /* ... on the destination */
     bool commit_missed;     /* the last look did not find it */
     unsigned folds;         /* how often the pivot back failed */
     bool folded;            /* JOB_FOLDING saw that qemu has no overlay */
