@@ -218,6 +218,8 @@ int disk_activate(struct disk *d, bool on_destination, const char *vol,
 /* Deactivates an image on LVs that no VM has. What cannot be done becomes a
  * warning. */
 void disk_let_go(struct disk *d, bool on_destination);
+/* One of the next acts changes the domain on that side, if there is one. */
+void disk_changes_soon(const struct disk *d, bool on_destination);
 /* A VM that has a layer of the disk, on the side given; empty if none. */
 int disk_find_user(const struct disk *d, bool on_destination,
                    struct vm_info *ret_user, struct err *err);
