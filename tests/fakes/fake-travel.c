@@ -655,6 +655,7 @@ static const struct storage_ops storage = {
     .domain_info = domain_info,
     .domain_keep = keep,
     .domain_keep_no_more = keep,
+    .domain_soon = keep,
     .domain_volumes = domain_volumes,
     .image_prepare = image_prepare,
     .image_teardown = image_teardown,
