@@ -23,6 +23,11 @@ bool mirror_is_ours(const struct disk *d, const struct vm_mirror_info *info)
     return info->job && disk_on_destination(d, info->mirror_path);
 }
 
+bool mirror_has_begun(const struct disk *d)
+{
+    return d->mirror.total > 1;
+}
+
 /* --- no space ---------------------------------------------------------- */
 
 static enum job_outcome start_afresh(struct disk *d);
@@ -148,6 +153,8 @@ void mirror_hurry(struct disk *d)
     uint64_t left = d->mirror.total - d->mirror.done;
     int64_t now_ms = migration_now_ms(m);
 
+    if (!mirror_has_begun(d))
+        return;
     if (d->least_ms == 0 || left < d->least_left) {
         d->least_left = left;
         d->least_ms = now_ms;

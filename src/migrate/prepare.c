@@ -46,6 +46,8 @@ static enum job_outcome check_outside(struct disk *d)
     if (PORT(&m->ports, storage, outside_info, d->of->dst_path,
              d->of->base_cow ? VOLUME_COW : VOLUME_RAW, &info, &err))
         return migration_doubt(m, &err, 0);
+    if (users_check_place(&m->ports, d->of->dst_path, &err))
+        return migration_doubt(m, &err, 0);
     d->of->dst_made = !info.network && !info.block;
     if (d->of->dst_made && info.exists && info.bytes > 0)
         return migration_fail_text(m, ERR_VOLUME_EXISTS, "%s exists already",

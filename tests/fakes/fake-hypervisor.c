@@ -242,10 +242,12 @@ static bool is_used(struct fake_world *world, const char *path)
             (open || world_is_named(world, volume)))
             return true;
     }
-    return world->other_user && strncmp(path, "/src/", 5) == 0;
+    return (world->other_user && strncmp(path, "/src/", 5) == 0) ||
+           (world->place_user &&
+            world_find_path(world, path) == world_volume(world, DST, 0, 0));
 }
 
-/* Asked for are the directory of an image, or a file outside. */
+/* Asked for are the directory of an image, or a place outside. */
 static int hv_path_user(void *ctx, const char *path, struct vm_info *ret_vm,
                         struct err *err)
 {
@@ -256,7 +258,7 @@ static int hv_path_user(void *ctx, const char *path, struct vm_info *ret_vm,
     if (rc)
         return rc;
     if (strncmp(path, "/out", 4) != 0 && strncmp(path, "/dev/", 5) != 0 &&
-        strchr(path + 5, '/'))
+        strncmp(path, "nbd:", 4) != 0 && strchr(path + 5, '/'))
         world_break(world, "path_user(%s) is not an image's directory", path);
     memset(ret_vm, 0, sizeof(*ret_vm));
     if (used) {
