@@ -118,6 +118,10 @@ extern const struct verb verb_table[];
 extern const size_t verb_table_n;
 const struct verb *verb_find(const char *name);
 
+/* takeover.c */
+int verb_job_takeover_before(struct api_call *call, struct err *err);
+int verb_job_takeover(struct api_call *call, struct err *err);
+int verb_job_takeover_after(struct api_call *call, struct err *err);
 /* discover.c */
 int verb_discover(struct api_call *call, struct err *err);
 /* host.c */
