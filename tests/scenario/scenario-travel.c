@@ -57,6 +57,9 @@ static void judge_moved(const struct travel *travel, const char *where)
     CHECK(there->knows == travel->acknowledged);
     CHECK(!here->active && !here->defined);
     CHECK(!here->image || here->record.warning[0]);
+    CHECK(!travel->chain ||
+          (there->whole[TRAVEL_TEMPLATE] && there->whole[TRAVEL_INTERNAL]));
+    CHECK(!travel->chain || here->layer[TRAVEL_TEMPLATE]);
 }
 
 static void judge_stayed(const struct travel *travel, const char *where)
@@ -69,6 +72,9 @@ static void judge_stayed(const struct travel *travel, const char *where)
     CHECK(!there->active && !there->defined);
     CHECK(!there->image || there->record.warning[0]);
     CHECK(!there->legal);
+    CHECK(!there->layer[TRAVEL_INTERNAL] || there->record.warning[0]);
+    CHECK(there->layer[TRAVEL_TEMPLATE] == travel->template_there ||
+          there->record.warning[0]);
 }
 
 static void run(struct travel *travel, const char *where)
@@ -129,6 +135,28 @@ static void loses_the_confirmation(struct travel *travel)
     travel->confirm_lost = true;
 }
 
+static void has_chain(struct travel *travel)
+{
+    travel_has_chain(travel, false);
+}
+
+static void has_template(struct travel *travel)
+{
+    travel_has_chain(travel, true);
+}
+
+static void has_chain_and_breaks(struct travel *travel)
+{
+    travel_has_chain(travel, false);
+    travel->send_breaks = true;
+}
+
+static void has_another_template(struct travel *travel)
+{
+    travel_has_chain(travel, true);
+    travel->template_differs = true;
+}
+
 static void walk(const char *name, void (*setup)(struct travel *travel))
 {
     for (int fault = 0; fault < TRAVEL_FAULTS; fault++) {
@@ -167,6 +195,36 @@ static void survives_faults_with_a_copy_standing_there(void **state)
 {
     (void)state;
     walk("lost confirmation", loses_the_confirmation);
+}
+
+static void survives_faults_while_layers_go(void **state)
+{
+    (void)state;
+    walk("chain", has_chain);
+    walk("linked clone", has_template);
+}
+
+static void survives_faults_while_layers_come_back(void **state)
+{
+    (void)state;
+    walk("broken chain", has_chain_and_breaks);
+    walk("another template", has_another_template);
+}
+
+static void another_template_is_told(void **state)
+{
+    struct travel travel;
+
+    (void)state;
+    travel_init(&travel);
+    log_setup((enum log_level)0, false);
+    has_another_template(&travel);
+    run(&travel, "another template");
+    assert_int_equal(travel.hosts[HERE].record.state, JOB_FAILED);
+    assert_non_null(
+        strstr(travel.hosts[HERE].record.error.message, "is another on host"));
+    assert_true(travel.hosts[THERE].layer[TRAVEL_TEMPLATE]);
+    travel_deinit(&travel);
 }
 
 /* --- what happens in between ------------------------------------------- */
@@ -252,6 +310,9 @@ int main(void)
         cmocka_unit_test(survives_faults_on_the_way),
         cmocka_unit_test(survives_faults_on_the_way_back),
         cmocka_unit_test(survives_faults_with_a_copy_standing_there),
+        cmocka_unit_test(survives_faults_while_layers_go),
+        cmocka_unit_test(survives_faults_while_layers_come_back),
+        cmocka_unit_test(another_template_is_told),
         cmocka_unit_test(a_cancel_leaves_it_here_or_comes_too_late),
         cmocka_unit_test(too_long_is_given_up),
         cmocka_unit_test(a_lost_host_leaves_an_instruction),
