@@ -65,6 +65,7 @@ struct disk {
     bool pivot_asked;
     struct err pivot_error; /* what the call said */
     bool committing;        /* this life started its commit */
+    bool commits_there;     /* ... on the destination */
     bool commit_missed;     /* the last look did not find it */
     unsigned folds;         /* how often the pivot back failed */
     bool folded;            /* JOB_FOLDING saw that qemu has no overlay */
@@ -228,9 +229,15 @@ int disk_activate(struct disk *d, bool on_destination, const char *vol,
 /* Deactivates an image on LVs that no VM has. What cannot be done becomes a
  * warning. */
 void disk_let_go(struct disk *d, bool on_destination);
+/* One of the next acts changes the domain on that side, if there is one. */
+void disk_changes_soon(const struct disk *d, bool on_destination);
 /* A VM that has a layer of the disk, on the side given; empty if none. */
 int disk_find_user(const struct disk *d, bool on_destination,
                    struct vm_info *ret_user, struct err *err);
+/* No VM, whether it runs or not, names this place outside of domains.
+ * ERR_VOLUME_BUSY. (users.c) */
+int users_check_place(const struct migrate_ports *ports, const char *place,
+                      struct err *err);
 
 /* --- thin.c: how much room qcow2 has on LVs --- */
 
@@ -320,6 +327,8 @@ void guest_watch(struct migration *m);
  * its absence. */
 enum job_outcome mirror_watch(struct disk *d);
 bool mirror_is_ours(const struct disk *d, const struct vm_mirror_info *info);
+/* Not yet: what libvirt says of its progress (d->mirror) is nothing real. */
+bool mirror_has_begun(const struct disk *d);
 /* Applies a limit that changed. */
 void mirror_apply_limit(struct disk *d);
 /* The block job of @d (d->mirror) must end, whatever its limit. */

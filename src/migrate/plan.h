@@ -22,6 +22,7 @@ struct question {
     struct storage_chain chain;
     struct domain_info source;
     struct domain_info target;
+    uint64_t outside_free; /* bytes where a file goes; UINT64_MAX: not known */
 };
 
 /* Returns the obstacle for its hint, or a spare one when there are too many. */

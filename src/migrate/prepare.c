@@ -46,6 +46,8 @@ static enum job_outcome check_outside(struct disk *d)
     if (PORT(&m->ports, storage, outside_info, d->of->dst_path,
              d->of->base_cow ? VOLUME_COW : VOLUME_RAW, &info, &err))
         return migration_doubt(m, &err, 0);
+    if (users_check_place(&m->ports, d->of->dst_path, &err))
+        return migration_doubt(m, &err, 0);
     d->of->dst_made = !info.network && !info.block;
     if (d->of->dst_made && info.exists && info.bytes > 0)
         return migration_fail_text(m, ERR_VOLUME_EXISTS, "%s exists already",
@@ -84,6 +86,12 @@ enum job_outcome act_plan(struct migration *m)
 {
     enum job_outcome outcome = JOB_OK;
 
+    for_each_disk (d, m) {
+        if (makes_structure(m))
+            disk_changes_soon(d, true);
+        if (makes_structure(m) && d->of->overlay[0])
+            disk_changes_soon(d, false);
+    }
     if (m->job.vm[0])
         guest_watch_quiet(m);
     for_each_disk (d, m) {
