@@ -148,6 +148,16 @@ static void say_what_to_do(struct migration *m)
                        m->job.vm_name, m->job.peer, m->job.id);
 }
 
+/* The other host saw it complete before it said so. One without a definition
+ * that has ended since leaves nothing behind; a libvirtd that is just starting
+ * may not know it yet. */
+static bool has_come(const struct migration *m, enum vm_arrival arrival)
+{
+    if (arrival == VM_ABSENT)
+        return migration_now_ms(m) - m->entered_ms > PEER_SAY_MS;
+    return arrival != VM_INCOMING;
+}
+
 static enum job_outcome wait_for_vm(struct migration *m)
 {
     enum vm_arrival arrival = VM_ABSENT;
@@ -155,8 +165,7 @@ static enum job_outcome wait_for_vm(struct migration *m)
 
     if (outcome != JOB_OK)
         return outcome;
-    if (m->job.finish_requested && arrival != VM_ABSENT &&
-        arrival != VM_INCOMING) {
+    if (m->job.finish_requested && has_come(m, arrival)) {
         peer_answers(m);
         return JOB_OK;
     }
@@ -184,7 +193,13 @@ static enum job_outcome run(struct migration *m)
 
     if (outcome != JOB_OK)
         return outcome;
-    if (arrival == VM_ABSENT || arrival == VM_OFF_THERE)
+    if (arrival == VM_ABSENT)
+        migration_warn(m,
+                       "VM %s does not run, and libvirt does not know it: it "
+                       "had no definition, and ended before it could be "
+                       "resumed; its disks are complete: virsh create",
+                       m->job.vm_name);
+    else if (arrival == VM_OFF_THERE)
         migration_warn(m,
                        "VM %s does not run: it stopped before it could be "
                        "resumed; its disks are complete, start it: virsh "

@@ -654,6 +654,7 @@ static int finish(void *ctx, const char *name, const char *id,
     if (rc)
         return rc;
     there->orders.finish = true;
+    there->active = there->active && !there->travel->dies_there;
     return tell(ctx, there, ret, err);
 }
 
@@ -789,7 +790,7 @@ static void end_send(struct travel *travel)
         return;
     }
     there->knows = here->knows;
-    there->defined = true;
+    there->defined = !travel->transient;
     if (!travel->confirm_lost)
         here->active = here->running = false;
 }

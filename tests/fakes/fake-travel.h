@@ -60,6 +60,8 @@ struct travel {
     int64_t dead_ms; /* how long a daemon is away after a kill */
     uint64_t acknowledged;
     bool network_cut;
+    bool transient;        /* the VM has no definition */
+    bool dies_there;       /* it has come, and ends before it was resumed */
     bool chain;            /* the disk has all layers */
     bool template_there;   /* before */
     bool template_differs; /* ... and not the same */

@@ -297,6 +297,33 @@ static void too_long_is_given_up(void **state)
     travel_deinit(&travel);
 }
 
+static void what_died_there_before_it_ran_ends_both_jobs(void **state)
+{
+    const char *const causes[] = { "libvirt does not know it", "virsh start" };
+
+    (void)state;
+    for (int persistent = 0; persistent < 2; persistent++) {
+        struct travel travel;
+        const struct travel_host *here = &travel.hosts[HERE];
+        const struct travel_host *there = &travel.hosts[THERE];
+
+        travel_init(&travel);
+        log_setup((enum log_level)0, false);
+        travel.transient = !persistent;
+        travel.hosts[HERE].defined = persistent;
+        travel.dies_there = true;
+        run_for(&travel, 60 * 1000);
+        assert_string_equal(travel.violation, "");
+        assert_true(has_ended(here) && has_ended(there));
+        assert_int_equal(here->record.state, JOB_DONE);
+        assert_int_equal(there->record.state, JOB_DONE);
+        assert_non_null(strstr(there->record.warning, causes[persistent]));
+        assert_non_null(strstr(here->record.warning, causes[persistent]));
+        assert_true(there->image && there->legal && here->image);
+        travel_deinit(&travel);
+    }
+}
+
 /* Nobody here speaks any more once the VM stands there. */
 static void a_lost_host_leaves_an_instruction(void **state)
 {
@@ -332,6 +359,7 @@ int main(void)
         cmocka_unit_test(another_template_is_told),
         cmocka_unit_test(a_cancel_leaves_it_here_or_comes_too_late),
         cmocka_unit_test(too_long_is_given_up),
+        cmocka_unit_test(what_died_there_before_it_ran_ends_both_jobs),
         cmocka_unit_test(a_lost_host_leaves_an_instruction),
     };
 
