@@ -72,6 +72,10 @@ struct disk {
     bool folded;            /* JOB_FOLDING saw that qemu has no overlay */
     bool folded_there;      /* ... on the destination */
 
+    /* Of a VM's move: layers below the leaf on their way (send-layers.c). */
+    struct peer_layer *sent; /* of chain.volumes[layer]; NULL: not begun */
+    bool compared;           /* it is there, and was not copied now */
+
     struct place src, dst;
     bool watched;      /* the watch has seen to its block job */
     bool told;         /* ... or knows of it, at least */
@@ -101,6 +105,13 @@ struct migration {
     struct meter meter;
     struct vm_disk_io io; /* of all disks, when we began to watch */
     bool lease_ended;     /* its record says how the job ended */
+
+    /* Of a VM's move. */
+    bool filling;       /* the other host waits for layers */
+    bool filled;        /* it has all of them; here: all are here */
+    uint64_t below;     /* bytes of them */
+    uint64_t visits;    /* as ordered */
+    int64_t visited_ms; /* when that was last more than before */
 
     bool watch_holds; /* the watch leaves the VM alone */
     bool still;       /* the guest cannot write: we may pivot */

@@ -181,7 +181,8 @@ struct vm_send_spec {
     const char *migrate_uri; /* "": the other's choice */
     size_t n_disks;
     struct vm_send_disk *disks; /* all that are copied */
-    uint64_t bytes_per_s;       /* 0: no limit */
+    bool shallow;         /* only their top layers: what is below is there */
+    uint64_t bytes_per_s; /* 0: no limit */
 };
 
 struct vm_send_info {
