@@ -106,6 +106,12 @@ struct job_disk {
      * is called as the source's. */
     char dst_img[UUID_SIZE];
     char dst_vol[UUID_SIZE];
+    /* Of a VM's move: the layer right below the leaf; empty: none. And the
+     * template at the bottom of the chain, its image and its volume. */
+    char parent[UUID_SIZE];
+    char template_img[UUID_SIZE];
+    char template_vol[UUID_SIZE];
+    bool template_made; /* JOB_VM_RECEIVE: it was not there before */
     bool convert;       /* base_cow says the destination's base format */
     bool base_cow;      /* true: COW, false: RAW */
     bool dst_made;      /* a file outside that is ours to delete */

@@ -77,6 +77,8 @@ struct migrate_plan_disk {
     uint64_t leaf_bytes;
     struct domain_stats src, dst; /* zeros: outside, and not known */
     uint64_t required;            /* space needed on the destination */
+    uint64_t template_required;   /* VM.migrate: for its template, if it has to
+                                     be made there */
     /* By a snapshot: the same, and what the source needs for the overlay. */
     uint64_t frozen_required, overlay_bytes;
     enum copy_mover mover; /* how frozen volumes would be copied */
@@ -213,6 +215,8 @@ struct migration_orders {
     bool cancel;
     bool finish; /* JOB_REPLICATE */
     uint64_t limit;
+    uint64_t visits; /* so many began */
+    bool filled;     /* and nobody will come any more */
 };
 
 /* Journals the state if it is new, does its act (bounded: seconds), moves on.
@@ -263,6 +267,14 @@ int migrate_jobs_limit(struct migrate_jobs *jobs, const char *id,
  * JOB_SYNC fills the same image. */
 int migrate_jobs_finish(struct migrate_jobs *jobs, const char *id,
                         struct err *err);
+/* A job in JOB_PREPARING (else ERR_NOT_READY) has somebody else work on its
+ * destination: until migrate_jobs_leave() it takes no further step, so nothing
+ * is removed under his hands. *ret_life: a UUID of this table. */
+int migrate_jobs_visit(struct migrate_jobs *jobs, const char *id,
+                       const char **ret_life, struct err *err);
+void migrate_jobs_leave(struct migrate_jobs *jobs, const char *id);
+/* All that the visits were for is there. Not kept: to be said again. */
+void migrate_jobs_filled(struct migrate_jobs *jobs, const char *id);
 /* Whether the journal has the job and all that was ordered so far (or the order
  * came too late for it), so that a crash does not forget it. True for ended and
  * unknown jobs. When it becomes true, changed() is called. */

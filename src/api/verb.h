@@ -96,6 +96,7 @@ struct api_call {
 struct api {
     struct work *work;
     const struct migrate_ports *ports;
+    int64_t managed_retry_ms; /* until what could not be detached is tried */
     struct api_options options;
     struct migrate_jobs *jobs; /* NULL: not ready */
     struct list calls;
@@ -228,6 +229,13 @@ int verb_peer_finish_before(struct api_call *call, struct err *err);
 int verb_peer_undo_before(struct api_call *call, struct err *err);
 int verb_peer_look(struct api_call *call, struct err *err);
 int verb_peer_tell(struct api_call *call, struct err *err);
+/* peer-layer.c */
+int verb_peer_layer_before(struct api_call *call, struct err *err);
+int verb_peer_layer(struct api_call *call, struct err *err);
+int verb_peer_fill(struct api_call *call, struct err *err);
+int verb_peer_end(struct api_call *call, struct err *err);
+int verb_peer_digest(struct api_call *call, struct err *err);
+int verb_peer_layer_after(struct api_call *call, struct err *err);
 /* job.c */
 int verb_job_list(struct api_call *call, struct err *err);
 int verb_job_info_before(struct api_call *call, struct err *err);

@@ -21,8 +21,8 @@ static void show_job_row(struct table *table, struct json_object *job)
     const struct progress *progress = &view.progress;
     if (progress->total > 0) {
         (void)units_part(progress->done, progress->total, part);
-        (void)str_format(percent, sizeof(percent), "%u %%",
-                         progress_percent(progress));
+        (void)str_format(percent, sizeof(percent), "%" PRIu64 " %%",
+                         json_u64(json_member(job, "progress"), "percent"));
     }
     _cleanup_free_ char *per_s =
         view.ended || progress->rate == 0

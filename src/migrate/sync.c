@@ -93,6 +93,8 @@ static void add_disk(const struct disk *d, struct job_progress *progress)
             progress->done += bytes;
     }
     progress->done += copies_are_done(d->m) ? 0 : d->copied;
+    if (!mirror_has_begun(d))
+        return;
     progress->total += d->mirror.total;
     progress->done += d->mirror.done;
 }

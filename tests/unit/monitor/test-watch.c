@@ -200,6 +200,36 @@ static void a_threshold_that_somebody_disarmed_is_armed_again(void **state)
     assert_int_equal(layer->threshold, 512 * MIB);
 }
 
+/* Each look would hold up a job on that disk. */
+static void hints_about_files_make_one_look(void **state)
+{
+    (void)state;
+    struct rig_layer *layer = rig_add(&rig, 1, "vda", 0, 10 * GIB);
+    rig_run(&rig, 10);
+    unsigned looks = rig.looks;
+    for (int i = 0; i < 5; i++) {
+        rig_alarm(&rig, VM_ALARM_CHANGED, layer);
+        rig_run(&rig, 10);
+    }
+    assert_int_equal(rig.looks, looks);
+    rig_run(&rig, 400);
+    assert_int_equal(rig.looks, looks + 1);
+    rig_alarm(&rig, VM_ALARM_NO_SPACE, layer);
+    rig_run(&rig, 10);
+    assert_true(rig.looks > looks + 1);
+}
+
+static void hints_about_a_watched_vm_are_looked_at_once(void **state)
+{
+    (void)state;
+    struct rig_layer *layer = rig_add(&rig, 1, "vda", 1, 10 * GIB);
+    rig_run(&rig, 10);
+    unsigned looks = rig.looks;
+    rig_alarm(&rig, VM_ALARM_CHANGED, layer);
+    rig_run(&rig, 10);
+    assert_int_equal(rig.looks, looks + 1);
+}
+
 static void libvirtd_comes_back_and_all_is_looked_at(void **state)
 {
     (void)state;
@@ -370,6 +400,28 @@ static void a_destination_that_hangs_delays_the_source_by_a_second(void **state)
     assert_int_equal(source->size, 15 * GIB);
 }
 
+static void a_destination_that_takes_long_still_goes_first(void **state)
+{
+    (void)state;
+    struct rig_layer *source = rig_add(&rig, 1, "vda", 1, 10 * GIB);
+    struct rig_layer *replica = rig_add(&rig, 1, "vda", 2, 10 * GIB);
+    replica->replica = true;
+    rig_run(&rig, 10);
+    rig.vgs[2].grow_ms = 3000;
+    rig_write(&rig, replica, 7 * GIB);
+    rig_run(&rig, 4000);
+    uint64_t size = replica->size;
+    assert_true(size > 10 * GIB);
+    rig_write(&rig, replica, size - GIB);
+    rig_write(&rig, source, 7 * GIB);
+    rig_run(&rig, 2500);
+    assert_int_equal(replica->size, size);
+    assert_int_equal(source->size, 10 * GIB);
+    rig_run(&rig, 1000);
+    assert_true(replica->size > size);
+    assert_true(source->size > 10 * GIB);
+}
+
 /* Seen: a mirror's source grew before it was known whose its destination is. */
 static void a_destination_that_is_not_known_yet_may_go_first(void **state)
 {
@@ -479,6 +531,8 @@ int main(void)
         WITH_RIG(a_threshold_that_fits_is_set_once),
         WITH_RIG(an_alarm_that_was_lost_is_found_by_the_poll),
         WITH_RIG(a_threshold_that_somebody_disarmed_is_armed_again),
+        WITH_RIG(hints_about_files_make_one_look),
+        WITH_RIG(hints_about_a_watched_vm_are_looked_at_once),
         WITH_RIG(libvirtd_comes_back_and_all_is_looked_at),
         WITH_RIG(what_the_guest_wrote_meanwhile_is_seen),
         WITH_RIG(an_alarm_out_of_nothing_extends_nothing),
@@ -489,6 +543,7 @@ int main(void)
         WITH_RIG(a_destination_goes_first_however_empty),
         WITH_RIG(a_larger_destination_stays_as_it_is),
         WITH_RIG(a_destination_that_hangs_delays_the_source_by_a_second),
+        WITH_RIG(a_destination_that_takes_long_still_goes_first),
         WITH_RIG(a_destination_that_is_not_known_yet_may_go_first),
         WITH_RIG(storage_that_does_not_say_so_delays_by_a_second),
         WITH_RIG(the_base_of_a_commit_is_watched_while_it_runs),
