@@ -18,6 +18,7 @@
 #include <assert.h>
 #include <dray/base/list.h>
 #include <dray/base/lock.h>
+#include <dray/base/thread.h>
 #include <errno.h>
 #include <signal.h>
 
@@ -265,15 +266,6 @@ void domain_sdm_drop(struct sdms *sdms, const char *sd)
 
 /* --- life --------------------------------------------------------------- */
 
-static void init_condition(pthread_cond_t *condition)
-{
-    pthread_condattr_t attr;
-    (void)pthread_condattr_init(&attr); /* none of these fails on Linux */
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(condition, &attr);
-    (void)pthread_condattr_destroy(&attr);
-}
-
 struct sdms *domain_sdms_new(const struct lease_port *leases)
 {
     struct sdms *sdms = calloc(1, sizeof(*sdms));
@@ -281,7 +273,7 @@ struct sdms *domain_sdms_new(const struct lease_port *leases)
         return NULL;
     sdms->leases = leases;
     (void)pthread_mutex_init(&sdms->lock, NULL);
-    init_condition(&sdms->changed);
+    (void)thread_init_condition(&sdms->changed); /* cannot fail on Linux */
     list_init(&sdms->all);
     return sdms;
 }

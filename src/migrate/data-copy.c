@@ -286,13 +286,9 @@ static enum job_outcome finished(struct disk *d, enum copy_task task,
 static enum job_outcome go_on(struct disk *d, enum copy_task task)
 {
     struct migration *m = d->m;
-    struct copy_progress progress = { .finished = false };
     struct err err = ERR_INIT;
+    const struct copy_progress progress = copy_look(d, &err);
 
-    if (!d->limit_applied)
-        PORT(&m->ports, copier, limit, d->copy, m->job.limit);
-    d->limit_applied = true;
-    PORT(&m->ports, copier, poll, d->copy, &progress, &err);
     if (progress.finished)
         return finished(d, task, &progress, &err);
     if (task == COPY_DATA)

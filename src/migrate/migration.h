@@ -326,6 +326,8 @@ uint64_t mirror_share(const struct disk *d);
 /* Tells the watch of it, once in a life; then it has its limit. */
 enum job_outcome mirror_let_run(struct disk *d);
 void sync_close_copies(struct migration *m);
+/* How far d->copy is; applies a limit that changed. @err: why it failed. */
+struct copy_progress copy_look(struct disk *d, struct err *err);
 /* Drops the checkpoints of copies that will not be gone on with. */
 void sync_forget(struct disk *d);
 /* Takes the mark of being finished from what JOB_SYNC copies (renew.c). */
