@@ -49,6 +49,10 @@ struct managed_volume {
     enum managed_state state;
     char path[MANAGED_PATH_SIZE]; /* what qemu opens; empty: not known */
     char problem[256];
+    /* iSCSI: what attaching has made, and detaching ends. What was there
+     * already, or may have been, is somebody else's. */
+    bool own_node;    /* open-iscsi's record of the target */
+    bool own_session; /* or another volume's that we have, too */
 };
 
 struct managed_options {
@@ -56,6 +60,11 @@ struct managed_options {
     const char *qemu_img;
     const char *iscsiadm;
 };
+
+/* 0: nobody uses @volume, as far as one can see. May block. */
+typedef int (*managed_check_free)(void *arg,
+                                  const struct managed_volume *volume,
+                                  struct err *err);
 
 /* Reads the table. */
 int managed_new(const struct managed_options *options,
@@ -69,11 +78,14 @@ void managed_free(struct managed *managed);
 int managed_attach(struct managed *managed, const char *sd, const char *vol,
                    const struct managed_connection *connection,
                    struct managed_volume *ret_volume, struct err *err);
-/* Unknown: 0. ERR_MANAGED_HELPER: it stays, in MANAGED_DETACHING. */
+/* Unknown: 0. What @check_free says: nothing changed. ERR_MANAGED_HELPER: it
+ * stays, in MANAGED_DETACHING. */
 int managed_detach(struct managed *managed, const char *sd, const char *vol,
-                   struct err *err);
-/* Tries once more to detach what could not be; how many are left. */
-size_t managed_retry(struct managed *managed);
+                   managed_check_free check_free, void *arg, struct err *err);
+/* Tries once more to detach what could not be. How many are left; their
+ * problem says why. */
+size_t managed_retry(struct managed *managed, managed_check_free check_free,
+                     void *arg);
 
 /* All; the caller frees *ret_volumes. */
 int managed_list(struct managed *managed, struct managed_volume **ret_volumes,

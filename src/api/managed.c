@@ -15,16 +15,34 @@
 #include <string.h>
 
 enum {
-    RETRY_MS = 30 * 1000
+    RETRY_MS = 30 * 1000,
+    SOON_MS = 1000, /* after a start: libvirtd may start, too */
 };
 
 /* --- retries ----------------------------------------------------------- */
+
+static int check_no_vm(void *arg, const struct managed_volume *volume,
+                       struct err *err)
+{
+    const struct hypervisor_port *port =
+        &((struct api *)arg)->ports->hypervisor;
+    struct vm_info user = { .uuid = "" };
+    int r = 0;
+
+    if (volume->path[0] == '/')
+        r = port->ops->path_user(port->ctx, volume->path, &user, err);
+    if (r < 0 || !user.uuid[0])
+        return r;
+    return err_set_code(err, ERR_VOLUME_BUSY, "VM %s has managed volume %s",
+                        user.name, volume->vol);
+}
 
 static void retry_run(void *arg)
 {
     struct api *api = arg;
 
-    (void)managed_retry(api->options.managed); /* those left tell themselves */
+    /* Those that are left tell themselves. */
+    (void)managed_retry(api->options.managed, check_no_vm, api);
 }
 
 static void retry_start(void *arg);
@@ -39,7 +57,12 @@ static void retry_later(struct api *api, int64_t delay_ms)
 
 static void retry_done(void *arg)
 {
-    retry_later(arg, RETRY_MS);
+    struct api *api = arg;
+
+    retry_later(api, api->managed_retry_ms);
+    api->managed_retry_ms *= 2;
+    if (api->managed_retry_ms > RETRY_MS)
+        api->managed_retry_ms = RETRY_MS;
 }
 
 static void retry_start(void *arg)
@@ -52,6 +75,7 @@ static void retry_start(void *arg)
 
 void managed_ready(struct api *api)
 {
+    api->managed_retry_ms = SOON_MS;
     retry_later(api, 0);
 }
 
@@ -257,33 +281,15 @@ int verb_managed_detach_before(struct api_call *call, struct err *err)
     return 0;
 }
 
-static int check_no_vm(struct api_call *call, const char *sd, const char *vol,
-                       struct err *err)
-{
-    struct managed_volume volume;
-    struct err unknown = ERR_INIT;
-    struct vm_info user = { .uuid = "" };
-    int r = 0;
-
-    if (managed_find(call->api->options.managed, sd, vol, &volume, &unknown) ==
-            0 &&
-        volume.path[0] == '/')
-        r = API_PORT(call, hypervisor, path_user, volume.path, &user, err);
-    if (r < 0 || !user.uuid[0])
-        return r;
-    return err_set_code(err, ERR_VOLUME_BUSY, "VM %s has managed volume %s",
-                        user.name, vol);
-}
-
 int verb_managed_detach(struct api_call *call, struct err *err)
 {
-    const char *sd = params_text(call->params, "sd_id");
-    const char *vol = params_text(call->params, "vol_id");
     int r = check_can(call, err);
 
-    if (r == 0)
-        r = check_no_vm(call, sd, vol, err);
-    return r < 0 ? r : managed_detach(call->api->options.managed, sd, vol, err);
+    return r < 0 ? r
+                 : managed_detach(call->api->options.managed,
+                                  params_text(call->params, "sd_id"),
+                                  params_text(call->params, "vol_id"),
+                                  check_no_vm, call->api, err);
 }
 
 static bool is_asked_for(const struct uuid_list *wanted, const char *vol)

@@ -96,6 +96,7 @@ struct api_call {
 struct api {
     struct work *work;
     const struct migrate_ports *ports;
+    int64_t managed_retry_ms; /* until what could not be detached is tried */
     struct api_options options;
     struct migrate_jobs *jobs; /* NULL: not ready */
     struct list calls;

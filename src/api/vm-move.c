@@ -104,7 +104,8 @@ int verb_vm_migrate(struct api_call *call, struct err *err)
     return ((struct journey *)call->state)->known ? 0 : plan(call, err);
 }
 
-/* Where each disk was to go is not compared: the names are the other host's. */
+/* Where each disk was to go is not compared: the names are the other host's.
+ * A job may keep its source without being asked to: in doubt. */
 static int answer_if_same(struct api_call *call, const struct job *job,
                           struct err *err)
 {
@@ -114,7 +115,7 @@ static int answer_if_same(struct api_call *call, const struct job *job,
     if (job->kind == JOB_VM_MIGRATE && str_equal(job->peer, request->peer) &&
         (str_equal(job->vm, request->vm) ||
          str_equal(job->vm_name, request->vm)) &&
-        job->keep_source == request->keep_source)
+        (job->keep_source || !request->keep_source))
         return wait_for_start(call, job->id, err);
     (void)err_set_code(err, ERR_JOB_EXISTS, "job %s is another request: %s",
                        job->id, job_kind_name(job->kind));

@@ -58,10 +58,11 @@ static int ask(const struct driver_tools *tools, const char *url,
 
 /* --- iSCSI ------------------------------------------------------------- */
 
-/* Also when there was nothing to do: @fine. */
+/* Ends with 0, or with @fine: *@ret_fine. */
 static int iscsi(const struct driver_tools *tools,
                  const struct managed_connection *connection,
-                 const char *const *words, int fine, struct err *err)
+                 const char *const *words, int fine, bool *ret_fine,
+                 struct err *err)
 {
     const char *argv[12] = {
         tools->iscsiadm,   "-m", "node", "-T", connection->iqn, "-p",
@@ -77,14 +78,15 @@ static int iscsi(const struct driver_tools *tools,
         argv[n++] = *words;
     int rc = exec_run(argv, &options, &result, &own);
 
-    if (rc == 0 && result.status != 0 && result.status != fine)
+    *ret_fine = rc == 0 && result.status == fine;
+    if (rc == 0 && result.status != 0 && !*ret_fine)
         rc = err_set(&own, -EIO, "status %d: %s", result.status, result.err);
     exec_result_deinit(&result);
     if (rc == 0)
         return 0;
-    return err_set_code(err, ERR_MANAGED_HELPER, "iscsiadm %s of %s at %s: %s",
-                        argv[7], connection->iqn, connection->portal,
-                        own.message);
+    return err_set_code(err, ERR_MANAGED_HELPER, "iscsiadm%s%s of %s at %s: %s",
+                        argv[7] ? " " : "", argv[7] ? argv[7] : "",
+                        connection->iqn, connection->portal, own.message);
 }
 
 static int await(const char *path, struct err *err)
@@ -101,32 +103,57 @@ static int await(const char *path, struct err *err)
     return look_at_path(path, err);
 }
 
-static int log_in(const struct driver_tools *tools,
-                  const struct managed_connection *connection,
-                  char ret_path[MANAGED_PATH_SIZE], struct err *err)
+/* "-o new" would write over a record with its secrets. */
+static int make_node(const struct driver_tools *tools,
+                     struct managed_volume *volume, struct err *err)
 {
+    static const char *const show[] = { NULL };
     static const char *const make[] = { "-o", "new", NULL };
+    bool none = false;
+    bool ignored;
+    int rc = iscsi(tools, &volume->connection, show, NOTHING_FOUND, &none, err);
+
+    if (rc || !none)
+        return rc;
+    rc = iscsi(tools, &volume->connection, make, 0, &ignored, err);
+    volume->own_node = volume->own_node || rc == 0;
+    return rc;
+}
+
+static int log_in(const struct driver_tools *tools,
+                  struct managed_volume *volume, struct err *err)
+{
     static const char *const login[] = { "--login", NULL };
-    int rc = iscsi(tools, connection, make, 0, err);
+    const struct managed_connection *to = &volume->connection;
+    bool existed = false;
+    int rc = make_node(tools, volume, err);
 
     if (rc == 0)
-        rc = iscsi(tools, connection, login, SESSION_EXISTS, err);
+        rc = iscsi(tools, to, login, SESSION_EXISTS, &existed, err);
     if (rc)
         return rc;
-    (void)str_format(ret_path, MANAGED_PATH_SIZE, /* it is large enough */
-                     "/dev/disk/by-path/ip-%s-iscsi-%s-lun-%u",
-                     connection->portal, connection->iqn, connection->lun);
-    return await(ret_path, err);
+    volume->own_session = volume->own_session || !existed;
+    (void)str_format(volume->path, MANAGED_PATH_SIZE, /* it is large enough */
+                     "/dev/disk/by-path/ip-%s-iscsi-%s-lun-%u", to->portal,
+                     to->iqn, to->lun);
+    return await(volume->path, err);
 }
 
 static int log_out(const struct driver_tools *tools,
-                   const struct managed_connection *connection, struct err *err)
+                   const struct managed_volume *volume, struct err *err)
 {
     static const char *const logout[] = { "--logout", NULL };
     static const char *const forget[] = { "-o", "delete", NULL };
-    int rc = iscsi(tools, connection, logout, NOTHING_FOUND, err);
+    bool ignored;
+    int rc = 0;
 
-    return rc ? rc : iscsi(tools, connection, forget, NOTHING_FOUND, err);
+    if (volume->own_session)
+        rc = iscsi(tools, &volume->connection, logout, NOTHING_FOUND, &ignored,
+                   err);
+    if (rc == 0 && volume->own_node)
+        rc = iscsi(tools, &volume->connection, forget, NOTHING_FOUND, &ignored,
+                   err);
+    return rc;
 }
 
 /* --- all --------------------------------------------------------------- */
@@ -142,32 +169,31 @@ int driver_check(const struct driver_tools *tools,
 }
 
 int driver_attach(const struct driver_tools *tools,
-                  const struct managed_connection *connection,
-                  char ret_path[MANAGED_PATH_SIZE], struct err *err)
+                  struct managed_volume *volume, struct err *err)
 {
+    const struct managed_connection *to = &volume->connection;
     bool fits = true;
 
-    switch (connection->driver) {
+    switch (to->driver) {
     case MANAGED_ISCSI:
-        return log_in(tools, connection, ret_path, err);
+        return log_in(tools, volume, err);
     case MANAGED_RBD:
-        fits = str_format(ret_path, MANAGED_PATH_SIZE, "rbd:%s",
-                          connection->place);
+        fits = str_format(volume->path, MANAGED_PATH_SIZE, "rbd:%s", to->place);
         break;
     default:
-        fits = str_copy(ret_path, MANAGED_PATH_SIZE, connection->place);
+        fits = str_copy(volume->path, MANAGED_PATH_SIZE, to->place);
         break;
     }
     if (!fits)
-        return err_set_code(err, ERR_VALUE, "%s: too long", connection->place);
-    return connection->driver == MANAGED_LOCAL ? look_at_path(ret_path, err)
-                                               : ask(tools, ret_path, err);
+        return err_set_code(err, ERR_VALUE, "%s: too long", to->place);
+    return to->driver == MANAGED_LOCAL ? look_at_path(volume->path, err)
+                                       : ask(tools, volume->path, err);
 }
 
 int driver_detach(const struct driver_tools *tools,
-                  const struct managed_connection *connection, struct err *err)
+                  const struct managed_volume *volume, struct err *err)
 {
-    return connection->driver == MANAGED_ISCSI
-               ? log_out(tools, connection, err)
+    return volume->connection.driver == MANAGED_ISCSI
+               ? log_out(tools, volume, err)
                : 0; /* nothing of it is on this host */
 }

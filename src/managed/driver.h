@@ -15,11 +15,11 @@ struct driver_tools {
 /* Whether this host can. ERR_MANAGED_NONE. */
 int driver_check(const struct driver_tools *tools,
                  const struct managed_connection *connection, struct err *err);
-/* What qemu opens then, in @ret_path. */
+/* Sets its path and, also when it fails, what is its own. */
 int driver_attach(const struct driver_tools *tools,
-                  const struct managed_connection *connection,
-                  char ret_path[MANAGED_PATH_SIZE], struct err *err);
+                  struct managed_volume *volume, struct err *err);
+/* Ends what is its own. */
 int driver_detach(const struct driver_tools *tools,
-                  const struct managed_connection *connection, struct err *err);
+                  const struct managed_volume *volume, struct err *err);
 
 #endif

@@ -114,6 +114,7 @@ static void release(struct managed *managed, struct entry *entry,
 static void drop(struct managed *managed, struct entry *entry)
 {
     SCOPED_LOCK(&managed->lock);
+    assert(entry && entry->busy);
     list_remove(&entry->link);
     free(entry);
 }
@@ -139,31 +140,37 @@ static int end_connection(struct managed *managed,
 
     if (session_is_shared(managed, volume))
         return 0; /* the last one logs out */
-    return driver_detach(&tools, &volume->connection, err);
+    return driver_detach(&tools, volume, err);
 }
 
-/* Of one that is busy. A failure stays in the table, and is told there. */
-static int let_go(struct managed *managed, struct entry *entry, struct err *err)
+/* It stays in the table, and tells there why. */
+static void put_back(struct managed *managed, struct entry *entry,
+                     struct managed_volume *volume, const char *problem)
 {
-    struct managed_volume volume;
     struct err ignored = ERR_INIT;
+
+    (void)str_copy(volume->problem, sizeof(volume->problem), problem);
+    (void)store_put(managed->dir, volume, &ignored); /* the old one will do */
+    release(managed, entry, volume);
+}
+
+/* Of one that is busy, as @now is. */
+static int let_go(struct managed *managed, struct entry *entry,
+                  const struct managed_volume *now, struct err *err)
+{
+    struct managed_volume volume = *now;
     int rc;
 
-    assert(entry && entry->busy);
-    volume = entry->volume;
     volume.state = MANAGED_DETACHING;
     rc = store_put(managed->dir, &volume, err);
     if (rc == 0)
         rc = end_connection(managed, &volume, err);
     if (rc == 0)
         rc = store_remove(managed->dir, &volume, err);
-    if (rc == 0) {
+    if (rc)
+        put_back(managed, entry, &volume, err->message);
+    else
         drop(managed, entry);
-        return 0;
-    }
-    (void)str_copy(volume.problem, sizeof(volume.problem), err->message);
-    (void)store_put(managed->dir, &volume, &ignored); /* the old one will do */
-    release(managed, entry, &volume);
     return rc;
 }
 
@@ -179,18 +186,25 @@ static int begin_detach(struct managed *managed, const char *sd,
     if (rc || !entry)
         return rc;
     entry->busy = true;
-    entry->volume.state = MANAGED_DETACHING;
     *ret_entry = entry;
     return 0;
 }
 
 int managed_detach(struct managed *managed, const char *sd, const char *vol,
-                   struct err *err)
+                   managed_check_free check_free, void *arg, struct err *err)
 {
+    struct managed_volume volume;
     struct entry *entry = NULL;
     int rc = begin_detach(managed, sd, vol, &entry, err);
 
-    return rc || !entry ? rc : let_go(managed, entry, err);
+    if (rc || !entry)
+        return rc;
+    volume = entry->volume;
+    rc = check_free(arg, &volume, err);
+    if (rc == 0)
+        return let_go(managed, entry, &volume, err);
+    release(managed, entry, &volume);
+    return rc;
 }
 
 /* --- attaching --------------------------------------------------------- */
@@ -212,8 +226,7 @@ static int check_known(const struct managed_volume *known,
                         known->path);
 }
 
-static int begin_attach(struct managed *managed,
-                        const struct managed_volume *wish,
+static int begin_attach(struct managed *managed, struct managed_volume *wish,
                         struct entry **ret_entry, struct err *err)
 {
     SCOPED_LOCK(&managed->lock);
@@ -224,6 +237,10 @@ static int begin_attach(struct managed *managed,
         rc = check_known(&entry->volume, &wish->connection, err);
     if (rc)
         return rc;
+    if (entry) {
+        wish->own_node = entry->volume.own_node;
+        wish->own_session = entry->volume.own_session;
+    }
     if (!entry)
         entry = add_locked(managed, wish);
     if (!entry)
@@ -234,6 +251,21 @@ static int begin_attach(struct managed *managed,
     return 0;
 }
 
+/* A session that another volume of ours has made ends with the last one. */
+static void inherit(struct managed *managed, struct managed_volume *volume)
+{
+    SCOPED_LOCK(&managed->lock);
+    list_for_each (item, &managed->entries) {
+        const struct managed_volume *other =
+            &container_of(item, struct entry, link)->volume;
+
+        if (!same_session(&other->connection, &volume->connection))
+            continue;
+        volume->own_session = volume->own_session || other->own_session;
+        volume->own_node = volume->own_node || other->own_node;
+    }
+}
+
 static int attach(struct managed *managed, struct managed_volume *volume,
                   struct err *err)
 {
@@ -241,7 +273,8 @@ static int attach(struct managed *managed, struct managed_volume *volume,
     int rc = store_put(managed->dir, volume, err);
 
     if (rc == 0)
-        rc = driver_attach(&tools, &volume->connection, volume->path, err);
+        rc = driver_attach(&tools, volume, err);
+    inherit(managed, volume);
     if (rc)
         return rc;
     volume->state = MANAGED_ATTACHED;
@@ -268,7 +301,7 @@ int managed_attach(struct managed *managed, const char *sd, const char *vol,
         return rc;
     rc = attach(managed, &volume, err);
     if (rc) {
-        if (let_go(managed, entry, &undo))
+        if (let_go(managed, entry, &volume, &undo))
             log_warning("managed volume %s stays in the table: %s", vol,
                         undo.message);
         return rc;
@@ -298,21 +331,30 @@ static struct entry *next_left(struct managed *managed, size_t i)
     return NULL;
 }
 
-size_t managed_retry(struct managed *managed)
+static int retry(struct managed *managed, struct entry *entry,
+                 managed_check_free check_free, void *arg)
+{
+    struct managed_volume volume = entry->volume;
+    struct err err = ERR_INIT;
+    int rc = check_free(arg, &volume, &err);
+
+    if (rc)
+        put_back(managed, entry, &volume, err.message);
+    else
+        rc = let_go(managed, entry, &volume, &err);
+    if (rc == 0)
+        log_info("managed volume %s is detached at last", volume.vol);
+    return rc;
+}
+
+size_t managed_retry(struct managed *managed, managed_check_free check_free,
+                     void *arg)
 {
     struct entry *entry = NULL;
     size_t left = 0;
 
-    while ((entry = next_left(managed, left))) {
-        char vol[UUID_SIZE];
-        struct err err = ERR_INIT;
-
-        memcpy(vol, entry->volume.vol, UUID_SIZE);
-        if (let_go(managed, entry, &err))
-            left++;
-        else
-            log_info("managed volume %s is detached at last", vol);
-    }
+    while ((entry = next_left(managed, left)))
+        left += retry(managed, entry, check_free, arg) != 0;
     return left;
 }
 
@@ -364,7 +406,14 @@ int managed_list(struct managed *managed, struct managed_volume **ret_volumes,
 
 static int found(void *arg, const struct managed_volume *volume)
 {
+    const struct managed_connection *to = &volume->connection;
     struct managed *managed = arg;
+
+    if (volume->state == MANAGED_ATTACHING && to->driver == MANAGED_ISCSI)
+        log_warning("managed volume %s: attaching it was cut off. A session "
+                    "that it had may be left; when nobody needs it: iscsiadm "
+                    "-m node -T %s -p %s --logout",
+                    volume->vol, to->iqn, to->portal);
     SCOPED_LOCK(&managed->lock);
 
     return add_locked(managed, volume) ? 0 : -ENOMEM;

@@ -76,6 +76,13 @@ static bool add_text(struct json_object *object, const char *key,
     return value && json_object_object_add(object, key, value) == 0;
 }
 
+static bool add_flag(struct json_object *object, const char *key, bool flag)
+{
+    struct json_object *value = json_object_new_boolean(flag);
+
+    return value && json_object_object_add(object, key, value) == 0;
+}
+
 static bool fill(struct json_object *object,
                  const struct managed_volume *volume)
 {
@@ -91,7 +98,9 @@ static bool fill(struct json_object *object,
            add_text(object, "iqn", connection->iqn) &&
            add_text(object, "state", state_names[volume->state]) &&
            add_text(object, "path", volume->path) &&
-           add_text(object, "problem", volume->problem);
+           add_text(object, "problem", volume->problem) &&
+           add_flag(object, "own_node", volume->own_node) &&
+           add_flag(object, "own_session", volume->own_session);
 }
 
 static int path_of(const char *dir, const struct managed_volume *volume,
@@ -152,6 +161,15 @@ static bool take(struct json_object *object, const char *key, char *to,
     return text && str_copy(to, size, text);
 }
 
+/* Not there: false. */
+static bool flag_of(struct json_object *object, const char *key)
+{
+    struct json_object *value = NULL;
+
+    return json_object_object_get_ex(object, key, &value) &&
+           json_object_get_boolean(value);
+}
+
 #define TAKE_TEXT(object, key, member)                                         \
     take(object, key, (member), sizeof(member))
 
@@ -172,6 +190,8 @@ static bool take_words(struct json_object *object,
 
     volume->state = (enum managed_state)i;
     volume->connection.lun = (unsigned)number;
+    volume->own_node = flag_of(object, "own_node");
+    volume->own_session = flag_of(object, "own_session");
     return number >= 0 && number <= LUN_MAX;
 }
 

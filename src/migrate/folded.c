@@ -246,6 +246,8 @@ enum job_outcome act_folded(struct migration *m)
     if (guest_let_run(m) == JOB_AGAIN)
         return JOB_AGAIN;
     watch_end(m);
+    for_each_disk (d, m)
+        disk_changes_soon(d, false); /* it is merged, or deleted */
     for_each_disk (d, m) {
         if (settle(d) == JOB_AGAIN)
             return JOB_AGAIN;

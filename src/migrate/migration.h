@@ -65,6 +65,7 @@ struct disk {
     bool pivot_asked;
     struct err pivot_error; /* what the call said */
     bool committing;        /* this life started its commit */
+    bool commits_there;     /* ... on the destination */
     bool commit_missed;     /* the last look did not find it */
     unsigned folds;         /* how often the pivot back failed */
     bool folded;            /* JOB_FOLDING saw that qemu has no overlay */
@@ -217,6 +218,8 @@ int disk_activate(struct disk *d, bool on_destination, const char *vol,
 /* Deactivates an image on LVs that no VM has. What cannot be done becomes a
  * warning. */
 void disk_let_go(struct disk *d, bool on_destination);
+/* One of the next acts changes the domain on that side, if there is one. */
+void disk_changes_soon(const struct disk *d, bool on_destination);
 /* A VM that has a layer of the disk, on the side given; empty if none. */
 int disk_find_user(const struct disk *d, bool on_destination,
                    struct vm_info *ret_user, struct err *err);

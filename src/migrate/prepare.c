@@ -86,6 +86,12 @@ enum job_outcome act_plan(struct migration *m)
 {
     enum job_outcome outcome = JOB_OK;
 
+    for_each_disk (d, m) {
+        if (makes_structure(m))
+            disk_changes_soon(d, true);
+        if (makes_structure(m) && d->of->overlay[0])
+            disk_changes_soon(d, false);
+    }
     if (m->job.vm[0])
         guest_watch_quiet(m);
     for_each_disk (d, m) {

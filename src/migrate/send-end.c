@@ -3,8 +3,8 @@
  * The ends of a VM's move to another host. Forward: it is off here and complete
  * there. First our definition goes, so that nobody starts it here; then the
  * other host lets it run, looks at what it has open, and says so; only then the
- * disks here go. Back: it lives here; the sending ends, then what the other
- * host has made goes.
+ * disks here go, and only when it found what it should. Back: it lives here;
+ * the sending ends, then what the other host has made goes.
  */
 #include "offer.h"
 
@@ -28,6 +28,16 @@ static enum job_outcome stop_here(struct migration *m)
                        m->job.vm_name, m->job.peer);
 }
 
+/* What the other host is not sure of must not be the only copy. */
+static void keep_disks(struct migration *m, const char *doubt)
+{
+    m->job.keep_source = true;
+    migration_warn(m,
+                   "host %s: %.300s; so the disks are kept here, too: look "
+                   "there, then delete them here (Image.delete)",
+                   m->job.peer, doubt);
+}
+
 enum job_outcome send_settle(struct migration *m)
 {
     struct peer_status status;
@@ -46,7 +56,7 @@ enum job_outcome send_settle(struct migration *m)
     if (status.stage != PEER_DONE)
         return migration_again(m, POLL_MS);
     if (status.warning[0])
-        migration_warn(m, "host %s: %.300s", m->job.peer, status.warning);
+        keep_disks(m, status.warning);
     return JOB_OK;
 }
 

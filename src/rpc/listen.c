@@ -9,6 +9,7 @@
 #include <dray/rpc/server.h>
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -27,6 +28,17 @@ static int fill_address(struct sockaddr_un *address, const char *path,
     return err_set(err, -ENAMETOOLONG,
                    "%s: longer than a socket's path may be (%zu bytes)", path,
                    sizeof(address->sun_path) - 1);
+}
+
+/* A drayd that was killed while it started a program: the program may hold the
+ * listening socket until it is executed, and nobody ever answers there. */
+static bool is_abandoned(int fd)
+{
+    struct ucred listener = { 0 };
+    socklen_t size = sizeof(listener);
+
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &listener, &size) == 0 &&
+           listener.pid > 0 && kill(listener.pid, 0) < 0 && errno == ESRCH;
 }
 
 /* 0: the path is free, or holds a socket that nobody listens on. */
@@ -48,8 +60,8 @@ static int check_free(const char *path, struct err *err)
         socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return err_set(err, -errno, "socket: %m");
-    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 &&
-        (errno == ECONNREFUSED || errno == ENOENT))
+    r = connect(fd, (struct sockaddr *)&address, sizeof(address));
+    if (r < 0 ? errno == ECONNREFUSED || errno == ENOENT : is_abandoned(fd))
         return 0;
     (void)err_set(err, -EADDRINUSE, "%s: another drayd listens there", path);
     return err_next(err, "stop it first, or set another [daemon] socket");

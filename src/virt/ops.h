@@ -17,7 +17,8 @@ int virt_vm_disk_names(void *ctx, const char *vm, struct vm_disk **ret_disks,
                        size_t *ret_n, struct err *err);
 int virt_vm_disks(void *ctx, const char *vm, struct vm_disk **ret_disks,
                   size_t *ret_n, struct err *err);
-int virt_vm_suspend(void *ctx, const char *vm, struct err *err);
+int virt_vm_suspend(void *ctx, const char *vm, bool *ret_was_paused,
+                    struct err *err);
 int virt_vm_resume(void *ctx, const char *vm, struct err *err);
 
 /* users.c */

@@ -17,7 +17,8 @@ int port_vm_disk_names(void *ctx, const char *vm, struct vm_disk **ret_disks,
                        size_t *ret_n, struct err *err);
 int port_vm_disks(void *ctx, const char *vm, struct vm_disk **ret_disks,
                   size_t *ret_n, struct err *err);
-int port_vm_suspend(void *ctx, const char *vm, struct err *err);
+int port_vm_suspend(void *ctx, const char *vm, bool *ret_was_paused,
+                    struct err *err);
 int port_vm_resume(void *ctx, const char *vm, struct err *err);
 int port_path_user(void *ctx, const char *path, struct vm_info *ret_vm,
                    struct err *err);

@@ -177,6 +177,9 @@ int fake_mirror_start(void *ctx, const struct vm_mirror_spec *spec,
         return err_set_code(err, ERR_REPLICA, "mirror refused");
     if (disk->job.kind != VM_JOB_NONE || world->disk.job)
         return err_set_code(err, ERR_DISK_BUSY, "the disk has a job");
+    if (spec->from[0] && (world->elsewhere ||
+                          world_find_path(world, spec->from) != disk->chain[0]))
+        return err_set_code(err, ERR_CHANGE_DISK, "the disk is elsewhere");
     world_needs(world, "mirror start",
                 to->side == SRC         ? IN(JOB_RETURNING)
                 : disk->failure[0] != 0 ? IN(JOB_STARTING) | IN(JOB_CONVERGING)

@@ -125,7 +125,8 @@ static int hv_disks(void *ctx, const char *vm, struct vm_disk **ret_disks,
     return 0;
 }
 
-static int hv_suspend(void *ctx, const char *vm, struct err *err)
+static int hv_suspend(void *ctx, const char *vm, bool *ret_was_paused,
+                      struct err *err)
 {
     struct fake_world *world = ctx;
     int rc = fake_enter(world, "vm suspend", err);
@@ -135,6 +136,7 @@ static int hv_suspend(void *ctx, const char *vm, struct err *err)
         return rc;
     if (!fake_runs(world))
         return err_set(err, -EINVAL, "VM does not run");
+    *ret_was_paused = world->paused;
     world_needs(world, "suspend",
                 IN(JOB_PIVOTING) | IN(JOB_RETURNING) | IN(JOB_FOLDING));
     if (!world->record.suspended)
@@ -148,8 +150,6 @@ static int hv_suspend(void *ctx, const char *vm, struct err *err)
             world->now_us - world->domains[job->target->side].hangs > 50000)
             world_break(world, "suspend for a destination that hangs");
     }
-    /* Two suspends are one: nobody can tell them apart any more. */
-    world->paused_by_other = false;
     world->paused = true;
     return world_leave(world, 0, err);
 }

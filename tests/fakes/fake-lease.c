@@ -32,6 +32,7 @@ struct fake_leases {
     char joined[LOCKSPACES][NAME_SIZE];
     struct lease_held held[HELD];
     char busy[NAME_SIZE];
+    char hidden[NAME_SIZE];
     bool join_fails;
     bool lvb_lost;
 };
@@ -277,11 +278,12 @@ static int release_lvb(void *ctx, struct lease_held *held,
 static int owner(void *ctx, const struct lease_place *place,
                  struct lease_owner *ret_owner, struct err *err)
 {
-    (void)err;
     struct fake_leases *fake = ctx;
     if (!is_formatted(place))
         return LEASE_NONE;
     SCOPED_LOCK(&fake->lock);
+    if (str_equal(fake->hidden, place->resource))
+        return err_set(err, -EIO, "%s: cannot be read", place->path);
     *ret_owner = (struct lease_owner){ .host_id = is_taken(fake, place) };
     return 0;
 }
@@ -343,6 +345,12 @@ void fake_leases_set_busy(struct fake_leases *fake, const char *name)
 {
     SCOPED_LOCK(&fake->lock);
     (void)str_copy(fake->busy, sizeof(fake->busy), name ? name : "");
+}
+
+void fake_leases_hide_owner(struct fake_leases *fake, const char *name)
+{
+    SCOPED_LOCK(&fake->lock);
+    (void)str_copy(fake->hidden, sizeof(fake->hidden), name ? name : "");
 }
 
 void fake_leases_set_join_fails(struct fake_leases *fake, bool fails)

@@ -28,6 +28,8 @@ void fake_leases_set_busy(struct fake_leases *fake, const char *name);
 void fake_leases_lose(struct fake_leases *fake);
 /* Joining fails from now on (or works again). */
 void fake_leases_set_join_fails(struct fake_leases *fake, bool fails);
+/* Nobody can say who has the resource @name; NULL: works again. */
+void fake_leases_hide_owner(struct fake_leases *fake, const char *name);
 /* What release_lvb() writes does not get to the disk. */
 void fake_leases_set_lvb_lost(struct fake_leases *fake, bool lost);
 

@@ -214,6 +214,8 @@ static int truth(void *ctx, const char *vm, const char *target, bool persistent,
         return rc;
     if (!host->active && !host->defined)
         return leave(host, err_set_code(err, ERR_NO_VM, "no VM"), err);
+    if (host->travel->other_file && host == &host->travel->hosts[THERE])
+        path = "/there/img/other";
     memset(ret, 0, sizeof(*ret));
     ret->state = host->active ? VM_RUNNING : VM_SHUTOFF;
     if (host->active) {
@@ -458,6 +460,7 @@ static int tell(struct travel_host *here, struct travel_host *there,
 
     memset(ret, 0, sizeof(*ret));
     ret->error = job->error;
+    (void)str_copy(ret->warning, sizeof(ret->warning), job->warning);
     ret->stage = migrate_receive_stage(job);
     ret->n_disks = 1;
     (void)str_copy(ret->paths[0], PEER_PATH_SIZE, job->disks[0].dst_path);
@@ -652,6 +655,7 @@ static const struct storage_ops storage = {
     .domain_info = domain_info,
     .domain_keep = keep,
     .domain_keep_no_more = keep,
+    .domain_soon = keep,
     .domain_volumes = domain_volumes,
     .image_prepare = image_prepare,
     .image_teardown = image_teardown,

@@ -54,6 +54,7 @@ struct travel {
     bool send_breaks;  /* in the end */
     bool confirm_lost; /* libvirtd here dies before it hears: the VM goes on
                           here, and stands complete there */
+    bool other_file;   /* is what qemu has open there */
     unsigned calls, fault_at; /* 1: the first */
     enum travel_fault fault;
     char faulted[32];

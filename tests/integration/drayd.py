@@ -8,7 +8,7 @@ import select
 import socket
 import time
 
-from host import PATIENCE, Failed, answers, run, tail
+from host import PATIENCE, Failed, run, tail
 
 SOCKET = '/run/drayd/drayd.sock'
 
@@ -133,8 +133,17 @@ class Drayd:
             self.log, env)
 
     def start(self, timeout=15):
-        self.service.start(lambda: answers(self.socket), timeout)
+        self.service.start(self._pings, timeout)
         return self
+
+    def _pings(self):
+        """It, and not what its predecessor was about to start when it was
+        killed, and which may have the old socket for a moment."""
+        try:
+            self.call('Host.ping')
+        except OSError:
+            return False
+        return True
 
     def kill(self):
         """SIGKILL; the socket stays behind, as after a crash."""

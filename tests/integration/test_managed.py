@@ -23,8 +23,9 @@ dir=$(dirname "$0")
 echo "$*" >>"$dir/calls"
 [ "$1 $2 $3 $5" = "-m node -T -p" ]
 by_path=/dev/disk/by-path
-case "$7 ${8-}" in
-"-o new") ;;
+case "${7-} ${8-}" in
+" ") [ -e "$dir/node" ] || exit 21 ;;
+"-o new") touch "$dir/node" ;;
 "--login ") [ ! -e "$dir/fails" ] || { echo "no route" >&2; exit 8; }
     [ ! -e "$dir/session" ] || exit 15
     touch "$dir/session"; mkdir -p "$by_path"
@@ -33,7 +34,7 @@ case "$7 ${8-}" in
 "--logout ") [ ! -e "$dir/fails" ] || { echo "it is in use" >&2; exit 9; }
     [ -e "$dir/session" ] || exit 21
     rm -f "$dir/session" "$by_path/ip-$6-iscsi-$4-lun-"* ;;
-"-o delete") ;;
+"-o delete") rm "$dir/node" ;;
 *) exit 7 ;;
 esac
 '''
@@ -202,7 +203,7 @@ def iscsi(host):
     yield path
     for link in pathlib.Path('/dev/disk/by-path').glob(f'*{IQN}*'):
         link.unlink()
-    for name in ('session', 'fails', 'calls'):
+    for name in ('session', 'node', 'fails', 'calls'):
         (path / name).unlink(missing_ok=True)
 
 
@@ -223,7 +224,7 @@ def test_iscsi_luns_share_a_session(managed, iscsi):
     assert not (iscsi / 'session').exists()
     calls = (iscsi / 'calls').read_text().splitlines()
     assert [call.split()[6:] for call in calls] == [
-        ['-o', 'new'], ['--login'], ['-o', 'new'], ['--login'],
+        [], ['-o', 'new'], ['--login'], [], ['--login'],
         ['--logout'], ['-o', 'delete']]
 
 
@@ -245,13 +246,62 @@ def test_a_failed_detach_is_kept_and_tried_again(managed, iscsi):
     (iscsi / 'fails').touch()
     refused(HELPER, detach, managed, vol)
     for _ in range(2):
-        found = volumes(managed)[vol]
-        assert found['state'] == 'detaching'
-        assert 'it is in use' in found['problem']
+        # Again after a restart: as soon as libvirt can be asked.
+        wait_for('it says why', lambda: 'it is in use' in
+                 volumes(managed)[vol]['problem'])
+        assert volumes(managed)[vol]['state'] == 'detaching'
         assert (iscsi / 'session').exists()
         managed.restart()
     refused(NO_VOLUME, begin, managed, external(vol), external(vol))
     (iscsi / 'fails').unlink()
     managed.restart()
+    wait_for('it is detached', lambda: volumes(managed) == {})
+    assert not (iscsi / 'session').exists()
+
+
+def test_the_session_of_somebody_else_stays(managed, iscsi):
+    first, second = new_uuid(), new_uuid()
+    for words in (['-o', 'new'], ['--login']):
+        run(iscsi / 'iscsiadm', '-m', 'node', '-T', IQN, '-p', '192.0.2.1:3260',
+            *words)
+    (iscsi / 'calls').unlink()
+    attach(managed, first, 'iscsi', **target(0))
+    attach(managed, second, 'iscsi', **target(1))
+    managed.restart()
+    wait_for('libvirt can be asked who has it', lambda: knows_vms(managed))
+    detach(managed, first)
+    detach(managed, second)
+    assert volumes(managed) == {}
+    assert (iscsi / 'session').exists() and (iscsi / 'node').exists()
+    assert '--logout' not in (iscsi / 'calls').read_text()
+
+
+def test_what_was_attached_in_part_may_be_somebody_elses(managed, iscsi):
+    vol = new_uuid()
+    attach(managed, vol, 'iscsi', **target(0))
+    managed.kill()  # as if before it knew whose session that is
+    record, = (managed.state_dir / 'managed').iterdir()
+    record.write_text(record.read_text().replace('"attached"', '"attaching"')
+                      .replace('true', 'false'))
+    managed.start()
+    wait_for('it is forgotten', lambda: volumes(managed) == {})
+    assert (iscsi / 'session').exists()
+    assert f'-T {IQN}' in managed.log_text()  # what may be left
+
+
+def test_a_used_one_is_not_detached_at_last(managed, iscsi, make_guest):
+    vol = new_uuid()
+    path = attach(managed, vol, 'iscsi', **target(0))['path']
+    guest = make_guest([Disk(path, 'raw', serial='s-1', alias='ua-1')],
+                       start=0, size=16)
+    refused(203, detach, managed, vol)
+    managed.kill()
+    record, = (managed.state_dir / 'managed').iterdir()
+    record.write_text(record.read_text().replace('"attached"', '"detaching"'))
+    managed.start()
+    wait_for('it says who has it', lambda: guest.name in
+             volumes(managed)[vol].get('problem', ''))
+    assert (iscsi / 'session').exists()
+    guest.destroy()
     wait_for('it is detached', lambda: volumes(managed) == {})
     assert not (iscsi / 'session').exists()

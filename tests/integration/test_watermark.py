@@ -77,7 +77,7 @@ def make_watch(host):
 
 
 def test_an_event_extends(make_watch, thin):
-    """The poll is far away: alarms do it all."""
+    """The poll is far away: alarms do it."""
     watch = make_watch(thin.lv)
     assert 1 * MIB < watch.wait_armed() < 2 * MIB
     thin.write('vdb', 0, '2M')
@@ -88,13 +88,14 @@ def test_an_event_extends(make_watch, thin):
     watch.wait_mark(size=16 * MIB)
     assert watch.wait_armed() > 9 * MIB
     thin.write('vdb', '2M', '8M')
-    # By how much depends on the rate; and where a threshold is being moved an
-    # alarm waits for the next write.
-    wait_for('it grows again', lambda: thin.write('vdb', '9M', '1M') or
-             watch.mark()['size'] >= 24 * MIB, 20, 0.5)
+    # By a chunk; by more, or once more, after writes that came fast.
+    wait_for('it grows again', lambda: watch.mark()['size'] >= 24 * MIB, 20)
+    assert thin.lv.size() >= 24 * MIB
     stats = watch.call('stats')
-    assert stats['extensions'] == stats['alarms'] == 2
-    assert stats['polled'] == stats['failures'] == stats['pauses'] == 0
+    # What comes while a threshold is moved is found by the look after that.
+    assert stats['alarms'] >= 1
+    assert stats['alarms'] + stats['polled'] == stats['extensions'] >= 2
+    assert stats['failures'] == stats['pauses'] == 0
 
 
 def test_what_was_disarmed_by_hand_is_found(make_watch, virt, thin):

@@ -106,6 +106,22 @@ static void moves(void **state)
     travel_deinit(&travel);
 }
 
+/* Nobody knows what that file is: then it is not the only copy. */
+static void what_was_not_found_there_is_kept_here(void **state)
+{
+    struct travel travel;
+
+    (void)state;
+    travel_init(&travel);
+    travel.other_file = true;
+    run(&travel, "another file");
+    assert_int_equal(travel.hosts[HERE].record.state, JOB_DONE);
+    assert_true(travel.hosts[HERE].image);
+    assert_non_null(strstr(travel.hosts[HERE].record.warning, "kept"));
+    assert_non_null(strstr(travel.hosts[THERE].record.warning, "another file"));
+    travel_deinit(&travel);
+}
+
 /* --- faults at each call ----------------------------------------------- */
 
 static void nothing(struct travel *travel)
@@ -249,6 +265,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(moves),
+        cmocka_unit_test(what_was_not_found_there_is_kept_here),
         cmocka_unit_test(survives_faults_on_the_way),
         cmocka_unit_test(survives_faults_on_the_way_back),
         cmocka_unit_test(survives_faults_with_a_copy_standing_there),

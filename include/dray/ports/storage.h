@@ -284,6 +284,9 @@ struct storage_ops {
      * one, for a quarter of a second. Calls nest. Never fail. */
     void (*domain_keep)(void *ctx, const char *sd);
     void (*domain_keep_no_more)(void *ctx, const char *sd);
+    /* Between these two: a change follows in a moment. What it has to wait for
+     * begins now, in the background. */
+    void (*domain_soon)(void *ctx, const char *sd);
     /* Looks at everything; with @repair mends, under the SDM lease, what can be
      * mended without a doubt. */
     int (*domain_audit)(void *ctx, const char *sd, bool repair,

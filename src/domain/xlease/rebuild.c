@@ -7,13 +7,16 @@
  *   record         lease at its place    becomes
  *   of lease A     A                     stays
  *   of lease A     none                  A is made there, without data
- *   of lease A     B, of no other        of B: the record was damaged, for a
- *                  record                lease is always made before its record
- *   of lease A     B, of another record  A is made there
+ *   of lease A     B, that is not where  of B: the record was damaged, for a
+ *                  a record says         lease is always made before its record
+ *   of lease A     B, that is            A is made there
  *   damaged        B, of no record       of B
  *   damaged        none, or of another   free; the lease is cleared
  *   free           B                     free; B is cleared: it was left over.
  *                                        Unless a live host holds it: of B
+ *
+ * Where a lease that a live host holds would be overwritten all the same, or
+ * nobody can say whether one does, nothing is changed.
  *
  * An index with a damaged header is treated the same; one that was cut off by a
  * crash ("updating"), too. The new index is written with that flag set, so that
@@ -98,27 +101,56 @@ static void restore(struct rebuild *r, struct slot *slot)
     r->counts.restored++;
 }
 
-static void settle_used(struct rebuild *r, size_t i)
+/* What stands on the disk counts, whatever the records of other places say. */
+static void settle_found(struct rebuild *r, size_t i)
 {
     struct slot *slot = &r->slots[i];
-    if (str_equal(slot->found, slot->id)) {
+    if (!slot->found[0])
+        return;
+    if (str_equal(slot->found, slot->id))
         r->counts.kept++;
-    } else if (slot->found[0] && !is_recorded(r, slot->found, i, false)) {
+    else if (!is_recorded(r, slot->found, i, true))
         restore(r, slot);
-    } else {
-        slot->make = true;
-        r->counts.made++;
-    }
 }
 
+static void settle_missing(struct rebuild *r, size_t i)
+{
+    struct slot *slot = &r->slots[i];
+    if (str_equal(slot->found, slot->id))
+        return;
+    if (is_recorded(r, slot->id, i, true)) {
+        slot->state = FORMAT_XLEASE_DAMAGED; /* it was found elsewhere */
+        return;
+    }
+    slot->make = true;
+    r->counts.made++;
+}
+
+/* In doubt it is. */
 static bool is_held(const struct rebuild *r, size_t i)
 {
     const struct lease_port *leases = &r->volume->domains->leases;
     struct lease_owner owner = { 0 };
     struct lease_place place;
     xlease_volume_place(r->volume, i, r->slots[i].found, &place);
-    return leases->ops->owner(leases->ctx, &place, &owner, NULL) == 0 &&
-           owner.host_id != 0;
+    int rc = leases->ops->owner(leases->ctx, &place, &owner, NULL);
+    return rc < 0 || (rc == 0 && owner.host_id != 0);
+}
+
+static int check_not_held(const struct rebuild *r, struct err *err)
+{
+    for (size_t i = 0; i < r->volume->limit; i++) {
+        const struct slot *slot = &r->slots[i];
+        if ((!slot->make && !slot->clear) || !slot->found[0] || !is_held(r, i))
+            continue;
+        (void)err_set_code(err, ERR_LOCK_INIT,
+                           "xleases of domain %s: lease %s is not where its "
+                           "record says, and is or may be held by a host; "
+                           "nothing was changed",
+                           r->volume->info.sd, slot->found);
+        return err_next(err, "end what holds it, then rebuild again");
+    }
+    return 0;
 }
 
 static void settle_other(struct rebuild *r, size_t i)
@@ -142,7 +174,11 @@ static void settle(struct rebuild *r)
     drop_doubles(r);
     for (size_t i = 0; i < r->volume->limit; i++) {
         if (r->slots[i].state == FORMAT_XLEASE_USED)
-            settle_used(r, i);
+            settle_found(r, i);
+    }
+    for (size_t i = 0; i < r->volume->limit; i++) {
+        if (r->slots[i].state == FORMAT_XLEASE_USED)
+            settle_missing(r, i);
     }
     for (size_t i = 0; i < r->volume->limit; i++) {
         if (r->slots[i].state != FORMAT_XLEASE_USED)
@@ -241,7 +277,9 @@ static int run(struct rebuild *r, struct err *err)
     if (rc < 0)
         return rc;
     settle(r);
-    rc = make_leases(r, err);
+    rc = check_not_held(r, err);
+    if (rc == 0)
+        rc = make_leases(r, err);
     if (rc == 0 && !is_right(r))
         rc = write_index(r, err);
     if (rc == 0)

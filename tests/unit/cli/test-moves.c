@@ -101,6 +101,8 @@ static void migrate_shows_phases_and_the_end(void **state)
                "Disk.migrate {\"vmID\":\"web1\",\"disk\":\"vda\",\"domain\":"
                "\"a\",\"format\":\"COW\",\"keepSource\":true,\"limit\":52428800"
                ",\"jobID\":\"" JOB "\"}\n"
+               "Job.info {\"jobID\":\"" JOB "\"}\n"
+               "Job.wait {\"jobID\":\"" JOB "\",\"timeout\":1}\n"
                "Job.info {\"jobID\":\"" JOB "\"}\n");
     assert_string_equal(run->err, "");
     assert_int_equal(count_lines(run->out), 4); /* one per phase, the end */

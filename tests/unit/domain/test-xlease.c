@@ -536,6 +536,65 @@ static void a_lease_without_a_record_that_is_held_gets_one(void **state)
     fake_leases_set_busy(f->leases, NULL);
 }
 
+static void a_lease_of_which_nobody_knows_whether_it_is_held_is_kept(
+    void **state)
+{
+    struct fixture *f = *state;
+    struct xlease_rebuilt rebuilt;
+    const struct xlease_id id = nth(0);
+    make(f, &id);
+    write_record(f, 0, NULL);
+    fake_leases_hide_owner(f->leases, id.lease);
+    DONE(f, CALL(f, rebuild, SD, &rebuilt));
+    assert_int_equal(rebuilt.restored, 1);
+    assert_int_equal(leader_at(f, 3 * MIB).kind, FORMAT_LEADER_RESOURCE);
+    fake_leases_hide_owner(f->leases, NULL);
+}
+
+static void records_that_were_swapped_are_put_right(void **state)
+{
+    struct fixture *f = *state;
+    struct xlease_rebuilt rebuilt;
+    const struct xlease_id ids[] = { nth(0), nth(1), nth(2) };
+    for (size_t i = 0; i < 3; i++)
+        make(f, &ids[i]);
+    write_record(f, 0, ids[1].lease);
+    write_record(f, 1, ids[2].lease);
+    write_record(f, 2, ids[0].lease);
+    DONE(f, CALL(f, rebuild, SD, &rebuilt));
+    assert_int_equal(rebuilt.restored, 3);
+    assert_int_equal(rebuilt.made + rebuilt.cleared + rebuilt.freed, 0);
+    for (size_t i = 0; i < 3; i++)
+        assert_true(status_of(f, &ids[i]).has_job);
+}
+
+/* Two leases of one name, as a copy of the volume's parts leaves them. */
+static void a_held_lease_is_never_written_over(void **state)
+{
+    static char lease[MIB], index[FORMAT_XLEASES_SIZE];
+    static char now[FORMAT_XLEASES_SIZE];
+    struct fixture *f = *state;
+    struct xlease_rebuilt rebuilt;
+    const struct xlease_id first = nth(0), second = nth(1);
+    make(f, &first);
+    make(f, &second);
+    read_volume(f, 3 * MIB, lease, sizeof(lease));
+    write_volume(f, 4 * MIB, lease, sizeof(lease));
+    for (int with_record = 1; with_record >= 0; with_record--) {
+        if (!with_record)
+            write_record(f, 1, NULL);
+        read_volume(f, MIB, index, sizeof(index));
+        fake_leases_set_busy(f->leases, first.lease);
+        assert_error(f, CALL(f, rebuild, SD, &rebuilt), ERR_LOCK_INIT, "held");
+        fake_leases_set_busy(f->leases, NULL);
+        read_volume(f, MIB, now, sizeof(now));
+        assert_memory_equal(now, index, sizeof(now));
+        assert_string_equal(leader_at(f, 4 * MIB).resource, first.lease);
+    }
+    DONE(f, CALL(f, rebuild, SD, &rebuilt));
+    assert_int_equal(rebuilt.cleared, 1);
+}
+
 static void a_record_without_a_lease_gets_one(void **state)
 {
     struct fixture *f = *state;
@@ -594,6 +653,9 @@ int main(void)
         TEST(a_right_index_is_left_alone),
         TEST(a_lease_without_a_record_is_cleared),
         TEST(a_lease_without_a_record_that_is_held_gets_one),
+        TEST(a_lease_of_which_nobody_knows_whether_it_is_held_is_kept),
+        TEST(records_that_were_swapped_are_put_right),
+        TEST(a_held_lease_is_never_written_over),
         TEST(a_record_without_a_lease_gets_one),
         TEST(a_damaged_record_of_nothing_is_freed),
     };

@@ -94,6 +94,27 @@ static int attach(struct fixture *f, const char *vol, const char *place,
                           err);
 }
 
+static int check_free(void *arg, const struct managed_volume *volume,
+                      struct err *err)
+{
+    (void)arg;
+    (void)volume;
+    (void)err;
+    return 0;
+}
+
+static int check_used(void *arg, const struct managed_volume *volume,
+                      struct err *err)
+{
+    (void)arg;
+    return err_set_code(err, ERR_VOLUME_BUSY, "%s is used", volume->vol);
+}
+
+static int detach(struct fixture *f, managed_check_free check, struct err *err)
+{
+    return managed_detach(f->managed, UUID_BLANK, VOL, check, NULL, err);
+}
+
 static size_t count(struct fixture *f)
 {
     _cleanup_free_ struct managed_volume *volumes = NULL;
@@ -118,8 +139,8 @@ static void is_there_after_a_restart(void **state)
     assert_string_equal(volume.connection.place, f->disk);
     assert_int_equal(volume.state, MANAGED_ATTACHED);
     assert_true(managed_exists(&volume));
-    assert_int_equal(managed_detach(f->managed, UUID_BLANK, VOL, &err), 0);
-    assert_int_equal(managed_detach(f->managed, UUID_BLANK, VOL, &err), 0);
+    assert_int_equal(detach(f, check_free, &err), 0);
+    assert_int_equal(detach(f, check_used, &err), 0);
     open_table(f);
     assert_int_equal(count(f), 0);
 }
@@ -136,6 +157,20 @@ static void a_volume_has_one_connection(void **state)
     assert_true(attach(f, VOL, "/dev/null", &err) < 0);
     assert_int_equal(err.code, ERR_MANAGED_CONNECTION);
     assert_int_equal(count(f), 1);
+}
+
+static void what_is_used_stays_attached(void **state)
+{
+    struct fixture *f = *state;
+    struct managed_volume volume;
+    struct err err = ERR_INIT;
+
+    assert_int_equal(attach(f, VOL, f->disk, &err), 0);
+    assert_true(detach(f, check_used, &err) < 0);
+    assert_int_equal(err.code, ERR_VOLUME_BUSY);
+    err_clear(&err);
+    assert_int_equal(managed_find(f->managed, UUID_BLANK, VOL, &volume, &err),
+                     0);
 }
 
 static void what_went_away_can_be_attached_again(void **state)
@@ -200,7 +235,9 @@ static void what_was_cut_off_is_undone(void **state)
     open_table(f);
     assert_true(managed_find(f->managed, UUID_BLANK, VOL, &volume, &err) < 0);
     assert_int_equal(count(f), 2);
-    assert_int_equal(managed_retry(f->managed), 0);
+    assert_int_equal(managed_retry(f->managed, check_used, NULL), 1);
+    assert_int_equal(count(f), 2);
+    assert_int_equal(managed_retry(f->managed, check_free, NULL), 0);
     assert_int_equal(count(f), 1);
     err_clear(&err);
     assert_int_equal(managed_find(f->managed, UUID_BLANK, OTHER, &volume, &err),
@@ -237,6 +274,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(is_there_after_a_restart),
         TEST(a_volume_has_one_connection),
+        TEST(what_is_used_stays_attached),
         TEST(what_went_away_can_be_attached_again),
         TEST(a_failure_leaves_nothing),
         TEST(what_was_cut_off_is_undone),

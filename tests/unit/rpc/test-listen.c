@@ -9,6 +9,8 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 /* last: needs those above */
 #include <cmocka.h>
 
@@ -71,6 +73,40 @@ static void replaces_a_dead_socket_and_refuses_a_live_one(void **state)
     close(second);
 }
 
+/* A drayd, killed between the fork and the exec of a program: what it has
+ * forked has the socket still, here until @alive is closed. */
+static void listen_and_die(const int alive[2])
+{
+    struct err err = ERR_INIT;
+    char byte = 0;
+    int fd = -1;
+
+    close(alive[1]);
+    if (rpc_listen(path, (gid_t)-1, &fd, &err) < 0)
+        _exit(1);
+    if (fork() == 0)
+        (void)!read(alive[0], &byte, 1);
+    _exit(0);
+}
+
+static void replaces_what_the_dead_have_left_open(void **state)
+{
+    struct err err = ERR_INIT;
+    int alive[2], status = -1, fd = -1;
+
+    (void)state;
+    assert_int_equal(pipe(alive), 0);
+    pid_t pid = fork();
+    if (pid == 0)
+        listen_and_die(alive);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_int_equal(rpc_listen(path, (gid_t)-1, &fd, &err), 0);
+    close(fd);
+    close(alive[0]);
+    close(alive[1]);
+}
+
 static void refuses_what_is_no_socket(void **state)
 {
     struct err err = ERR_INIT;
@@ -100,6 +136,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(makes_directory_and_socket_with_its_rights),
         cmocka_unit_test(replaces_a_dead_socket_and_refuses_a_live_one),
+        cmocka_unit_test(replaces_what_the_dead_have_left_open),
         cmocka_unit_test(refuses_what_is_no_socket),
         cmocka_unit_test(refuses_a_path_that_is_too_long),
     };
