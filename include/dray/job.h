@@ -130,6 +130,8 @@ struct job_end {
     bool prepared;       /* it is active, and stays so: the caller saw to it */
     bool checked;        /* the caller named the generation */
     unsigned generation; /* of the volume, when the job was asked for */
+    char lease_sd[UUID_SIZE], lease[UUID_SIZE]; /* held meanwhile; empty: none
+                                                 */
 };
 
 /* What SDM's jobs know besides the disk. */
@@ -144,6 +146,12 @@ struct job_data {
     bool share;     /* it becomes a template's */
     bool describe;
     char description[211]; /* as much as a record takes */
+    /* The destination's lease, if it has one, else the source's: */
+    bool record;               /* has the job's record in its LVB */
+    unsigned lease_generation; /* of that, when the job was asked for */
+    bool owned;                /* was ours: there may be something to undo */
+    bool taken_over;           /* the job was a dead host's */
+    bool fenced;               /* ... and its record says so already */
 };
 
 struct job_progress {

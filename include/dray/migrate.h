@@ -15,6 +15,7 @@
 #include <dray/job.h>
 #include <dray/ports/clock.h>
 #include <dray/ports/copier.h>
+#include <dray/ports/hold.h>
 #include <dray/ports/hypervisor.h>
 #include <dray/ports/journal.h>
 #include <dray/ports/peer.h>
@@ -33,6 +34,7 @@ struct migrate_ports {
     struct journal_port journal;
     struct clock_port clock;
     struct watch_port watch;        /* ops NULL: nobody watches */
+    struct hold_port hold;          /* ops NULL: no jobs with leases */
     struct peer_port peer;          /* ops NULL: no other hosts */
     const char *host_name;          /* what they call us; for people */
     struct watermark_policy policy; /* chunk 0: the defaults. The extents are
@@ -163,6 +165,11 @@ struct migrate_ask {
 int migrate_ask(const struct migrate_ports *ports,
                 const struct migrate_ask *ask, struct job *ret_job,
                 struct err *err);
+/* A job of this host out of that of a dead one, whose id it has; to be started.
+ * ERR_NO_JOB; ERR_ACQUIRE_LOCK: its host lives; ERR_JOB_NOT_ACTIVE: it ended.
+ * Touches nothing. Worker. */
+int migrate_takeover(const struct migrate_ports *ports, const char *job_id,
+                     struct job *ret_job, struct err *err);
 /* Whether @job came from this request, whatever became of it since. */
 bool migrate_ask_is(const struct migrate_ask *ask, const struct job *job);
 /* VDSM's number for a verb that cannot do its work now. */

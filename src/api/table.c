@@ -560,6 +560,12 @@ const struct verb verb_table[] = {
       PARAMS(job_limit_params),
       GIVES_JOB,
       .before = verb_job_limit },
+    { .name = "Job.takeover",
+      .summary = "Finishes or undoes the job of a dead host. Answers as Job.cancel.",
+      FULL, PARAMS(job_params), GIVES_JOB,
+      .before = verb_job_takeover_before,
+      .work = verb_job_takeover,
+      .after = verb_job_takeover_after },
     { .name = "Events.subscribe",
       .summary = "Sends notifications about jobs and thin disks on this "
                  "connection.",

@@ -52,7 +52,7 @@ struct param_spec {
     const struct param_spec *members; /* of objects */
     size_t n_members;
     bool open; /* objects may have members that we do not know: ignored */
-    enum err_code code; /* of a wrong value; 0: ERR_PARAMS */
+    enum err_code code; /* of a wrong value of its type; 0: ERR_PARAMS */
 };
 
 /* Outcomes of verb.before; verb.after may come to VERB_LATER too. */
@@ -109,6 +109,9 @@ struct api {
 /* Answers and frees. */
 void call_finish(struct api_call *call);
 
+/* Puts a next step to an error that has none (advice.c). */
+void call_advise(struct api_call *call);
+
 #define API_PORT(call, name, op, ...)                                          \
     ((call)->api->ports->name.ops->op((call)->api->ports->name.ctx,            \
                                       __VA_ARGS__))
@@ -118,6 +121,10 @@ extern const struct verb verb_table[];
 extern const size_t verb_table_n;
 const struct verb *verb_find(const char *name);
 
+/* takeover.c */
+int verb_job_takeover_before(struct api_call *call, struct err *err);
+int verb_job_takeover(struct api_call *call, struct err *err);
+int verb_job_takeover_after(struct api_call *call, struct err *err);
 /* discover.c */
 int verb_discover(struct api_call *call, struct err *err);
 /* host.c */

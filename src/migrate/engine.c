@@ -294,8 +294,7 @@ static bool end_copies(struct migration *m)
         if (d->copy && !job_is_data(&m->job) && hang_free(d) == JOB_AGAIN)
             return false;
     }
-    sync_close_copies(m);
-    return true;
+    return sync_close_copies(m) == 0;
 }
 
 /* The place that a VM goes to is another host's. */
@@ -436,7 +435,9 @@ void migration_free(struct migration *m)
 {
     if (!m)
         return;
-    sync_close_copies(m);
+    for_each_disk (d, m)
+        d->held_copy = false; /* goes on without us */
+    (void)sync_close_copies(m);
     for_each_disk (d, m) {
         storage_chain_deinit(&d->chain);
         free(d->sent);

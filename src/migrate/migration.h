@@ -53,6 +53,7 @@ struct disk {
     struct storage_chain chain;
     size_t layer;      /* next one to copy or to compare */
     struct copy *copy; /* of chain.volumes[layer] */
+    bool held_copy;    /* instead: in the process that holds the job's lease */
     uint64_t copied;   /* bytes of it */
     bool fresh;        /* this life made the destination; nobody wrote to it */
     bool limit_applied;
@@ -104,6 +105,7 @@ struct migration {
     int64_t looked_ms;  /* when we last saw that the VM is there */
     struct meter meter;
     struct vm_disk_io io; /* of all disks, when we began to watch */
+    bool lease_ended;     /* its record says how the job ended */
 
     /* Of a VM's move. */
     bool filling;       /* the other host waits for layers */
@@ -340,7 +342,10 @@ void mirror_lift_limit(struct disk *d);
 uint64_t mirror_share(const struct disk *d);
 /* Tells the watch of it, once in a life; then it has its limit. */
 enum job_outcome mirror_let_run(struct disk *d);
-void sync_close_copies(struct migration *m);
+/* -EAGAIN: one in a process of its own could not be reached. */
+int sync_close_copies(struct migration *m);
+/* How far d->copy is; applies a limit that changed. @err: why it failed. */
+struct copy_progress copy_look(struct disk *d, struct err *err);
 /* Drops the checkpoints of copies that will not be gone on with. */
 void sync_forget(struct disk *d);
 /* Takes the mark of being finished from what JOB_SYNC copies (renew.c). */

@@ -286,6 +286,9 @@ struct hypervisor_ops {
     int (*disk_truth)(void *ctx, const char *vm, const char *target,
                       bool persistent, struct vm_disk_truth *ret_truth,
                       struct err *err);
+    /* persistent_path alone: nothing that runs is asked. */
+    int (*disk_persistent)(void *ctx, const char *vm, const char *target,
+                           char ret_path[PATH_MAX], struct err *err);
     /* Makes the persistent definition name @path, @format for the disk; 0 when
      * it does not have the disk, or the VM is not persistent. */
     int (*disk_set_persistent)(void *ctx, const char *vm, const char *target,

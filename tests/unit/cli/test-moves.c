@@ -19,10 +19,10 @@
 #define ENDED ",\"ended\":1700000014400"
 #define HALF                                                                   \
     ",\"progress\":{\"done\":1073741824,\"total\":2147483648,"                 \
-    "\"rate\":104857600,\"eta\":10}"
+    "\"percent\":50,\"rate\":104857600,\"eta\":10}"
 #define WHOLE                                                                  \
     ",\"progress\":{\"done\":2147483648,\"total\":2147483648,"                 \
-    "\"rate\":0,\"eta\":null,\"pauseMs\":12.3}"
+    "\"percent\":100,\"rate\":0,\"eta\":null,\"pauseMs\":12.3}"
 
 /* --- VMs --- */
 
@@ -376,6 +376,9 @@ static void job_list_is_a_table(void **state)
     assert_has(run->out, JOB);
     assert_has(run->out, "50 %");
     assert_has(run->out, "100 MiB/s");
+    run =
+        run_drayctl(WORDS("[" JOB_AT("done", HALF) "]"), WORDS("job", "list"));
+    assert_has(run->out, "100 %");
 }
 
 static void job_info_tells_of_the_guest(void **state)
