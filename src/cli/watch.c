@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Follows a job by asking, quickly at first, for some are over in a blink, then
- * four times a second: no event is replayed after a reconnect, an answer always
- * tells all.
+ * Follows a job by asking four times a second: no event is replayed after a
+ * reconnect, an answer always tells all. Before that it waits a second for the
+ * end: some jobs are over in a blink, and to ask for that again and again would
+ * take time from them.
  *
  * drayd may be restarted while a migration runs: the mirror goes on in qemu,
  * and drayd finds its job again. So a lost connection is no end of a watch; it
@@ -20,7 +21,7 @@
 
 enum {
     POLL_MS = 250,
-    QUICK_POLL_MS = 5, /* in the first second */
+    BLINK_S = 1,
     RECONNECT_MS = 30000,
     DEFAULT_WIDTH = 80,
 };
@@ -146,13 +147,22 @@ static bool may_come_back(struct watch *watch, int rc)
     return true;
 }
 
-/* One look at the job. -1: go on. */
-static int look(struct watch *watch)
+static int ask(struct watch *watch, bool wait, struct json_object **ret_job,
+               struct err *err)
+{
+    struct json_object *params = JSON_STRINGS("jobID", watch->job_id);
+    if (wait)
+        json_add_u64(params, "timeout", BLINK_S);
+    return cli_try(watch->cli, wait ? "Job.wait" : "Job.info", params, ret_job,
+                   err);
+}
+
+/* One look at the job. -1: go on. @wait: it may end first. */
+static int look(struct watch *watch, bool wait)
 {
     _cleanup_json_ struct json_object *job = NULL;
     struct err err = ERR_INIT;
-    int rc = cli_try(watch->cli, "Job.info",
-                     JSON_STRINGS("jobID", watch->job_id), &job, &err);
+    int rc = ask(watch, wait, &job, &err);
     if (rc == CLI_INTERRUPTED || may_come_back(watch, rc))
         return -1;
     if (rc) {
@@ -175,17 +185,15 @@ int watch_job(struct cli *cli, const char *job_id)
         .job_id = job_id,
         .tty = isatty(STDOUT_FILENO),
     };
-    const int64_t begin_ms = time_now_ms();
-    for (;;) {
-        int rc = interrupted ? CLI_INTERRUPTED : look(&watch);
+    for (unsigned looks = 0;; looks++) {
+        int rc = interrupted ? CLI_INTERRUPTED : look(&watch, looks == 1);
         if (rc == CLI_INTERRUPTED) {
             end_line(&watch);
             return watch_left(job_id);
         }
         if (rc >= 0)
             return rc;
-        bool young = time_now_ms() - begin_ms < 1000;
-        /* A signal ends it early. */
-        (void)poll(NULL, 0, young ? QUICK_POLL_MS : POLL_MS);
+        if (looks > 0)
+            (void)poll(NULL, 0, POLL_MS); /* a signal ends it early */
     }
 }

@@ -5,6 +5,7 @@
 #include "block/handle.h"
 #include "block/use.h"
 #include "known.h"
+#include "layout.h"
 #include "ops.h"
 #include "probe.h"
 #include "sdm.h"
@@ -24,6 +25,18 @@ static void domain_keep_no_more(void *ctx, const char *sd)
     domain_sdm_keep_no_more(domains->sdms, sd);
 }
 
+static void domain_soon(void *ctx, const char *sd)
+{
+    struct domains *domains = ctx;
+    struct lease_place place;
+    struct domain_info info;
+    if (domain_known_get(domains, sd, &info, NULL) < 0 || info.block ||
+        info.status != DOMAIN_JOINED || info.read_only)
+        return;
+    domain_place_sdm(&info, &place);
+    domain_sdm_soon(domains->sdms, &place);
+}
+
 static const struct storage_ops ops = {
     .domain_create = domain_create,
     .domain_join = domain_join,
@@ -35,6 +48,7 @@ static const struct storage_ops ops = {
     .domain_grow = domain_grow,
     .domain_keep = domain_keep,
     .domain_keep_no_more = domain_keep_no_more,
+    .domain_soon = domain_soon,
     .domain_audit = domain_audit,
     .domain_images = domain_images,
     .domain_volumes = domain_volumes,
@@ -58,6 +72,10 @@ static const struct storage_ops ops = {
     .volume_measure = domain_volume_measure,
     .volume_qemu_info = domain_volume_qemu_info,
     .volume_commit = domain_volume_commit,
+    .volume_read = domain_volume_read,
+    .volume_write = domain_volume_write,
+    .volume_end = domain_volume_end,
+    .volume_digest = domain_volume_digest,
     .image_sync_chain = domain_image_sync_chain,
     .image_header_chain = domain_image_header_chain,
     .volumes_create = domain_volumes_create,

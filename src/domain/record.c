@@ -183,9 +183,8 @@ static int remove_files(const struct domain_dir *image, const char *vol,
     /* The mark goes last, and not before the rest is really gone. */
     if (rc == 0)
         rc = domain_dir_sync(image, err);
-    if (rc == 0)
-        rc = domain_file_remove(image, intent.s, err);
-    return rc < 0 ? rc : domain_dir_sync(image, err);
+    /* Should a crash bring it back, it says what is true: nothing is left. */
+    return rc < 0 ? rc : domain_file_remove(image, intent.s, err);
 }
 
 int domain_record_mend(const struct domain_dir *image, const char *vol,

@@ -48,9 +48,9 @@ int domain_scan_finish_removal(const struct domain_view *view, const char *name,
         rc = remove_all(&dir, err);
     if (rc == 0)
         rc = domain_dir_remove(&view->images, name, err);
-    if (rc == DOMAIN_NONE)
-        return 0;
-    return rc < 0 ? rc : domain_dir_sync(&view->images, err);
+    /* Not synced: what a crash brings back has the name that says that it is
+     * to be removed. */
+    return rc == DOMAIN_NONE ? 0 : rc;
 }
 
 int domain_scan_make_lease(const struct domain_view *view,

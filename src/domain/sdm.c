@@ -12,12 +12,14 @@
  *   free -> busy (taken, changed, given) -> free, or kept -> busy ...
  *
  * Whoever has made it busy owns its lease; a thread gives back what was kept
- * for long enough.
+ * for long enough. A job that knows in advance which domains it will change has
+ * their leases taken meanwhile, all at once, each by a thread of its own.
  */
 #include "sdm.h"
 #include <assert.h>
 #include <dray/base/list.h>
 #include <dray/base/lock.h>
+#include <dray/base/thread.h>
 #include <errno.h>
 #include <signal.h>
 
@@ -41,11 +43,12 @@ struct sdm {
 struct sdms {
     const struct lease_port *leases;
     pthread_mutex_t lock;   /* protects what follows, but see struct sdm */
-    pthread_cond_t changed; /* not busy any more; kept; stopping */
+    pthread_cond_t changed; /* not busy any more; kept; stopping; no fetcher */
     struct list all;
     pthread_t thread;
     bool runs, stopping;
     bool gives; /* the thread is at one, whose storage may hang */
+    unsigned fetchers;
 };
 
 static struct sdm *find_locked(struct sdms *sdms, const char *sd)
@@ -210,14 +213,76 @@ static struct sdm *find(struct sdms *sdms, const char *sd)
     return find_locked(sdms, sd);
 }
 
-void domain_sdm_give(struct sdms *sdms, const char *sd)
+static void give(struct sdms *sdms, struct sdm *sdm)
 {
-    struct sdm *sdm = find(sdms, sd);
-    assert(sdm && sdm->busy); /* by us: it was taken */
     if (keep(sdms, sdm))
         return;
     release(sdms, sdm);
     leave(sdms, sdm);
+}
+
+void domain_sdm_give(struct sdms *sdms, const char *sd)
+{
+    struct sdm *sdm = find(sdms, sd);
+    assert(sdm && sdm->busy); /* by us: it was taken */
+    give(sdms, sdm);
+}
+
+/* --- taking in advance -------------------------------------------------- */
+
+struct fetcher {
+    struct sdms *sdms;
+    struct sdm *sdm; /* busy by it */
+    struct lease_place place;
+};
+
+/* False: nobody keeps it, or it is kept already, or somebody is at it. */
+static bool begin_fetching(struct sdms *sdms, struct fetcher *fetcher)
+{
+    SCOPED_LOCK(&sdms->lock);
+    struct sdm *sdm = find_locked(sdms, fetcher->place.lockspace);
+    if (!sdm || sdm->keepers == 0 || sdm->busy || sdm->held || sdms->stopping)
+        return false;
+    sdm->busy = true;
+    sdms->fetchers++;
+    fetcher->sdms = sdms;
+    fetcher->sdm = sdm;
+    return true;
+}
+
+static void end_fetching(struct fetcher *fetcher)
+{
+    struct sdms *sdms = fetcher->sdms;
+    give(sdms, fetcher->sdm);
+    free(fetcher);
+    SCOPED_LOCK(&sdms->lock);
+    sdms->fetchers--;
+    (void)pthread_cond_broadcast(&sdms->changed); /* cannot fail */
+}
+
+static void *fetch(void *arg)
+{
+    struct fetcher *fetcher = arg;
+    struct err ignored = ERR_INIT; /* who needs it gets his own */
+    (void)acquire(fetcher->sdms, fetcher->sdm, &fetcher->place, time_now_ms(),
+                  &ignored);
+    end_fetching(fetcher);
+    return NULL;
+}
+
+void domain_sdm_soon(struct sdms *sdms, const struct lease_place *place)
+{
+    pthread_t thread;
+    struct fetcher *fetcher = calloc(1, sizeof(*fetcher));
+    if (!fetcher)
+        return;
+    fetcher->place = *place;
+    if (!begin_fetching(sdms, fetcher))
+        free(fetcher);
+    else if (thread_start(&thread, fetch, fetcher) < 0)
+        end_fetching(fetcher);
+    else
+        (void)pthread_detach(thread); /* ours, and joinable */
 }
 
 /* --- keeping ------------------------------------------------------------ */
@@ -292,6 +357,8 @@ static void stop(struct sdms *sdms)
         SCOPED_LOCK(&sdms->lock);
         sdms->stopping = true;
         (void)pthread_cond_broadcast(&sdms->changed); /* cannot fail */
+        while (sdms->fetchers > 0)
+            (void)pthread_cond_wait(&sdms->changed, &sdms->lock);
     }
     if (sdms->runs)
         (void)pthread_join(sdms->thread, NULL); /* ours, and joinable */

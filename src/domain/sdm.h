@@ -26,6 +26,9 @@ void domain_sdm_give(struct sdms *sdms, const char *sd);
 void domain_sdm_keep(struct sdms *sdms, const char *sd);
 void domain_sdm_keep_no_more(struct sdms *sdms, const char *sd);
 
+/* Takes it in the background, to be kept, for one who comes in a moment. */
+void domain_sdm_soon(struct sdms *sdms, const struct lease_place *place);
+
 /* Nothing of this domain is kept now; who changes it is waited for. */
 void domain_sdm_drop(struct sdms *sdms, const char *sd);
 

@@ -266,20 +266,6 @@ int data_check(const struct migrate_ports *ports, const struct job *job,
 
 /* --- who has them ------------------------------------------------------ */
 
-static int check_no_user(const struct migrate_ports *ports, const char *path,
-                         struct err *err)
-{
-    struct vm_info user = { .uuid = "" };
-    int rc = 0;
-
-    if (path[0] == '/')
-        rc = PORT(ports, hypervisor, path_user, path, &user, err);
-    if (rc || !user.uuid[0])
-        return rc;
-    (void)err_set_code(err, ERR_VOLUME_BUSY, "VM %s has %s", user.name, path);
-    return err_next(err, "see: drayctl vm disks %s", user.name);
-}
-
 static int check_source_users(const struct migrate_ports *ports,
                               const struct job *job,
                               const struct data_ends *ends, struct err *err)
@@ -289,7 +275,7 @@ static int check_source_users(const struct migrate_ports *ports,
     int rc;
 
     if (ends->chain.n == 0)
-        return check_no_user(ports, disk->src_path, err);
+        return users_check_place(ports, disk->src_path, err);
     rc = migrate_find_users(ports, disk->src_sd, disk->img, &users, err);
     if (rc)
         return rc;
@@ -307,7 +293,7 @@ static int check_target_users(const struct migrate_ports *ports,
     int rc;
 
     if (!disk->dst_sd[0])
-        return check_no_user(ports, disk->dst_path, err);
+        return users_check_place(ports, disk->dst_path, err);
     rc = migrate_find_users(ports, disk->dst_sd, disk->dst_img, &users, err);
     return rc ? rc : users_check_unused(&users, &alone, 0, 1, err);
 }

@@ -177,6 +177,7 @@ static enum job_outcome start(struct disk *d, const struct fold *fold)
     if (PORT(&m->ports, hypervisor, commit_start, &spec, &err))
         return retry_or_give_up(d, &err);
     d->committing = true;
+    d->commits_there = fold->on_destination;
     return migration_again(m, POLL_STILL_MS);
 }
 
@@ -257,6 +258,18 @@ static bool hangs(const struct disk *d)
            migration_now_ms(d->m) - d->m->entered_ms > UNDO_PATIENCE_MS;
 }
 
+/* There is a job, d->mirror. */
+static enum job_outcome watch_commit(struct disk *d, const struct fold *fold)
+{
+    d->commit_missed = false;
+    if (hangs(d))
+        return give_up_text(d, ERR_TIMEOUT,
+                            "the pivot to the lower layer does not end");
+    if (d->mirror.kind == VM_JOB_ACTIVE_COMMIT && d->mirror.ready)
+        return JOB_OK;
+    return let_run(d, fold);
+}
+
 static enum job_outcome wait_for_commit(struct disk *d, const struct fold *fold)
 {
     struct migration *m = d->m;
@@ -269,18 +282,12 @@ static enum job_outcome wait_for_commit(struct disk *d, const struct fold *fold)
     if (info.kind == VM_JOB_NONE)
         return d->committing ? commit_ended(d) : start(d, fold);
     d->mirror = info;
-    d->commit_missed = false;
-    if (hangs(d))
-        return give_up_text(d, ERR_TIMEOUT,
-                            "the pivot to the lower layer does not end");
-    if (info.kind == VM_JOB_ACTIVE_COMMIT && info.ready)
-        return JOB_OK;
-    return let_run(d, fold);
+    return watch_commit(d, fold);
 }
 
 /* A disk has one job, and libvirt changes no layer of it meanwhile: where the
  * overlay was when our commit started, it is still. */
-static bool is_ready(struct disk *d)
+static bool still_commits(struct disk *d)
 {
     const struct migration *m = d->m;
     struct vm_mirror_info info = { .job = false };
@@ -289,10 +296,9 @@ static bool is_ready(struct disk *d)
     if (!d->committing ||
         PORT(&m->ports, hypervisor, mirror_info, m->job.vm, d->of->target,
              &info, &ignored) ||
-        info.kind != VM_JOB_ACTIVE_COMMIT || !info.ready)
+        info.kind != VM_JOB_ACTIVE_COMMIT)
         return false;
     d->mirror = info;
-    d->commit_missed = false;
     return true;
 }
 
@@ -311,8 +317,12 @@ static enum job_outcome commit(struct disk *d)
     struct fold fold = { ON_TOP, true, VM_RUNNING };
     struct err err = ERR_INIT;
 
-    if (d->of->overlay_stays || is_ready(d))
+    if (d->of->overlay_stays)
         return JOB_OK;
+    if (still_commits(d)) {
+        fold.on_destination = d->commits_there;
+        return watch_commit(d, &fold);
+    }
     if (just_went_over(d))
         return wait_for_commit(d, &fold);
     if (fold_look(d, &fold, &err))

@@ -92,25 +92,23 @@ static bool record_intent(struct migration *m)
 enum job_outcome guest_hold(struct migration *m)
 {
     bool ours = m->job.suspended; /* if it is paused by now */
-    bool paused = false;
+    bool was_paused = false;
     struct err err = ERR_INIT;
 
     if (watch_hold(m, &err))
         return migration_doubt(m, &err, QUERY_PATIENCE_MS);
     if (!record_intent(m))
         return migration_again(m, POLL_MS);
-    if (is_paused(m, &paused, &err))
-        return migration_doubt(m, &err, QUERY_PATIENCE_MS);
     if (m->held_us < 0)
         m->held_us = now_us(m);
-    if (paused && !ours) { /* by somebody else: leave it so */
-        m->job.suspended = false;
-        m->durable = migration_record(m);
-    } else if (!paused &&
-               PORT(&m->ports, hypervisor, vm_suspend, m->job.vm, &err)) {
+    if (PORT(&m->ports, hypervisor, vm_suspend, m->job.vm, &was_paused, &err)) {
         /* If it just died, the pivot's next look says so. */
         (void)err_wrap(&err, "suspend the VM for the pivot");
         return migration_doubt(m, &err, SUSPEND_PATIENCE_MS);
+    }
+    if (was_paused && !ours) { /* by somebody else: leave it so */
+        m->job.suspended = false;
+        m->durable = migration_record(m);
     }
     m->still = true;
     return JOB_OK;

@@ -53,6 +53,7 @@ struct disk {
     struct storage_chain chain;
     size_t layer;      /* next one to copy or to compare */
     struct copy *copy; /* of chain.volumes[layer] */
+    bool held_copy;    /* instead: in the process that holds the job's lease */
     uint64_t copied;   /* bytes of it */
     bool fresh;        /* this life made the destination; nobody wrote to it */
     bool limit_applied;
@@ -65,10 +66,15 @@ struct disk {
     bool pivot_asked;
     struct err pivot_error; /* what the call said */
     bool committing;        /* this life started its commit */
+    bool commits_there;     /* ... on the destination */
     bool commit_missed;     /* the last look did not find it */
     unsigned folds;         /* how often the pivot back failed */
     bool folded;            /* JOB_FOLDING saw that qemu has no overlay */
     bool folded_there;      /* ... on the destination */
+
+    /* Of a VM's move: layers below the leaf on their way (send-layers.c). */
+    struct peer_layer *sent; /* of chain.volumes[layer]; NULL: not begun */
+    bool compared;           /* it is there, and was not copied now */
 
     struct place src, dst;
     bool watched;      /* the watch has seen to its block job */
@@ -98,6 +104,14 @@ struct migration {
     int64_t looked_ms;  /* when we last saw that the VM is there */
     struct meter meter;
     struct vm_disk_io io; /* of all disks, when we began to watch */
+    bool lease_ended;     /* its record says how the job ended */
+
+    /* Of a VM's move. */
+    bool filling;       /* the other host waits for layers */
+    bool filled;        /* it has all of them; here: all are here */
+    uint64_t below;     /* bytes of them */
+    uint64_t visits;    /* as ordered */
+    int64_t visited_ms; /* when that was last more than before */
 
     bool watch_holds; /* the watch leaves the VM alone */
     bool still;       /* the guest cannot write: we may pivot */
@@ -217,9 +231,15 @@ int disk_activate(struct disk *d, bool on_destination, const char *vol,
 /* Deactivates an image on LVs that no VM has. What cannot be done becomes a
  * warning. */
 void disk_let_go(struct disk *d, bool on_destination);
+/* One of the next acts changes the domain on that side, if there is one. */
+void disk_changes_soon(const struct disk *d, bool on_destination);
 /* A VM that has a layer of the disk, on the side given; empty if none. */
 int disk_find_user(const struct disk *d, bool on_destination,
                    struct vm_info *ret_user, struct err *err);
+/* No VM, whether it runs or not, names this place outside of domains.
+ * ERR_VOLUME_BUSY. (users.c) */
+int users_check_place(const struct migrate_ports *ports, const char *place,
+                      struct err *err);
 
 /* --- thin.c: how much room qcow2 has on LVs --- */
 
@@ -309,6 +329,8 @@ void guest_watch(struct migration *m);
  * its absence. */
 enum job_outcome mirror_watch(struct disk *d);
 bool mirror_is_ours(const struct disk *d, const struct vm_mirror_info *info);
+/* Not yet: what libvirt says of its progress (d->mirror) is nothing real. */
+bool mirror_has_begun(const struct disk *d);
 /* Applies a limit that changed. */
 void mirror_apply_limit(struct disk *d);
 /* The block job of @d (d->mirror) must end, whatever its limit. */
@@ -319,7 +341,8 @@ void mirror_lift_limit(struct disk *d);
 uint64_t mirror_share(const struct disk *d);
 /* Tells the watch of it, once in a life; then it has its limit. */
 enum job_outcome mirror_let_run(struct disk *d);
-void sync_close_copies(struct migration *m);
+/* -EAGAIN: one in a process of its own could not be reached. */
+int sync_close_copies(struct migration *m);
 /* Drops the checkpoints of copies that will not be gone on with. */
 void sync_forget(struct disk *d);
 /* Takes the mark of being finished from what JOB_SYNC copies (renew.c). */

@@ -23,9 +23,15 @@ bool mirror_is_ours(const struct disk *d, const struct vm_mirror_info *info)
     return info->job && disk_on_destination(d, info->mirror_path);
 }
 
+bool mirror_has_begun(const struct disk *d)
+{
+    return d->mirror.total > 1;
+}
+
 /* --- no space ---------------------------------------------------------- */
 
 static enum job_outcome start_afresh(struct disk *d);
+static enum job_outcome start(struct disk *d);
 
 /* Once, an LV that was too small gets more, and the mirror begins anew: the
  * guest writes to the source, and knows nothing of it. */
@@ -147,6 +153,8 @@ void mirror_hurry(struct disk *d)
     uint64_t left = d->mirror.total - d->mirror.done;
     int64_t now_ms = migration_now_ms(m);
 
+    if (!mirror_has_begun(d))
+        return;
     if (d->least_ms == 0 || left < d->least_left) {
         d->least_left = left;
         d->least_ms = now_ms;
@@ -223,6 +231,13 @@ static uint64_t visible_bytes(const struct disk *d, const char *format)
     return !d->of->dst_sd[0] || larger ? d->of->capacity : 0;
 }
 
+/* This life put it on the overlay, and began no mirror since. Whether somebody
+ * else did, or moved it, the start itself finds out. */
+static bool is_as_frozen(const struct disk *d)
+{
+    return d->fresh && d->of->overlay[0];
+}
+
 static int start_mirror(struct disk *d, struct err *err)
 {
     struct migration *m = d->m;
@@ -239,6 +254,8 @@ static int start_mirror(struct disk *d, struct err *err)
     (void)str_copy(spec.vm, sizeof(spec.vm), m->job.vm);
     (void)str_copy(spec.target, sizeof(spec.target), d->of->target);
     disk_target_path(d, disk_top(d), spec.path);
+    if (is_as_frozen(d))
+        disk_source_path(d, disk_top(d), spec.from);
     d->fresh = false;
     d->limit_applied = !held;
     return PORT(&m->ports, hypervisor, mirror_start, &spec, err);
@@ -249,6 +266,7 @@ static enum job_outcome start_afresh(struct disk *d)
     struct migration *m = d->m;
     struct err err = ERR_INIT;
     enum job_outcome outcome = d->fresh ? JOB_OK : hang_watch(d);
+    bool as_frozen = is_as_frozen(d);
 
     if (outcome == JOB_OK && make_ready(d, &err))
         return migration_storage_failed(m, &err);
@@ -257,10 +275,22 @@ static enum job_outcome start_afresh(struct disk *d)
     if (outcome != JOB_OK)
         return outcome;
     if (start_mirror(d, &err)) {
+        if (as_frozen)
+            return start(d); /* looks for the reason, or spells it right */
         (void)err_wrap(&err, "start the mirror");
         return migration_doubt(m, &err, 0);
     }
     return mirror_let_run(d);
+}
+
+/* No mirror of it is known. */
+static enum job_outcome start_known(struct disk *d)
+{
+    struct err err = ERR_INIT;
+
+    if (disk_learn_places(d, &err) || disk_load_chain(d, &err))
+        return migration_storage_failed(d->m, &err);
+    return start_afresh(d);
 }
 
 static enum job_outcome start(struct disk *d)
@@ -270,6 +300,8 @@ static enum job_outcome start(struct disk *d)
     struct vm_mirror_info info = { .job = false };
     struct sight sight;
 
+    if (is_as_frozen(d))
+        return start_known(d);
     if (disk_look(d, &sight, &err))
         return migration_doubt(m, &err, QUERY_PATIENCE_MS);
     if (sight.where != ON_SOURCE)
@@ -281,9 +313,7 @@ static enum job_outcome start(struct disk *d)
         return JOB_OK;
     if (info.kind != VM_JOB_NONE)
         return absence(d, true);
-    if (disk_learn_places(d, &err) || disk_load_chain(d, &err))
-        return migration_storage_failed(m, &err);
-    return start_afresh(d);
+    return start_known(d);
 }
 
 enum job_outcome act_start(struct migration *m)

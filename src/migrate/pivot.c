@@ -175,6 +175,7 @@ static enum job_outcome hold(struct migration *m)
     for_each_disk (d, m) {
         if (outcome == JOB_OK && !d->there)
             outcome = get_ready(d);
+        disk_changes_soon(d, true); /* its leaf will be LEGAL */
     }
     return outcome == JOB_OK ? guest_hold(m) : outcome;
 }

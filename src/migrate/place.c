@@ -93,6 +93,14 @@ void disk_let_go(struct disk *d, bool on_destination)
                        img, sd, err.message);
 }
 
+void disk_changes_soon(const struct disk *d, bool on_destination)
+{
+    const char *sd = on_destination ? d->of->dst_sd : d->of->src_sd;
+
+    if (sd[0])
+        PORT(&d->m->ports, storage, domain_soon, sd);
+}
+
 /* --- users ------------------------------------------------------------- */
 
 /* A VM may name an LV otherwise than we do, and another image's lies beside it:

@@ -67,6 +67,32 @@ static int check_usable(struct question *q)
     return 1;
 }
 
+/* The guest may fill its disk, so a device is as large as that, in any format.
+ */
+static void check_found(struct question *q, const struct outside_info *info)
+{
+    const struct job_disk *of = q->of;
+
+    if (info->network && of->base_cow)
+        (void)err_next(plan_obstacle(q->plan, ERR_UNSUPPORTED,
+                                     "%s cannot grow as qcow2 does",
+                                     of->dst_path),
+                       "ask for format RAW");
+    else if ((info->block || info->network) && info->bytes < of->capacity)
+        (void)err_next(plan_obstacle(q->plan, ERR_TOO_SMALL,
+                                     "%s has %" PRIu64 " bytes, disk %s has "
+                                     "%" PRIu64,
+                                     of->dst_path, info->bytes, of->target,
+                                     of->capacity),
+                       "name one that is as large as the disk");
+    if (!info->block && !info->network && info->exists && info->bytes > 0)
+        (void)err_next(plan_obstacle(q->plan, ERR_VOLUME_EXISTS,
+                                     "%s exists already", of->dst_path),
+                       "name a file that is not there yet");
+    if (info->network && !info->exists)
+        plan_obstacle(q->plan, ERR_STORAGE, "%s does not answer", of->dst_path);
+}
+
 /* The place of a live export. */
 static void check_outside(struct question *q)
 {
@@ -82,23 +108,12 @@ static void check_outside(struct question *q)
         plan_obstacle_from(q->plan, &err);
         return;
     }
-    q->out->dst.free_bytes = info.free_bytes;
-    if (info.network && of->base_cow)
-        (void)err_next(plan_obstacle(q->plan, ERR_UNSUPPORTED,
-                                     "%s cannot grow as qcow2 does",
-                                     of->dst_path),
-                       "ask for format RAW");
-    if (!info.block && !info.network && info.exists && info.bytes > 0)
-        (void)err_next(plan_obstacle(q->plan, ERR_VOLUME_EXISTS,
-                                     "%s exists already", of->dst_path),
-                       "name a file that is not there yet");
-    if ((info.block || info.network) && !of->base_cow &&
-        info.bytes < of->capacity)
-        plan_obstacle(q->plan, ERR_TOO_SMALL,
-                      "%s has %" PRIu64 " bytes, disk %s has %" PRIu64,
-                      of->dst_path, info.bytes, of->target, of->capacity);
-    if (info.network && !info.exists)
-        plan_obstacle(q->plan, ERR_STORAGE, "%s does not answer", of->dst_path);
+    q->outside_free = info.free_bytes;
+    if (info.free_bytes != UINT64_MAX)
+        q->out->dst.free_bytes = info.free_bytes;
+    check_found(q, &info);
+    if (users_check_place(q->ports, of->dst_path, &err))
+        plan_obstacle_from(q->plan, &err);
 }
 
 /* A raw LV has all its space from the beginning: what is sparse on files
@@ -271,6 +286,13 @@ void plan_check_space(struct question *q)
         plan_obstacle_from(q->plan, &err);
         return;
     }
+    if (out->required > q->outside_free)
+        (void)err_next(plan_obstacle(q->plan, ERR_NO_SPACE,
+                                     "the file system of %s has %" PRIu64
+                                     " MiB free, %" PRIu64 " MiB are needed",
+                                     of->dst_path, q->outside_free >> 20,
+                                     (out->required >> 20) + 1),
+                       "free space there, or name another place");
     if (out->dst.unwritable)
         (void)err_next(plan_obstacle(q->plan, ERR_STORAGE,
                                      "the file system of domain %s is mounted "

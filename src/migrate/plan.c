@@ -194,8 +194,10 @@ static void check_twice(struct migrate_plan *plan, size_t i)
 {
     for (size_t k = 0; k < i; k++) {
         if (strcmp(plan->job.disks[k].target, plan->job.disks[i].target) == 0)
-            plan_obstacle(plan, ERR_VALUE, "disk %s is named twice",
-                          plan->job.disks[i].target);
+            (void)err_next(plan_obstacle(plan, ERR_VALUE,
+                                         "disk %s is named twice",
+                                         plan->job.disks[i].target),
+                           "name each disk once");
     }
 }
 
@@ -213,7 +215,8 @@ static int ask_all(const struct migrate_ports *ports,
                               .plan = plan,
                               .of = &plan->job.disks[i],
                               .out = &plan->disks[i],
-                              .vm = vm };
+                              .vm = vm,
+                              .outside_free = UINT64_MAX };
 
         plan->job.n_disks = i + 1;
         rc = ask(&q, err);

@@ -17,10 +17,12 @@ struct question {
     struct migrate_plan_disk *out; /* in plan */
     const struct vm_info *vm;
     struct vm_disk disk;
+    bool abroad;  /* the VM goes, too: its template may */
     bool located; /* the source is in a domain: of has src_sd, img, leaf */
     struct storage_chain chain;
     struct domain_info source;
     struct domain_info target;
+    uint64_t outside_free; /* bytes where a file goes; UINT64_MAX: not known */
 };
 
 /* Returns the obstacle for its hint, or a spare one when there are too many. */

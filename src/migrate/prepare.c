@@ -46,6 +46,8 @@ static enum job_outcome check_outside(struct disk *d)
     if (PORT(&m->ports, storage, outside_info, d->of->dst_path,
              d->of->base_cow ? VOLUME_COW : VOLUME_RAW, &info, &err))
         return migration_doubt(m, &err, 0);
+    if (users_check_place(&m->ports, d->of->dst_path, &err))
+        return migration_doubt(m, &err, 0);
     d->of->dst_made = !info.network && !info.block;
     if (d->of->dst_made && info.exists && info.bytes > 0)
         return migration_fail_text(m, ERR_VOLUME_EXISTS, "%s exists already",
@@ -84,6 +86,12 @@ enum job_outcome act_plan(struct migration *m)
 {
     enum job_outcome outcome = JOB_OK;
 
+    for_each_disk (d, m) {
+        if (makes_structure(m))
+            disk_changes_soon(d, true);
+        if (makes_structure(m) && d->of->overlay[0])
+            disk_changes_soon(d, false);
+    }
     if (m->job.vm[0])
         guest_watch_quiet(m);
     for_each_disk (d, m) {
@@ -100,8 +108,8 @@ enum job_outcome act_plan(struct migration *m)
 
 /* --- what to make ------------------------------------------------------ */
 
-static struct volume_create like(const struct disk *d,
-                                 const struct volume_info *from)
+struct volume_create prepare_like(const struct disk *d,
+                                  const struct volume_info *from)
 {
     struct volume_create spec = {
         .id = disk_target(d, from->id.vol),
@@ -175,7 +183,7 @@ static int describe(const struct disk *d, size_t i, struct volume_create *spec,
     const struct volume_info *from = &d->chain.volumes[i];
     bool top = i + 1 == d->chain.n && !d->of->overlay[0];
 
-    *spec = like(d, from);
+    *spec = prepare_like(d, from);
     spec->format = disk_format(d, i);
     spec->role = top ? VOLUME_LEAF : VOLUME_INTERNAL;
     spec->capacity = capacity_of(d, i);
@@ -194,7 +202,7 @@ static struct volume_create describe_overlay(const struct disk *d,
     const struct place *place = on_destination ? &d->dst : &d->src;
     const struct watermark_policy policy =
         thin_policy(&d->m->ports, place->extent_bytes);
-    struct volume_create spec = like(d, leaf);
+    struct volume_create spec = prepare_like(d, leaf);
 
     spec.id = on_destination ? disk_target(d, d->of->overlay)
                              : disk_source(d, d->of->overlay);

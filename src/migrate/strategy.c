@@ -105,6 +105,11 @@ static void choose(struct migrate_plan *plan)
     }
 }
 
+static void refuse(struct migrate_plan *plan, const char *why, const char *next)
+{
+    (void)err_next(plan_obstacle(plan, ERR_UNSUPPORTED, "%s", why), "%s", next);
+}
+
 /* What speaks against the strategy, whoever chose it. */
 static void check(struct migrate_plan *plan)
 {
@@ -112,22 +117,24 @@ static void check(struct migrate_plan *plan)
     bool flat = any_is_flat(job);
 
     if (flat && job->n_disks > 1)
-        plan_obstacle(plan, ERR_UNSUPPORTED,
-                      "several disks at once only go from domain to domain");
+        refuse(plan, "several disks at once only go from domain to domain",
+               "move one after the other");
     if (flat && job->verify)
-        plan_obstacle(plan, ERR_UNSUPPORTED,
-                      "to or from outside of domains a disk is mirrored while "
-                      "the guest writes: it cannot be verified");
+        refuse(plan,
+               "to or from outside of domains a disk is mirrored while the "
+               "guest writes: it cannot be verified",
+               "leave verify out");
     if (flat && job->strategy == JOB_BY_SNAPSHOT)
-        plan_obstacle(plan, ERR_UNSUPPORTED,
-                      "strategy snapshot only goes from domain to domain");
+        refuse(plan, "strategy snapshot only goes from domain to domain",
+               "leave the strategy out");
     if (!flat && job->strategy == JOB_MIRROR && job->n_disks > 1)
-        plan_obstacle(plan, ERR_UNSUPPORTED,
-                      "several disks at once need strategy snapshot");
+        refuse(plan, "several disks at once need strategy snapshot",
+               "leave the strategy out, or move one after the other");
     if (!flat && job->strategy == JOB_MIRROR && job->verify)
-        plan_obstacle(plan, ERR_UNSUPPORTED,
-                      "verifying needs strategy snapshot: a leaf that the "
-                      "guest writes to cannot be compared");
+        refuse(plan,
+               "verifying needs strategy snapshot: a leaf that the guest "
+               "writes to cannot be compared",
+               "leave the strategy out, or verify");
 }
 
 /* Several disks may come from one place. */

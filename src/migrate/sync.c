@@ -11,6 +11,8 @@
  */
 #include "migration.h"
 
+#include <errno.h>
+
 /* --- which layers ------------------------------------------------------ */
 
 struct range {
@@ -35,14 +37,20 @@ static struct range frozen(const struct disk *d)
 
 /* --- progress ---------------------------------------------------------- */
 
-void sync_close_copies(struct migration *m)
+int sync_close_copies(struct migration *m)
 {
+    struct err err = ERR_INIT;
+
     for_each_disk (d, m) {
         if (d->copy)
             PORT(&m->ports, copier, close, d->copy);
         d->copy = NULL;
         d->copied = 0;
+        if (d->held_copy && PORT(&m->ports, hold, stop, m->job.id, &err))
+            return -EAGAIN;
+        d->held_copy = false;
     }
+    return 0;
 }
 
 void sync_forget(struct disk *d)
@@ -85,6 +93,8 @@ static void add_disk(const struct disk *d, struct job_progress *progress)
             progress->done += bytes;
     }
     progress->done += copies_are_done(d->m) ? 0 : d->copied;
+    if (!mirror_has_begun(d))
+        return;
     progress->total += d->mirror.total;
     progress->done += d->mirror.done;
 }
@@ -192,7 +202,7 @@ static enum job_outcome finished(struct disk *d, enum copy_task task,
     const struct volume_id id =
         disk_target(d, d->chain.volumes[d->layer].id.vol);
 
-    sync_close_copies(m);
+    (void)sync_close_copies(m);
     if (progress->result) {
         (void)err_set(err, progress->result, "ended with error %d",
                       -progress->result); /* unless poll() said more */

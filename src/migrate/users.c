@@ -198,3 +198,15 @@ int users_check_still(const struct migrate_users *users,
         return in_use(&users->mirror, "mirrors a disk to", chain, err);
     return 0;
 }
+
+int users_check_place(const struct migrate_ports *ports, const char *place,
+                      struct err *err)
+{
+    struct vm_info user = { .uuid = "" };
+    int rc = PORT(ports, hypervisor, path_user, place, &user, err);
+
+    if (rc || !user.uuid[0])
+        return rc;
+    (void)err_set_code(err, ERR_VOLUME_BUSY, "VM %s has %s", user.name, place);
+    return err_next(err, "see: drayctl vm disks %s", user.name);
+}

@@ -56,7 +56,7 @@ void vm_forget(struct watched_vm *vm)
 {
     list_for_each_safe (item, next, &vm->layers)
         layer_free(container_of(item, struct layer, link));
-    vm->paused = false;
+    vm->paused = vm->seen = false;
 }
 
 /* After vm_forget(). */
@@ -183,6 +183,7 @@ struct lane *lane_of(struct core *core, const char *sd)
 void vm_look(struct watched_vm *vm, bool urgent)
 {
     vm->dirty = true;
+    vm->calm = false;
     vm->urgent = vm->urgent || urgent;
 }
 
@@ -216,7 +217,8 @@ static void start_looks(struct core *core, bool urgent, int64_t now_ms)
         struct watched_vm *vm = container_of(item, struct watched_vm, link);
         if (n >= LOOKS_MAX)
             return;
-        if (!vm->dirty || vm->looking || (urgent && !vm->urgent))
+        if (!vm->dirty || vm->looking || vm_is_calm(vm, now_ms) ||
+            (urgent && !vm->urgent))
             continue;
         start_look(core, vm, now_ms);
         n++;
@@ -242,23 +244,13 @@ void core_pump(struct core *core, int64_t now_ms)
     start_looks(core, false, now_ms);
 }
 
-static bool is_quiet(const struct watched_vm *vm)
-{
-    list_for_each (item, &vm->layers) {
-        const struct layer *layer = container_of(item, struct layer, link);
-        if (layer->watched || layer->unknown)
-            return false;
-    }
-    return list_is_empty(&vm->jobs) && !vm->paused;
-}
-
 static void list_vm(struct core *core, const char *uuid)
 {
     struct watched_vm *vm = vm_get(core, uuid);
     if (!vm)
         return; /* the next list has it again */
     vm->active = true;
-    if (!is_quiet(vm) || ++vm->skipped >= QUIET_POLLS)
+    if (!vm_is_quiet(vm) || ++vm->skipped >= QUIET_POLLS)
         vm_look(vm, false);
 }
 
@@ -349,7 +341,10 @@ void core_alarm(struct core *core, const struct vm_alarm *alarm, int64_t now_ms)
             note_threshold(vm, alarm->node, now_ms);
         if (alarm->kind == VM_ALARM_NO_SPACE)
             note_no_space(vm, now_ms);
-        vm_look(vm, alarm->kind != VM_ALARM_CHANGED);
+        if (alarm->kind == VM_ALARM_CHANGED)
+            vm_hint(vm, false, now_ms);
+        else
+            vm_look(vm, true);
     }
     core_pump(core, now_ms);
 }

@@ -157,8 +157,11 @@ struct watched_vm {
     struct list layers, jobs, begins;
     struct list holds; /* it is not to be resumed */
     bool active;       /* in the last list */
+    bool seen;         /* its layers are all that it had at the last look */
     bool dirty;        /* to be looked at */
     bool urgent;       /* before others */
+    bool calm;         /* ... but not yet: since calm_ms */
+    int64_t calm_ms;
     bool looking;
     int64_t look_ms; /* when it began */
     unsigned skipped;
@@ -278,6 +281,13 @@ struct watched_vm *vm_find(const struct core *core, const char *uuid);
 /* NULL only when out of memory. */
 struct watched_vm *vm_get(struct core *core, const char *uuid);
 void vm_look(struct watched_vm *vm, bool urgent);
+
+/* --- calm.c --- */
+
+/* Something happened that may be of no interest. */
+void vm_hint(struct watched_vm *vm, bool urgent, int64_t now_ms);
+bool vm_is_calm(const struct watched_vm *vm, int64_t now_ms);
+bool vm_is_quiet(const struct watched_vm *vm);
 void vm_forget(struct watched_vm *vm);
 struct layer *layer_find(const struct watched_vm *vm, uint64_t id);
 void layer_free(struct layer *layer);

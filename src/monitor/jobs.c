@@ -242,6 +242,6 @@ void core_release(struct core *core, const char *uuid, const char *who,
         return;
     list_remove(&hold->link);
     free(hold);
-    vm_look(vm, true);
+    vm_hint(vm, true, now_ms);
     core_pump(core, now_ms);
 }

@@ -14,16 +14,24 @@
 
 int call_begin(struct call *call, struct virt *virt, struct err *err)
 {
-    *call = (struct call){ .virt = virt, .err = err };
-    return connection_get(virt, &call->conn, err);
+    struct session session = { NULL, NULL };
+    int rc = connection_get(virt, &session, err);
+    *call = (struct call){
+        .virt = virt,
+        .conn = session.conn,
+        .last = session.vm,
+        .err = err,
+    };
+    return rc;
 }
 
 void call_end(struct call *call)
 {
-    if (call->vm)
-        (void)virDomainFree(call->vm); /* drops a reference */
+    struct session session = { call->conn, call->vm ? call->vm : call->last };
+    if (call->vm && call->last)
+        (void)virDomainFree(call->last); /* drops a reference */
     if (call->conn)
-        connection_put(call->virt, call->conn);
+        connection_put(call->virt, &session);
 }
 
 int call_error_number(void)
@@ -38,12 +46,8 @@ static bool is_not_found(int number)
     return number == VIR_ERR_NO_DOMAIN || number == VIR_ERR_INVALID_ARG;
 }
 
-int call_find_vm(struct call *call, struct virt *virt, const char *vm,
-                 struct err *err)
+static int look_up(struct call *call, const char *vm, struct err *err)
 {
-    int rc = call_begin(call, virt, err);
-    if (rc < 0)
-        return rc;
     call->vm = virDomainLookupByUUIDString(call->conn, vm);
     if (!call->vm && is_not_found(call_error_number()))
         call->vm = virDomainLookupByName(call->conn, vm);
@@ -53,9 +57,32 @@ int call_find_vm(struct call *call, struct virt *virt, const char *vm,
     }
     if (!is_not_found(call_error_number()))
         return call_fail(call, "VM %s", vm);
-    rc = err_set_code(err, ERR_NO_VM, "no VM has the name or UUID %s", vm);
+    int rc = err_set_code(err, ERR_NO_VM, "no VM has the name or UUID %s", vm);
     (void)err_next(err, "see drayctl vm list");
     return rc;
+}
+
+int call_find_vm(struct call *call, struct virt *virt, const char *vm,
+                 struct err *err)
+{
+    int rc = call_begin(call, virt, err);
+    return rc < 0 ? rc : look_up(call, vm, err);
+}
+
+/* libvirt takes a VM by its UUID, so one that came back since is the right one,
+ * and of one that is gone every call says so. */
+static bool take_last(struct call *call, const char *vm)
+{
+    char uuid[UUID_SIZE];
+    if (!call->last)
+        return false;
+    call_uuid(call->last, uuid);
+    if (!str_equal(uuid, vm))
+        return false;
+    call->vm = TAKE(call->last);
+    call->name = virDomainGetName(call->vm);
+    call->again = true;
+    return true;
 }
 
 /* For a VM that libvirt takes for stopped, or does not know. */
@@ -79,7 +106,11 @@ int call_begin_vm(struct call *call, struct virt *virt, const char *vm,
                   struct err *err)
 {
     struct err not_found = ERR_INIT;
-    int rc = call_find_vm(call, virt, vm, &not_found);
+    int rc = call_begin(call, virt, err);
+    if (rc < 0 || take_last(call, vm))
+        return rc;
+    call->err = &not_found;
+    rc = look_up(call, vm, &not_found);
     call->err = err;
     if (rc == 0)
         return 0;
@@ -113,12 +144,14 @@ static int fill(const struct call *call, int number, const char *context,
     return rc;
 }
 
-/* "domain is not running": 0 when that is so, or something else was wrong. */
+/* "domain is not running", or not there any more: 0 when that is so, or
+ * something else was wrong. */
 static int check_stopped(const struct call *call, int number)
 {
     char uuid[UUID_SIZE];
-    if (number != VIR_ERR_OPERATION_INVALID || !call->vm ||
-        virDomainIsActive(call->vm) != 0)
+    bool gone = number == VIR_ERR_NO_DOMAIN && call->again;
+    if (!gone && (number != VIR_ERR_OPERATION_INVALID || !call->vm ||
+                  virDomainIsActive(call->vm) != 0))
         return 0;
     call_uuid(call->vm, uuid);
     return check_orphan(uuid, call->err);

@@ -141,6 +141,19 @@ static int let_go(const struct call *call, const struct vm_mirror_spec *spec)
         spec->target, call->name, reason[0] ? reason : "qemu gives no reason");
 }
 
+static int check_source(const struct call *call,
+                        const struct vm_mirror_spec *spec,
+                        const struct vm_disk *disk)
+{
+    char from[PATH_MAX];
+    int rc = spec->from[0] ? place_normalize(spec->from, from, call->err) : 0;
+    if (rc < 0 || !spec->from[0] || str_equal(from, disk->path))
+        return rc;
+    return err_set_code(call->err, ERR_CHANGE_DISK,
+                        "disk %s of VM %s is on %s, not on %s", spec->target,
+                        call->name, disk->path, from);
+}
+
 int virt_mirror_start(void *ctx, const struct vm_mirror_spec *spec,
                       struct err *err)
 {
@@ -156,6 +169,8 @@ int virt_mirror_start(void *ctx, const struct vm_mirror_spec *spec,
     rc = destination(spec, &xml, err);
     if (rc == 0)
         rc = truth_check(&call, &disk.disk);
+    if (rc == 0)
+        rc = check_source(&call, spec, &disk.disk);
     if (rc < 0)
         return err_default_code(err, ERR_REPLICA);
     char uuid[UUID_SIZE];

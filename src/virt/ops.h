@@ -17,7 +17,8 @@ int virt_vm_disk_names(void *ctx, const char *vm, struct vm_disk **ret_disks,
                        size_t *ret_n, struct err *err);
 int virt_vm_disks(void *ctx, const char *vm, struct vm_disk **ret_disks,
                   size_t *ret_n, struct err *err);
-int virt_vm_suspend(void *ctx, const char *vm, struct err *err);
+int virt_vm_suspend(void *ctx, const char *vm, bool *ret_was_paused,
+                    struct err *err);
 int virt_vm_resume(void *ctx, const char *vm, struct err *err);
 
 /* users.c */
@@ -68,6 +69,8 @@ int virt_disk_layers(void *ctx, const char *vm, const char *target,
 int virt_disk_truth(void *ctx, const char *vm, const char *target,
                     bool persistent, struct vm_disk_truth *ret_truth,
                     struct err *err);
+int virt_disk_persistent(void *ctx, const char *vm, const char *target,
+                         char ret_path[PATH_MAX], struct err *err);
 int virt_disk_set_persistent(void *ctx, const char *vm, const char *target,
                              const char *path, const char *format,
                              struct err *err);

@@ -101,14 +101,19 @@ int port_vm_disks(void *ctx, const char *vm, struct vm_disk **ret_disks,
 
 static int run_vm_suspend(struct errand *errand)
 {
-    return virt_vm_suspend(errand->virt, errand->request.key, &errand->err);
+    return virt_vm_suspend(errand->virt, errand->request.key, &errand->flag,
+                           &errand->err);
 }
 
-int port_vm_suspend(void *ctx, const char *vm, struct err *err)
+int port_vm_suspend(void *ctx, const char *vm, bool *ret_was_paused,
+                    struct err *err)
 {
     _cleanup_errand_ struct errand *errand =
         errand_new(ctx, vm, NULL, run_vm_suspend);
-    return errand_run(&errand, ACT_MS, err);
+    int rc = errand_run(&errand, ACT_MS, err);
+    if (rc == 0)
+        *ret_was_paused = errand->flag;
+    return rc;
 }
 
 static int run_vm_resume(struct errand *errand)

@@ -17,7 +17,8 @@ int port_vm_disk_names(void *ctx, const char *vm, struct vm_disk **ret_disks,
                        size_t *ret_n, struct err *err);
 int port_vm_disks(void *ctx, const char *vm, struct vm_disk **ret_disks,
                   size_t *ret_n, struct err *err);
-int port_vm_suspend(void *ctx, const char *vm, struct err *err);
+int port_vm_suspend(void *ctx, const char *vm, bool *ret_was_paused,
+                    struct err *err);
 int port_vm_resume(void *ctx, const char *vm, struct err *err);
 int port_path_user(void *ctx, const char *path, struct vm_info *ret_vm,
                    struct err *err);
@@ -44,6 +45,8 @@ int port_mirror_pivot(void *ctx, const char *vm, const char *target,
 int port_disk_truth(void *ctx, const char *vm, const char *target,
                     bool persistent, struct vm_disk_truth *ret_truth,
                     struct err *err);
+int port_disk_persistent(void *ctx, const char *vm, const char *target,
+                         char ret_path[PATH_MAX], struct err *err);
 int port_disk_set_persistent(void *ctx, const char *vm, const char *target,
                              const char *path, const char *format,
                              struct err *err);

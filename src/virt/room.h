@@ -5,6 +5,7 @@
 #ifndef DRAY_VIRT_ROOM_H
 #define DRAY_VIRT_ROOM_H
 
+#include "connection.h"
 #include "events.h"
 #include "listeners.h"
 #include "loop.h"
@@ -39,9 +40,10 @@ struct virt {
     pthread_mutex_t lock;   /* protects what follows */
     pthread_cond_t changed; /* lost, stopping or connector_ended was set */
     virConnectPtr conn;     /* NULL: none, or not published yet */
+    virDomainPtr vm;        /* that it served last; NULL: none */
     bool in_use;            /* by a call */
     struct events events;   /* of conn */
-    virConnectPtr idle[CONNECTIONS_IDLE_MAX]; /* more of them, for calls */
+    struct session idle[CONNECTIONS_IDLE_MAX]; /* more of them, for calls */
     size_t n_idle;
     bool lost;
     bool stopping;

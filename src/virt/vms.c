@@ -213,13 +213,15 @@ static bool is_in_state(const struct call *call, int wanted)
     return virDomainGetState(call->vm, &state, NULL, 0) == 0 && state == wanted;
 }
 
-int virt_vm_suspend(void *ctx, const char *vm, struct err *err)
+int virt_vm_suspend(void *ctx, const char *vm, bool *ret_was_paused,
+                    struct err *err)
 {
     _cleanup_call_ struct call call = { 0 };
     int rc = call_begin_vm(&call, ctx, vm, err);
     if (rc < 0)
         return rc;
-    if (is_in_state(&call, VIR_DOMAIN_PAUSED))
+    *ret_was_paused = is_in_state(&call, VIR_DOMAIN_PAUSED);
+    if (*ret_was_paused)
         return 0;
     if (virDomainSuspend(call.vm) < 0)
         return call_fail(&call, "suspend VM %s", vm);
@@ -232,9 +234,15 @@ int virt_vm_resume(void *ctx, const char *vm, struct err *err)
     int rc = call_begin_vm(&call, ctx, vm, err);
     if (rc < 0)
         return rc;
+    /* Not asked before: a guest waits for it. */
+    if (virDomainResume(call.vm) == 0)
+        return 0;
+    struct err refused = ERR_INIT;
+    call.err = &refused;
+    rc = call_fail(&call, "resume VM %s", vm);
     if (is_in_state(&call, VIR_DOMAIN_RUNNING))
         return 0;
-    if (virDomainResume(call.vm) < 0)
-        return call_fail(&call, "resume VM %s", vm);
-    return 0;
+    if (err)
+        *err = refused;
+    return rc;
 }

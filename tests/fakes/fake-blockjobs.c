@@ -8,6 +8,10 @@
 #include <errno.h>
 #include <string.h>
 
+enum {
+    BEGIN_US = 100 * 1000 /* from the start of a commit to its first byte */
+};
+
 static const char *format_of(const struct fake_volume *volume)
 {
     return volume->info.format == VOLUME_COW ? "qcow2" : "raw";
@@ -173,6 +177,9 @@ int fake_mirror_start(void *ctx, const struct vm_mirror_spec *spec,
         return err_set_code(err, ERR_REPLICA, "mirror refused");
     if (disk->job.kind != VM_JOB_NONE || world->disk.job)
         return err_set_code(err, ERR_DISK_BUSY, "the disk has a job");
+    if (spec->from[0] && (world->elsewhere ||
+                          world_find_path(world, spec->from) != disk->chain[0]))
+        return err_set_code(err, ERR_CHANGE_DISK, "the disk is elsewhere");
     world_needs(world, "mirror start",
                 to->side == SRC         ? IN(JOB_RETURNING)
                 : disk->failure[0] != 0 ? IN(JOB_STARTING) | IN(JOB_CONVERGING)
@@ -217,6 +224,7 @@ int fake_commit_start(void *ctx, const struct vm_commit_spec *spec,
     disk->job = (struct fake_job){
         .kind = disk->chain[0] == top ? VM_JOB_ACTIVE_COMMIT : VM_JOB_COMMIT,
         .left = 400,
+        .begins_us = world->now_us + BEGIN_US,
         .limit = spec->bytes_per_s,
         .pivot_at_us = -1,
         .target = base,
@@ -270,7 +278,9 @@ int fake_mirror_info(void *ctx, const char *vm, const char *target,
         ret_info->job = job->kind == VM_JOB_COPY;
         ret_info->ready = job->ready && job->pivot_at_us < 0 && !job->aborting;
         ret_info->done = job->done << 10;
-        ret_info->total = (job->done + job->left + lag(disk)) << 10;
+        ret_info->total = world->now_us < job->begins_us
+                              ? 1
+                              : (job->done + job->left + lag(disk)) << 10;
         (void)str_copy(ret_info->mirror_path, PATH_MAX, job->target->info.path);
     }
     return world_leave(world, 0, err);

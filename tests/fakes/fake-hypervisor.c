@@ -125,7 +125,8 @@ static int hv_disks(void *ctx, const char *vm, struct vm_disk **ret_disks,
     return 0;
 }
 
-static int hv_suspend(void *ctx, const char *vm, struct err *err)
+static int hv_suspend(void *ctx, const char *vm, bool *ret_was_paused,
+                      struct err *err)
 {
     struct fake_world *world = ctx;
     int rc = fake_enter(world, "vm suspend", err);
@@ -135,6 +136,7 @@ static int hv_suspend(void *ctx, const char *vm, struct err *err)
         return rc;
     if (!fake_runs(world))
         return err_set(err, -EINVAL, "VM does not run");
+    *ret_was_paused = world->paused;
     world_needs(world, "suspend",
                 IN(JOB_PIVOTING) | IN(JOB_RETURNING) | IN(JOB_FOLDING));
     if (!world->record.suspended)
@@ -148,8 +150,6 @@ static int hv_suspend(void *ctx, const char *vm, struct err *err)
             world->now_us - world->domains[job->target->side].hangs > 50000)
             world_break(world, "suspend for a destination that hangs");
     }
-    /* Two suspends are one: nobody can tell them apart any more. */
-    world->paused_by_other = false;
     world->paused = true;
     return world_leave(world, 0, err);
 }
@@ -242,10 +242,12 @@ static bool is_used(struct fake_world *world, const char *path)
             (open || world_is_named(world, volume)))
             return true;
     }
-    return world->other_user && strncmp(path, "/src/", 5) == 0;
+    return (world->other_user && strncmp(path, "/src/", 5) == 0) ||
+           (world->place_user &&
+            world_find_path(world, path) == world_volume(world, DST, 0, 0));
 }
 
-/* Asked for are the directory of an image, or a file outside. */
+/* Asked for are the directory of an image, or a place outside. */
 static int hv_path_user(void *ctx, const char *path, struct vm_info *ret_vm,
                         struct err *err)
 {
@@ -256,7 +258,7 @@ static int hv_path_user(void *ctx, const char *path, struct vm_info *ret_vm,
     if (rc)
         return rc;
     if (strncmp(path, "/out", 4) != 0 && strncmp(path, "/dev/", 5) != 0 &&
-        strchr(path + 5, '/'))
+        strncmp(path, "nbd:", 4) != 0 && strchr(path + 5, '/'))
         world_break(world, "path_user(%s) is not an image's directory", path);
     memset(ret_vm, 0, sizeof(*ret_vm));
     if (used) {
@@ -299,6 +301,23 @@ static int hv_truth(void *ctx, const char *vm, const char *target,
     if (world->defined && (persistent || ret_truth->state == VM_SHUTOFF))
         (void)str_copy(ret_truth->persistent_path, PATH_MAX,
                        disk->persistent->info.path);
+    return world_leave(world, 0, err);
+}
+
+static int hv_persistent(void *ctx, const char *vm, const char *target,
+                         char ret_path[PATH_MAX], struct err *err)
+{
+    struct fake_world *world = ctx;
+    const struct fake_disk *disk = world_find_disk(world, target);
+    int rc = fake_enter(world, "disk persistent", err);
+
+    (void)vm;
+    if (rc)
+        return rc;
+    if (!world->defined && !fake_runs(world))
+        return no_vm(err);
+    (void)str_copy(ret_path, PATH_MAX,
+                   world->defined ? disk->persistent->info.path : "");
     return world_leave(world, 0, err);
 }
 
@@ -421,6 +440,7 @@ struct hypervisor_port fake_hypervisor(struct fake_world *world)
         .mirror_pivot = fake_mirror_pivot,
         .mirror_failure = fake_mirror_failure,
         .disk_truth = hv_truth,
+        .disk_persistent = hv_persistent,
         .disk_set_persistent = hv_set_persistent,
         .connected = hv_connected,
         .snapshot = fake_snapshot,

@@ -128,7 +128,7 @@ static void job_works(struct fake_world *world, struct fake_disk *disk)
     uint64_t lag;
 
     if (job->kind == VM_JOB_NONE || job->stuck ||
-        world_hangs(world, job->target))
+        world->now_us < job->begins_us || world_hangs(world, job->target))
         return;
     if (job->limit && job->limit >> 10 < budget * 1000)
         budget = (job->limit >> 10) / 1000 + 1;

@@ -27,11 +27,15 @@ int fake_outside_info(void *ctx, const char *place, enum volume_format format,
     (void)format;
     if (rc)
         return rc;
+    const struct fake_domain *domain = &world->domains[volume->side];
     *ret = (struct outside_info){
         .exists = volume->exists,
-        .network = world->domains[volume->side].device,
-        .bytes = volume->exists ? 1 << 30 : 0,
-        .free_bytes = world->domains[volume->side].free_bytes,
+        .block = domain->device && domain->device_bytes,
+        .network = domain->device && !domain->device_bytes,
+        .bytes = domain->device_bytes ? domain->device_bytes
+                 : volume->exists     ? 1 << 30
+                                      : 0,
+        .free_bytes = domain->device ? UINT64_MAX : domain->free_bytes,
     };
     return world_leave(world, 0, err);
 }

@@ -454,6 +454,14 @@ static void domain_keep_no_more(void *ctx, const char *sd)
     world->kept -= !world->dead;
 }
 
+static void domain_soon(void *ctx, const char *sd)
+{
+    struct fake_world *world = ctx;
+
+    if (!world->dead && (world->kept <= 0 || !sd[0]))
+        world_break(world, "domain '%s' is not kept", sd);
+}
+
 struct fake_volume *fake_existing(struct fake_world *world,
                                   const struct volume_id *id)
 {
@@ -470,6 +478,7 @@ struct storage_port fake_storage(struct fake_world *world)
         .domain_stats = domain_stats,
         .domain_keep = domain_keep,
         .domain_keep_no_more = domain_keep_no_more,
+        .domain_soon = domain_soon,
         .domain_volumes = domain_volumes,
         .image_chain = image_chain,
         .image_sync_chain = image_sync_chain,

@@ -70,8 +70,9 @@ struct fake_domain {
     unsigned block_size;
     uint64_t free_bytes;
     bool unwritable;
-    bool outside; /* of all domains: one file per disk */
-    bool device;  /* ... a block device, or a URI */
+    bool outside;          /* of all domains: one file per disk */
+    bool device;           /* ... a block device, or a URI */
+    uint64_t device_bytes; /* ... a block device of that size, no URI */
     bool prepared[DISKS_MAX];
     bool deletes_fail;
     bool legality_fails;
@@ -88,6 +89,7 @@ struct fake_job {
     unsigned equal_ms;          /* nothing left, but not ready yet */
     uint64_t left;              /* KiB of old data still to be copied */
     uint64_t done;              /* KiB */
+    int64_t begins_us;          /* before, libvirt says 0 of 1 byte */
     uint64_t limit;             /* as last asked */
     int64_t pivot_at_us;        /* -1: none under way */
     struct fake_volume *target; /* gets the data */
@@ -139,6 +141,7 @@ struct fake_world {
     bool other_spelling; /* qemu names the destination by another path */
     bool elsewhere;      /* qemu writes to some third file */
     bool other_user;     /* another VM has a layer of the source */
+    bool place_user;     /* ... the place outside that is the destination */
     struct vm_disk disk; /* what vm_disks() says beyond the names */
     struct fake_disk disks[DISKS_MAX];
     unsigned writes_per_ms; /* to each disk */

@@ -20,6 +20,17 @@ def drayd(shared_drayd):
     return shared_drayd
 
 
+@pytest.fixture
+def device(tmp_path):
+    """A block device of 64 MiB."""
+    path = tmp_path / 'device'
+    path.touch()
+    os.truncate(path, 64 * MIB)
+    name = run('losetup', '-f', '--show', path).stdout.strip()
+    yield name
+    run('losetup', '-d', name, check=False)
+
+
 def start_two(make_guest, images):
     disks = [Disk(image.path(), image.leaf_format(), serial=f'serial-{i}')
              for i, image in enumerate(images)]
@@ -236,6 +247,39 @@ def test_export_refuses_a_file_that_is_there(drayd, domains, make_guest,
                    domain=str(out))
     assert error.value.code == 212
     assert out.read_text() == 'do not touch'
+
+
+def test_export_leaves_a_device_of_another_vm_alone(
+        host, drayd, domains, make_guest, make_fs, device):
+    """qemu's locks would not keep us from formatting it."""
+    image = make_image(domains[0], ['COW'])
+    guest = start_two(make_guest, [image])
+    other = make_guest([Disk(device, 'raw')], start=0, size=8)
+    other.wait_acks(50)
+    for members in ({'format': 'COW'}, {'format': 'RAW'}):
+        with pytest.raises(RpcError) as error:
+            drayd.call('Disk.migrate', vmID=guest.name, disk='vda',
+                       domain=device, **members)
+        assert error.value.code == 203
+        assert other.name in error.value.message
+    other.wait_acks(20)
+    other.power_off()
+    other.verify_image(device, 'raw')
+    error = drayd.call('Disk.plan', vmID=guest.name, disk='vda',
+                       domain=device)['obstacles'][0]
+    assert other.name in error['message']  # it is off, and has it still
+
+
+def test_export_needs_room(drayd, domains, make_guest, make_fs, host):
+    image = make_image(domains[0], ['RAW', 'COW'], data=0)
+    run('qemu-io', '-f', 'raw', '-c', f'write -q -P 7 {16 * MIB} {40 * MIB}',
+        image.path(0))
+    guest = start_two(make_guest, [image])
+    small = make_fs('ext4', 32)
+    plan = drayd.call('Disk.plan', vmID=guest.name, disk='vda',
+                      domain=str(small / 'out'))
+    assert [o['code'] for o in plan['obstacles']] == [397]
+    assert plan['destination']['free'] < plan['destination']['required']
 
 
 def test_export_to_nbd_and_back(host, drayd, domains, make_guest, make_fs):

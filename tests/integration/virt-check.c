@@ -161,7 +161,10 @@ static int disks(struct check *c)
 
 static int suspend(struct check *c)
 {
-    return c->port.ops->vm_suspend(c->port.ctx, c->args[1], &c->err);
+    bool was_paused = false;
+
+    return c->port.ops->vm_suspend(c->port.ctx, c->args[1], &was_paused,
+                                   &c->err);
 }
 
 static int resume(struct check *c)

@@ -120,6 +120,28 @@ static void limit_holds_mirror_and_copy(void **state)
     run_all(&run, JOB_DONE, "limited");
 }
 
+/* What libvirt says of a job before it has begun is no progress to go by. */
+static void a_fold_that_gets_on_keeps_the_limit(void **state)
+{
+    struct run run;
+    struct fake_job *job = &run.world.disks[0].job;
+
+    (void)state;
+    run_init(&run, 1);
+    run_by_snapshot(&run);
+    run.wish.limit = run.orders.limit = 1 << 20;
+    run_until(&run, JOB_COMMITTING);
+    while (job->kind == VM_JOB_NONE)
+        world_pass(&run.world, migration_step(run.migration, &run.orders));
+    job->left = 10 << 10; /* ten seconds */
+    while (migration_job(run.migration)->state == JOB_COMMITTING) {
+        assert_int_equal(job->limit, 1 << 20);
+        world_pass(&run.world, migration_step(run.migration, &run.orders));
+    }
+    assert_true(job->done >= 10 << 10);
+    run_all(&run, JOB_DONE, "a slow fold");
+}
+
 /* Together they keep the limit. */
 static void several_mirrors_share_the_limit(void **state)
 {
@@ -261,6 +283,7 @@ int main(void)
         cmocka_unit_test(cancel_before_the_pivot_resumes_the_guest),
         cmocka_unit_test(cancel_waits_for_libvirtd),
         cmocka_unit_test(limit_holds_mirror_and_copy),
+        cmocka_unit_test(a_fold_that_gets_on_keeps_the_limit),
         cmocka_unit_test(several_mirrors_share_the_limit),
         cmocka_unit_test(a_copy_takes_a_new_limit),
         cmocka_unit_test(limit_changes_reach_the_mirror),

@@ -148,6 +148,24 @@ static void so_is_one_that_came_meanwhile(void **state)
     run_deinit(&run);
 }
 
+/* Since the plan: formatting a device would end what it has there. */
+static void a_place_that_a_vm_has_is_left_alone(void **state)
+{
+    struct run run;
+
+    (void)state;
+    run_init(&run, 1);
+    to_uri(&run);
+    run.world.place_user = true;
+    run_start(&run, &run.wish);
+    run_to_end(&run);
+    assert_int_equal(run.job.state, JOB_FAILED);
+    assert_int_equal(run.job.failed_in, JOB_PLANNED);
+    assert_int_equal(run.job.error.code, ERR_VOLUME_BUSY);
+    assert_int_equal(world_volume(&run.world, DST, 0, 0)->made, 0);
+    run_deinit(&run);
+}
+
 static void a_file_that_cannot_be_removed_is_named(void **state)
 {
     struct run run;
@@ -231,6 +249,7 @@ int main(void)
         cmocka_unit_test(exports_to_a_uri_and_keeps_the_source),
         cmocka_unit_test(a_file_that_is_there_is_left_alone),
         cmocka_unit_test(so_is_one_that_came_meanwhile),
+        cmocka_unit_test(a_place_that_a_vm_has_is_left_alone),
         cmocka_unit_test(a_file_that_cannot_be_removed_is_named),
         cmocka_unit_test(a_full_journal_at_the_pivot_holds_the_guest),
         cmocka_unit_test(an_import_survives_anything),

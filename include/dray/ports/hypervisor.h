@@ -77,6 +77,7 @@ struct vm_mirror_spec {
     char vm[UUID_SIZE];
     char target[DISK_TARGET_SIZE];
     char path[PATH_MAX]; /* existing, freshly made destination leaf; or place */
+    char from[PATH_MAX]; /* the disk must be on this file; empty: on any */
     uint64_t capacity;   /* the disk's. Of a larger raw block device only that
                             much is used; 0: as large as it is */
     const char *format;  /* raw, qcow2 */
@@ -180,7 +181,8 @@ struct vm_send_spec {
     const char *migrate_uri; /* "": the other's choice */
     size_t n_disks;
     struct vm_send_disk *disks; /* all that are copied */
-    uint64_t bytes_per_s;       /* 0: no limit */
+    bool shallow;         /* only their top layers: what is below is there */
+    uint64_t bytes_per_s; /* 0: no limit */
 };
 
 struct vm_send_info {
@@ -237,7 +239,9 @@ struct hypervisor_ops {
     /* The caller frees *ret_disks. */
     int (*vm_disks)(void *ctx, const char *vm, struct vm_disk **ret_disks,
                     size_t *ret_n, struct err *err);
-    int (*vm_suspend)(void *ctx, const char *vm, struct err *err);
+    /* *ret_was_paused: it was already, and nothing was done. */
+    int (*vm_suspend)(void *ctx, const char *vm, bool *ret_was_paused,
+                      struct err *err);
     int (*vm_resume)(void *ctx, const char *vm, struct err *err);
     /* A VM (running or defined) one of whose disks' layers is @path or a file
      * in the directory @path. *ret_vm empty when none. Of a storage that does
@@ -245,6 +249,7 @@ struct hypervisor_ops {
     int (*path_user)(void *ctx, const char *path, struct vm_info *ret_vm,
                      struct err *err);
 
+    /* ERR_CHANGE_DISK when the disk is on another file than it has to be. */
     int (*mirror_start)(void *ctx, const struct vm_mirror_spec *spec,
                         struct err *err);
     /* Of whatever block job the disk has; so are limit, abort, pivot, failure:
@@ -272,6 +277,9 @@ struct hypervisor_ops {
     int (*disk_truth)(void *ctx, const char *vm, const char *target,
                       bool persistent, struct vm_disk_truth *ret_truth,
                       struct err *err);
+    /* persistent_path alone: nothing that runs is asked. */
+    int (*disk_persistent)(void *ctx, const char *vm, const char *target,
+                           char ret_path[PATH_MAX], struct err *err);
     /* Makes the persistent definition name @path, @format for the disk; 0 when
      * it does not have the disk, or the VM is not persistent. */
     int (*disk_set_persistent)(void *ctx, const char *vm, const char *target,

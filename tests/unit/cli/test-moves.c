@@ -19,10 +19,10 @@
 #define ENDED ",\"ended\":1700000014400"
 #define HALF                                                                   \
     ",\"progress\":{\"done\":1073741824,\"total\":2147483648,"                 \
-    "\"rate\":104857600,\"eta\":10}"
+    "\"percent\":50,\"rate\":104857600,\"eta\":10}"
 #define WHOLE                                                                  \
     ",\"progress\":{\"done\":2147483648,\"total\":2147483648,"                 \
-    "\"rate\":0,\"eta\":null,\"pauseMs\":12.3}"
+    "\"percent\":100,\"rate\":0,\"eta\":null,\"pauseMs\":12.3}"
 
 /* --- VMs --- */
 
@@ -101,6 +101,8 @@ static void migrate_shows_phases_and_the_end(void **state)
                "Disk.migrate {\"vmID\":\"web1\",\"disk\":\"vda\",\"domain\":"
                "\"a\",\"format\":\"COW\",\"keepSource\":true,\"limit\":52428800"
                ",\"jobID\":\"" JOB "\"}\n"
+               "Job.info {\"jobID\":\"" JOB "\"}\n"
+               "Job.wait {\"jobID\":\"" JOB "\",\"timeout\":1}\n"
                "Job.info {\"jobID\":\"" JOB "\"}\n");
     assert_string_equal(run->err, "");
     assert_int_equal(count_lines(run->out), 4); /* one per phase, the end */

@@ -77,6 +77,55 @@ static void a_job_has_it_from_one_change_to_the_next(void **state)
     fail_msg("never kept");
 }
 
+static void soon(struct fixture *f)
+{
+    f->port.ops->domain_soon(f->port.ctx, SD);
+}
+
+static void it_is_taken_in_advance_and_kept(void **state)
+{
+    struct fixture *f = *state;
+    for (int tries = 0; tries < 50; tries++) {
+        keep(f);
+        size_t before = fixture_acquired;
+        soon(f);
+        while (fixture_acquired == before)
+            (void)usleep(1000);
+        size_t n = acquired(f);
+        keep_no_more(f);
+        if (n == 0)
+            return;
+    }
+    fail_msg("taken again");
+}
+
+static void nobody_takes_it_in_advance_for_nobody(void **state)
+{
+    struct fixture *f = *state;
+    size_t before = fixture_acquired;
+    soon(f);
+    assert_int_equal(acquired(f), 2);
+    assert_int_equal(fixture_acquired, before + 2);
+    assert_int_equal(held(f), 0);
+}
+
+/* Whenever the thread comes to its end. */
+static void what_is_taken_in_advance_is_given_back(void **state)
+{
+    struct fixture *f = *state;
+    for (int i = 0; i < 20; i++) {
+        keep(f);
+        soon(f);
+        if (i % 2)
+            (void)usleep(500);
+        keep_no_more(f);
+    }
+    keep(f);
+    soon(f);
+    fixture_restart(f);
+    assert_int_equal(held(f), 0);
+}
+
 static void the_last_of_several_jobs_gives_it_back(void **state)
 {
     struct fixture *f = *state;
@@ -168,6 +217,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(each_change_takes_it_for_itself),
         TEST(a_job_has_it_from_one_change_to_the_next),
+        TEST(it_is_taken_in_advance_and_kept),
+        TEST(nobody_takes_it_in_advance_for_nobody),
+        TEST(what_is_taken_in_advance_is_given_back),
         TEST(the_last_of_several_jobs_gives_it_back),
         TEST(other_hosts_do_not_wait_for_the_job),
         TEST(what_sanlock_lost_is_acquired_again),

@@ -201,6 +201,7 @@ static const struct storage_ops storage = {
     .domain_info = domain_info,
     .domain_keep = keep,
     .domain_keep_no_more = keep,
+    .domain_soon = keep,
     .domain_stats = domain_stats,
     .domain_volumes = domain_volumes,
     .image_chain = image_chain,

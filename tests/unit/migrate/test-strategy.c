@@ -357,6 +357,50 @@ static void a_place_that_is_too_small_or_does_not_answer(void **state)
     assert_int_equal(made.obstacles[made.n_obstacles - 1].code, ERR_STORAGE);
 }
 
+/* The guest may fill its disk: qcow2 is no way to have less room. */
+static void a_device_is_as_large_as_the_disk(void **state)
+{
+    struct fake_world world;
+    const struct migrate_request wish = to_outside(&world, true);
+
+    (void)state;
+    world.domains[DST].device_bytes = 1 << 30;
+    assert_int_equal(plan_for(&world, &wish).n_obstacles, 0);
+    assert_int_equal(plan_for(&world, &wish).disks[0].dst.free_bytes, 0);
+    world.domains[DST].device_bytes = (1 << 30) - 1;
+    expect_only(&world, &wish, ERR_TOO_SMALL, "dst-vda has 1073741823 bytes");
+}
+
+static void a_file_system_without_room(void **state)
+{
+    struct fake_world world;
+    const struct migrate_request wish = to_outside(&world, false);
+    uint64_t required;
+
+    (void)state;
+    required = plan_for(&world, &wish).disks[0].required;
+    assert_true(required > 0);
+    world.domains[DST].free_bytes = required;
+    assert_int_equal(plan_for(&world, &wish).n_obstacles, 0);
+    world.domains[DST].free_bytes = required - 1;
+    expect_only(&world, &wish, ERR_NO_SPACE, "file system of /out/dst-vda");
+    world.domains[DST].free_bytes = 0;
+    expect_only(&world, &wish, ERR_NO_SPACE, "has 0 MiB free");
+}
+
+static void a_place_that_a_vm_has(void **state)
+{
+    struct fake_world world;
+    struct migrate_request wish = to_outside(&world, true);
+
+    (void)state;
+    wish.wishes[0].convert = true; /* to raw */
+    world.place_user = true;
+    expect_only(&world, &wish, ERR_VOLUME_BUSY, "VM web1 has nbd://host");
+    world.domains[DST].device_bytes = 1 << 30;
+    expect_only(&world, &wish, ERR_VOLUME_BUSY, "VM web1 has");
+}
+
 static void what_only_goes_between_domains(void **state)
 {
     struct fake_world world;
@@ -397,6 +441,9 @@ int main(void)
         cmocka_unit_test(an_export_has_the_leafs_format),
         cmocka_unit_test(a_file_that_is_there),
         cmocka_unit_test(a_place_that_is_too_small_or_does_not_answer),
+        cmocka_unit_test(a_device_is_as_large_as_the_disk),
+        cmocka_unit_test(a_file_system_without_room),
+        cmocka_unit_test(a_place_that_a_vm_has),
         cmocka_unit_test(what_only_goes_between_domains),
     };
 

@@ -200,6 +200,36 @@ static void a_threshold_that_somebody_disarmed_is_armed_again(void **state)
     assert_int_equal(layer->threshold, 512 * MIB);
 }
 
+/* Each look would hold up a job on that disk. */
+static void hints_about_files_make_one_look(void **state)
+{
+    (void)state;
+    struct rig_layer *layer = rig_add(&rig, 1, "vda", 0, 10 * GIB);
+    rig_run(&rig, 10);
+    unsigned looks = rig.looks;
+    for (int i = 0; i < 5; i++) {
+        rig_alarm(&rig, VM_ALARM_CHANGED, layer);
+        rig_run(&rig, 10);
+    }
+    assert_int_equal(rig.looks, looks);
+    rig_run(&rig, 400);
+    assert_int_equal(rig.looks, looks + 1);
+    rig_alarm(&rig, VM_ALARM_NO_SPACE, layer);
+    rig_run(&rig, 10);
+    assert_true(rig.looks > looks + 1);
+}
+
+static void hints_about_a_watched_vm_are_looked_at_once(void **state)
+{
+    (void)state;
+    struct rig_layer *layer = rig_add(&rig, 1, "vda", 1, 10 * GIB);
+    rig_run(&rig, 10);
+    unsigned looks = rig.looks;
+    rig_alarm(&rig, VM_ALARM_CHANGED, layer);
+    rig_run(&rig, 10);
+    assert_int_equal(rig.looks, looks + 1);
+}
+
 static void libvirtd_comes_back_and_all_is_looked_at(void **state)
 {
     (void)state;
@@ -501,6 +531,8 @@ int main(void)
         WITH_RIG(a_threshold_that_fits_is_set_once),
         WITH_RIG(an_alarm_that_was_lost_is_found_by_the_poll),
         WITH_RIG(a_threshold_that_somebody_disarmed_is_armed_again),
+        WITH_RIG(hints_about_files_make_one_look),
+        WITH_RIG(hints_about_a_watched_vm_are_looked_at_once),
         WITH_RIG(libvirtd_comes_back_and_all_is_looked_at),
         WITH_RIG(what_the_guest_wrote_meanwhile_is_seen),
         WITH_RIG(an_alarm_out_of_nothing_extends_nothing),

@@ -140,6 +140,15 @@ static void names_the_vm_that_is_not_there(void **state)
     virt_free(virt);
 }
 
+static void assert_suspends(const struct hypervisor_port *port, const char *vm,
+                            bool was_paused)
+{
+    struct err err = ERR_INIT;
+    bool paused = !was_paused;
+    assert_int_equal(port->ops->vm_suspend(port->ctx, vm, &paused, &err), 0);
+    assert_int_equal(paused, was_paused);
+}
+
 static void suspends_and_resumes_repeatedly(void **state)
 {
     (void)state;
@@ -148,7 +157,7 @@ static void suspends_and_resumes_repeatedly(void **state)
     struct err err = ERR_INIT;
     struct vm_info vm;
     for (int i = 0; i < 2; i++)
-        assert_int_equal(port.ops->vm_suspend(port.ctx, "test", &err), 0);
+        assert_suspends(&port, "test", i > 0);
     assert_int_equal(port.ops->vm_find(port.ctx, "test", &vm, &err), 0);
     assert_int_equal(vm.state, VM_PAUSED);
     for (int i = 0; i < 2; i++)
@@ -167,7 +176,7 @@ static void hints_at_vms_that_change(void **state)
     struct vm_info vm;
     assert_int_equal(port.ops->vm_find(port.ctx, "test", &vm, &err), 0);
     hints.vm[0] = '\0';
-    assert_int_equal(port.ops->vm_suspend(port.ctx, vm.uuid, &err), 0);
+    assert_suspends(&port, vm.uuid, false);
     assert_int_equal(pthread_mutex_lock(&hints.lock), 0);
     while (!hints.vm[0])
         assert_int_equal(pthread_cond_wait(&hints.changed, &hints.lock), 0);
@@ -272,6 +281,7 @@ static void every_call_fails_while_libvirtd_is_away(void **state)
     struct vm_mirror_spec spec = { .format = "raw" };
     struct vm_disk_truth truth;
     size_t n;
+    bool paused;
     struct err err = ERR_INIT;
     assert_int_equal(port.ops->connected(port.ctx), -ENOTCONN);
     assert_int_equal(port.ops->vm_list(port.ctx, &vms, &n, &err), -ENOTCONN);
@@ -279,7 +289,8 @@ static void every_call_fails_while_libvirtd_is_away(void **state)
     assert_int_equal(err.rc, -ENOTCONN);
     assert_true(err.next[0]);
     assert_int_equal(port.ops->vm_find(port.ctx, "x", &vm, NULL), -ENOTCONN);
-    assert_int_equal(port.ops->vm_suspend(port.ctx, "x", NULL), -ENOTCONN);
+    assert_int_equal(port.ops->vm_suspend(port.ctx, "x", &paused, NULL),
+                     -ENOTCONN);
     assert_int_equal(port.ops->path_user(port.ctx, "/", &vm, NULL), -ENOTCONN);
     assert_int_equal(port.ops->mirror_start(port.ctx, &spec, NULL), -ENOTCONN);
     assert_int_equal(
