@@ -67,6 +67,8 @@ struct config {
     char dray_lvm[PATH_MAX]; /* dray_lvm = /usr/libexec/drayd/dray-lvm: where
                                 it is installed, or beside a drayd that runs
                                 where it was built */
+    char dray_job[PATH_MAX]; /* dray_job = /usr/libexec/drayd/dray-job: so, too
+                              */
 };
 
 void config_defaults(struct config *ret_config);

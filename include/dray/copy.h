@@ -18,8 +18,18 @@ struct copier;
 
 /* Checkpoints go to @state_dir/copies, which is made if missing; NULL or empty:
  * there are none. */
+/* Whoever may lose the right to write while a copy runs. */
+struct copier_guard {
+    /* Asked before each write, from any thread; false: never again. */
+    bool (*may_write)(void *arg);
+    void *arg;
+    int fd; /* stays open in the tools that write, too; 0: none */
+};
+
 int copier_new(const char *qemu_img, const char *state_dir,
                struct copier **ret_copier, struct err *err);
+/* Before the first copy. @guard must outlive the copier. */
+void copier_set_guard(struct copier *copier, const struct copier_guard *guard);
 void copier_free(struct copier *copier);
 struct copier_port copier_port(struct copier *copier);
 

@@ -34,6 +34,7 @@ struct exec_options {
     uint64_t max_cpu_s;  /* RLIMIT_CPU, 0: none. Tools on guests' data */
     uint64_t max_mem;    /* RLIMIT_AS in bytes, 0: none */
     int stdin_fd;        /* becomes its stdin; 0: /dev/null. Stays ours */
+    int also_fd;         /* is open in it as well; 0: none. Stays ours */
     bool survives;       /* does not die with us: it sees our end itself */
 };
 

@@ -106,6 +106,12 @@ struct job_disk {
      * is called as the source's. */
     char dst_img[UUID_SIZE];
     char dst_vol[UUID_SIZE];
+    /* Of a VM's move: the layer right below the leaf; empty: none. And the
+     * template at the bottom of the chain, its image and its volume. */
+    char parent[UUID_SIZE];
+    char template_img[UUID_SIZE];
+    char template_vol[UUID_SIZE];
+    bool template_made; /* JOB_VM_RECEIVE: it was not there before */
     bool convert;       /* base_cow says the destination's base format */
     bool base_cow;      /* true: COW, false: RAW */
     bool dst_made;      /* a file outside that is ours to delete */
@@ -122,6 +128,8 @@ struct job_end {
     bool prepared;       /* it is active, and stays so: the caller saw to it */
     bool checked;        /* the caller named the generation */
     unsigned generation; /* of the volume, when the job was asked for */
+    char lease_sd[UUID_SIZE], lease[UUID_SIZE]; /* held meanwhile; empty: none
+                                                 */
 };
 
 /* What SDM's jobs know besides the disk. */
@@ -136,6 +144,12 @@ struct job_data {
     bool share;     /* it becomes a template's */
     bool describe;
     char description[211]; /* as much as a record takes */
+    /* The destination's lease, if it has one, else the source's: */
+    bool record;               /* has the job's record in its LVB */
+    unsigned lease_generation; /* of that, when the job was asked for */
+    bool owned;                /* was ours: there may be something to undo */
+    bool taken_over;           /* the job was a dead host's */
+    bool fenced;               /* ... and its record says so already */
 };
 
 struct job_progress {

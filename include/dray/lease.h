@@ -24,6 +24,16 @@ int leases_new(const struct leases_options *options, struct leases **ret_leases,
 void leases_free(struct leases *leases);
 struct lease_port leases_port(struct leases *leases);
 
+/* --- for the process that holds a lease as long as it writes --- */
+
+/* Asks sanlock whether it is ours still; blocks as long as sanlock does. */
+int lease_confirm(const struct lease_held *held, struct err *err);
+/* Who else has this descriptor open keeps the lease, too. */
+int lease_descriptor(const struct lease_held *held);
+/* Only its holder. Durable. ERR_LVB. */
+int lease_write_note(const struct lease_place *place, const char *text,
+                     struct err *err);
+
 /* What the sanlock daemon runs with. -ENOTCONN when there is none. */
 struct leases_status {
     bool use_watchdog;

@@ -15,6 +15,7 @@
 #include <dray/job.h>
 #include <dray/ports/clock.h>
 #include <dray/ports/copier.h>
+#include <dray/ports/hold.h>
 #include <dray/ports/hypervisor.h>
 #include <dray/ports/journal.h>
 #include <dray/ports/peer.h>
@@ -33,6 +34,7 @@ struct migrate_ports {
     struct journal_port journal;
     struct clock_port clock;
     struct watch_port watch;        /* ops NULL: nobody watches */
+    struct hold_port hold;          /* ops NULL: no jobs with leases */
     struct peer_port peer;          /* ops NULL: no other hosts */
     const char *host_name;          /* what they call us; for people */
     struct watermark_policy policy; /* chunk 0: the defaults. The extents are
@@ -75,6 +77,8 @@ struct migrate_plan_disk {
     uint64_t leaf_bytes;
     struct domain_stats src, dst; /* zeros: outside, and not known */
     uint64_t required;            /* space needed on the destination */
+    uint64_t template_required;   /* VM.migrate: for its template, if it has to
+                                     be made there */
     /* By a snapshot: the same, and what the source needs for the overlay. */
     uint64_t frozen_required, overlay_bytes;
     enum copy_mover mover; /* how frozen volumes would be copied */
@@ -161,6 +165,11 @@ struct migrate_ask {
 int migrate_ask(const struct migrate_ports *ports,
                 const struct migrate_ask *ask, struct job *ret_job,
                 struct err *err);
+/* A job of this host out of that of a dead one, whose id it has; to be started.
+ * ERR_NO_JOB; ERR_ACQUIRE_LOCK: its host lives; ERR_JOB_NOT_ACTIVE: it ended.
+ * Touches nothing. Worker. */
+int migrate_takeover(const struct migrate_ports *ports, const char *job_id,
+                     struct job *ret_job, struct err *err);
 /* Whether @job came from this request, whatever became of it since. */
 bool migrate_ask_is(const struct migrate_ask *ask, const struct job *job);
 /* VDSM's number for a verb that cannot do its work now. */
@@ -206,6 +215,8 @@ struct migration_orders {
     bool cancel;
     bool finish; /* JOB_REPLICATE */
     uint64_t limit;
+    uint64_t visits; /* so many began */
+    bool filled;     /* and nobody will come any more */
 };
 
 /* Journals the state if it is new, does its act (bounded: seconds), moves on.
@@ -256,6 +267,14 @@ int migrate_jobs_limit(struct migrate_jobs *jobs, const char *id,
  * JOB_SYNC fills the same image. */
 int migrate_jobs_finish(struct migrate_jobs *jobs, const char *id,
                         struct err *err);
+/* A job in JOB_PREPARING (else ERR_NOT_READY) has somebody else work on its
+ * destination: until migrate_jobs_leave() it takes no further step, so nothing
+ * is removed under his hands. *ret_life: a UUID of this table. */
+int migrate_jobs_visit(struct migrate_jobs *jobs, const char *id,
+                       const char **ret_life, struct err *err);
+void migrate_jobs_leave(struct migrate_jobs *jobs, const char *id);
+/* All that the visits were for is there. Not kept: to be said again. */
+void migrate_jobs_filled(struct migrate_jobs *jobs, const char *id);
 /* Whether the journal has the job and all that was ordered so far (or the order
  * came too late for it), so that a crash does not forget it. True for ended and
  * unknown jobs. When it becomes true, changed() is called. */

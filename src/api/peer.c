@@ -30,6 +30,14 @@ struct visit {
 
 /* --- the offer --------------------------------------------------------- */
 
+static void read_uuid(const struct params *params, const char *name,
+                      char ret[UUID_SIZE])
+{
+    const char *uuid = params_text_if_any(params, name);
+
+    (void)str_copy(ret, UUID_SIZE, uuid ? uuid : ""); /* checked */
+}
+
 static void read_disk(const struct params *params, struct peer_disk *disk)
 {
     (void)str_copy(disk->target, sizeof(disk->target),
@@ -41,6 +49,10 @@ static void read_disk(const struct params *params, struct peer_disk *disk)
     disk->cow = str_equal(params_text(params, "format"), "COW");
     disk->capacity = params_number(params, "capacity");
     disk->required = params_number(params, "required");
+    disk->template_required = params_number(params, "templateRequired");
+    read_uuid(params, "parentID", disk->parent);
+    read_uuid(params, "templateImageID", disk->template_img);
+    read_uuid(params, "templateID", disk->template_vol);
 }
 
 static void read_offer(const struct params *params, struct peer_offer *offer)
@@ -52,6 +64,7 @@ static void read_offer(const struct params *params, struct peer_offer *offer)
     (void)str_copy(offer->vm_name, sizeof(offer->vm_name),
                    params_text(params, "vmName"));
     offer->xml = params_text(params, "xml");
+    offer->filled = params_flag(params, "filled");
     offer->n_disks = params_count(params, "disks");
     for (size_t i = 0; i < offer->n_disks; i++)
         read_disk(params_item(params, "disks", i), &offer->disks[i]);
@@ -95,9 +108,10 @@ static struct json_object *shape_status(const struct job *job,
                                         enum vm_arrival arrival)
 {
     static const char *const stages[PEER_STAGE_COUNT] = {
-        [PEER_PREPARING] = "preparing", [PEER_READY] = "ready",
-        [PEER_LANDING] = "landing",     [PEER_DONE] = "done",
-        [PEER_UNDOING] = "undoing",     [PEER_UNDONE] = "undone",
+        [PEER_PREPARING] = "preparing", [PEER_FILLING] = "filling",
+        [PEER_READY] = "ready",         [PEER_LANDING] = "landing",
+        [PEER_DONE] = "done",           [PEER_UNDOING] = "undoing",
+        [PEER_UNDONE] = "undone",
     };
     static const char *const arrivals[VM_ARRIVAL_COUNT] = {
         [VM_ABSENT] = "absent",   [VM_INCOMING] = "incoming",
@@ -207,6 +221,8 @@ int verb_peer_prepare_after(struct api_call *call, struct err *err)
 
     if (!visit->known)
         r = migrate_jobs_start(call->api->jobs, &visit->plan.job, &job, err);
+    else if (visit->offer.filled)
+        migrate_jobs_filled(call->api->jobs, visit->job_id);
     return r < 0 ? r : tell(call, err);
 }
 

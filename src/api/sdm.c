@@ -110,18 +110,30 @@ static int take_managed(struct api_call *call, const struct params *params,
     return take_format(params, to, err);
 }
 
+static void take_lease(const struct params *params, struct job_end *end)
+{
+    const struct params *lease = NULL;
+
+    if (params_count(params, "lease") == 0)
+        return;
+    lease = params_item(params, "lease", 0);
+    take_text(lease, "sd_id", end->lease_sd, UUID_SIZE);
+    take_text(lease, "lease_id", end->lease, UUID_SIZE);
+}
+
 static int take_end(struct api_call *call, const struct end *to,
                     struct err *err)
 {
     const struct params *params = params_item(call->params, to->name, 0);
     const char *type = params_text(params, "endpoint_type");
 
+    take_lease(params, to->end);
+    take_generation(params, to->end);
     if (str_equal(type, "external"))
         return take_outside(params, to, err);
     if (str_equal(type, "managed"))
         return take_managed(call, params, to, err);
     to->end->prepared = params_flag(params, "prepared");
-    take_generation(params, to->end);
     return take_volume(params, to->name, to->id, err);
 }
 

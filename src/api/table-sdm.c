@@ -23,6 +23,11 @@ static const char *const roles[] = { "SHARED", NULL };
     P(param, OBJECT, what, .members = list, \
       .n_members = ARRAY_SIZE(list), ##__VA_ARGS__)
 
+static const struct param_spec lease_members[] = {
+    P("sd_id", UUID, "The storage domain."),
+    P("lease_id", UUID, "The lease."),
+};
+
 static const struct param_spec endpoint_members[] = {
     P("endpoint_type", WORD,
       "div: a volume of a domain. external: what url names. managed: what "
@@ -31,7 +36,8 @@ static const struct param_spec endpoint_members[] = {
       OPTIONAL, NULLABLE, .blank = true),
     P("img_id", UUID, "div: the image.", OPTIONAL, NULLABLE),
     P("vol_id", UUID, "div, managed: the volume.", OPTIONAL, NULLABLE),
-    GENERATION("div: refused with 911 unless the volume has it."),
+    GENERATION("Refused with 911 unless the volume has it; external, managed: "
+               "the job's record in the lease."),
     FLAG("prepared", "false", "div: it is active, and stays so."),
     P("url", TEXT,
       "external: an absolute path, or what qemu opens: "
@@ -46,6 +52,11 @@ static const struct param_spec endpoint_members[] = {
     FLAG("is_zero", "false",
          "external, managed: the destination reads zeros all over, so none "
          "are written."),
+    P("lease", OBJECT,
+      "An external lease that is held while the job works. The destination's "
+      "(or the only one) has the job's record, made by Lease.create, which "
+      "becomes SUCCEEDED or FAILED.", OPTIONAL, NULLABLE,
+      .members = lease_members, .n_members = ARRAY_SIZE(lease_members)),
 };
 
 static const struct param_spec div_members[] = {

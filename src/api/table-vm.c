@@ -5,6 +5,7 @@
  */
 #include "table.h"
 
+static const char *const allocations[] = { "SPARSE", "PREALLOCATED", NULL };
 static const char *const strategies[] = { "mirror", "snapshot", NULL };
 
 /* clang-format 14 crashes on tables like these. */
@@ -110,9 +111,14 @@ static const struct param_spec offer_members[] = {
     P("capacity", SIZE, "Bytes.", .min = 1, .max = SIZE_BYTES_MAX),
     P("required", SIZE, "Bytes of space that it will take.",
       OPTIONAL, .preset = "0", .max = SIZE_BYTES_MAX),
+    P("templateRequired", SIZE, "And if its template is not here.",
+      OPTIONAL, .preset = "0", .max = SIZE_BYTES_MAX),
+    P("parentID", UUID, "The layer below it.", OPTIONAL, NULLABLE),
+    P("templateImageID", UUID, "The template below it.", OPTIONAL, NULLABLE),
+    P("templateID", UUID, "The template's volume.", OPTIONAL, NULLABLE),
 };
 
-const struct param_spec peer_offer_params[6] = {
+const struct param_spec peer_offer_params[7] = {
     JOB,
     P("from", TEXT, "The host that the VM runs on.", .max = 255),
     P("vmID", UUID, "The VM."),
@@ -121,4 +127,43 @@ const struct param_spec peer_offer_params[6] = {
     P("disks", OBJECTS, "What is to be made here.",
       .min = 1, .max = JOB_DISKS_MAX,
       .members = offer_members, .n_members = ARRAY_SIZE(offer_members)),
+    FLAG("filled", "false", "The layers below are here, and were compared."),
+};
+
+#define LAYER JOB, DOMAIN, IMAGE, VOLUME
+#define LIFE \
+    P("life", UUID, "As Peer.layer gave it.", OPTIONAL, NULLABLE)
+#define OFFSET \
+    P("offset", SIZE, "From here on.", .max = SIZE_BYTES_MAX)
+
+const struct param_spec peer_layer_params[13] = {
+    LAYER, LIFE,
+    P("format", WORD, "COW is qcow2.", .words = table_formats),
+    P("allocation", WORD, "As the source's.", .words = allocations),
+    P("parentImageID", UUID, "Image of the layer below.",
+      OPTIONAL, .blank = true, .preset = UUID_BLANK),
+    P("parentID", UUID, "The layer below; all zeros: none.",
+      OPTIONAL, .blank = true, .preset = UUID_BLANK),
+    P("capacity", SIZE, "Virtual size.", .min = 1, .max = SIZE_BYTES_MAX),
+    P("sequence", UINT, "Ordinal in the chain.",
+      OPTIONAL, .preset = "0", .max = UINT32_MAX),
+    P("diskType", TEXT, "What the disk is for.",
+      OPTIONAL, .preset = "DATA", .max = 7),
+    P("description", TEXT, "Description, kept with the volume.",
+      OPTIONAL, .preset = "", .max = DESCRIPTION_MAX),
+};
+
+const struct param_spec peer_fill_params[7] = {
+    LAYER, LIFE, OFFSET,
+    P("data", TEXT, "Base64.", .max = DATA_MAX),
+};
+
+const struct param_spec peer_end_params[6] = {
+    LAYER, LIFE,
+    P("size", SIZE, "Its bytes.", .max = SIZE_BYTES_MAX),
+};
+
+const struct param_spec peer_digest_params[7] = {
+    LAYER, LIFE, OFFSET,
+    P("size", SIZE, "Bytes to look at.", .min = 1, .max = SIZE_BYTES_MAX),
 };

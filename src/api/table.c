@@ -22,8 +22,15 @@
 #define GIVES_JOB    GIVES("object", "The job, as Job.info gives it.")
 #define GIVES_MOVE \
     GIVES("object", "{stage, vm, paths, warning, error?}; stage: preparing, " \
-                    "ready, landing, done, undoing, undone; vm: absent, " \
+                    "filling, ready, landing, done, undoing, undone; vm: absent, " \
                     "incoming, arrived, running, off.")
+#define LAYER(verb, what) \
+    .name = (verb), FULL, .before = verb_peer_layer_before, \
+    .work = verb_peer_##what, .after = verb_peer_layer_after
+#define MOVE_ORDER(verb, what) \
+    .name = (verb), FULL, PARAMS(job_params), GIVES_MOVE, \
+    .before = verb_peer_##what##_before, .work = verb_peer_look, \
+    .after = verb_peer_tell
 #define GIVES_JOB_ID GIVES("string", "The job's id (VDSM: a task's).")
 
 const struct verb verb_table[] = {
@@ -487,32 +494,28 @@ const struct verb verb_table[] = {
       .before = verb_peer_offer_before,
       .work = verb_peer_prepare,
       .after = verb_peer_prepare_after },
-    { .name = "Peer.info",
-      .summary = "For another drayd: how far a VM's move has come here.",
-      FULL,
-      PARAMS(job_params),
-      GIVES_MOVE,
-      .before = verb_peer_info_before,
-      .work = verb_peer_look,
-      .after = verb_peer_tell },
-    { .name = "Peer.finish",
+    { LAYER("Peer.layer", layer), PARAMS(peer_layer_params),
+      .summary = "For another drayd: makes a layer below the one that comes "
+                 "with the VM, unless it is there.",
+      GIVES("object", "{complete, life}: whether its data is there; what "
+                      "Peer.fill and Peer.end have to name.") },
+    { LAYER("Peer.fill", fill), PARAMS(peer_fill_params),
+      .summary = "For another drayd: data of a layer, from its beginning.",
+      GIVES_TRUE },
+    { LAYER("Peer.end", end), PARAMS(peer_end_params),
+      .summary = "For another drayd: a layer has all of its data.",
+      GIVES_TRUE },
+    { LAYER("Peer.digest", digest), PARAMS(peer_digest_params),
+      .summary = "For another drayd: SHA-256 of a part of a layer here.",
+      GIVES("object", "{digest, size}: of so many bytes, fewer at its end.") },
+    { MOVE_ORDER("Peer.info", info),
+      .summary = "For another drayd: how far a VM's move has come here." },
+    { MOVE_ORDER("Peer.finish", finish),
       .summary = "For another drayd: the VM has stopped there for good, so it "
-                 "runs here. By hand only when that host is off for good.",
-      FULL,
-      PARAMS(job_params),
-      GIVES_MOVE,
-      .before = verb_peer_finish_before,
-      .work = verb_peer_look,
-      .after = verb_peer_tell },
-    { .name = "Peer.undo",
+                 "runs here. By hand only when that host is off for good." },
+    { MOVE_ORDER("Peer.undo", undo),
       .summary = "For another drayd: the VM stays there, all that was made here "
-                 "goes.",
-      FULL,
-      PARAMS(job_params),
-      GIVES_MOVE,
-      .before = verb_peer_undo_before,
-      .work = verb_peer_look,
-      .after = verb_peer_tell },
+                 "goes." },
     { .name = "Job.list",
       .summary = "All jobs, running and ended.",
       READ,
@@ -556,6 +559,12 @@ const struct verb verb_table[] = {
       PARAMS(job_limit_params),
       GIVES_JOB,
       .before = verb_job_limit },
+    { .name = "Job.takeover",
+      .summary = "Finishes or undoes the job of a dead host. Answers as Job.cancel.",
+      FULL, PARAMS(job_params), GIVES_JOB,
+      .before = verb_job_takeover_before,
+      .work = verb_job_takeover,
+      .after = verb_job_takeover_after },
     { .name = "Events.subscribe",
       .summary = "Sends notifications about jobs and thin disks on this "
                  "connection.",

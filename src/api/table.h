@@ -69,7 +69,8 @@ extern const struct param_spec managed_detach_params[2];
 extern const struct param_spec managed_info_params[1];
 
 /* table-vm.c */
-#define XML_MAX    UINT64_C(204800)  /* a request has RPC_REQUEST_MAX */
+#define XML_MAX    UINT64_C(204800) /* a request has RPC_REQUEST_MAX */
+#define DATA_MAX   UINT64_C(204800)
 #define WAIT_S_MAX UINT64_C(2592000) /* 30 days */
 extern const struct param_spec vm_params[1];
 extern const struct param_spec watermarks_params[1];
@@ -77,7 +78,11 @@ extern const struct param_spec disk_plan_params[10];
 extern const struct param_spec disk_migrate_params[11];
 extern const struct param_spec vm_plan_params[7];
 extern const struct param_spec vm_migrate_params[8];
-extern const struct param_spec peer_offer_params[6];
+extern const struct param_spec peer_offer_params[7];
+extern const struct param_spec peer_layer_params[13];
+extern const struct param_spec peer_fill_params[7];
+extern const struct param_spec peer_end_params[6];
+extern const struct param_spec peer_digest_params[7];
 
 /* clang-format 14 crashes on tables like these. */
 /* clang-format off */

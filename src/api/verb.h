@@ -121,6 +121,10 @@ extern const struct verb verb_table[];
 extern const size_t verb_table_n;
 const struct verb *verb_find(const char *name);
 
+/* takeover.c */
+int verb_job_takeover_before(struct api_call *call, struct err *err);
+int verb_job_takeover(struct api_call *call, struct err *err);
+int verb_job_takeover_after(struct api_call *call, struct err *err);
 /* discover.c */
 int verb_discover(struct api_call *call, struct err *err);
 /* host.c */
@@ -228,6 +232,13 @@ int verb_peer_finish_before(struct api_call *call, struct err *err);
 int verb_peer_undo_before(struct api_call *call, struct err *err);
 int verb_peer_look(struct api_call *call, struct err *err);
 int verb_peer_tell(struct api_call *call, struct err *err);
+/* peer-layer.c */
+int verb_peer_layer_before(struct api_call *call, struct err *err);
+int verb_peer_layer(struct api_call *call, struct err *err);
+int verb_peer_fill(struct api_call *call, struct err *err);
+int verb_peer_end(struct api_call *call, struct err *err);
+int verb_peer_digest(struct api_call *call, struct err *err);
+int verb_peer_layer_after(struct api_call *call, struct err *err);
 /* job.c */
 int verb_job_list(struct api_call *call, struct err *err);
 int verb_job_info_before(struct api_call *call, struct err *err);

@@ -117,6 +117,26 @@ static int job_cancel(struct cli *cli, const char *const *argv)
     return CLI_OK;
 }
 
+/* The job is another host's: a short id means none of ours. */
+static int job_takeover(struct cli *cli, const char *const *argv)
+{
+    struct args args;
+    _cleanup_json_ struct json_object *job = NULL;
+    int rc = cli_parse(cli, argv, NULL, 1, 1, &args);
+    if (rc == CLI_OK)
+        rc = cli_call(cli, "Job.takeover", JSON_STRINGS("jobID", args.words[0]),
+                      &job);
+    if (rc)
+        return rc;
+    if (cli->json)
+        show_json(job);
+    else
+        (void)printf("job %s is this host's now; follow it with 'drayctl job "
+                     "watch %.8s'\n",
+                     args.words[0], args.words[0]);
+    return CLI_OK;
+}
+
 static int job_limit(struct cli *cli, const char *const *argv)
 {
     struct args args;
@@ -148,7 +168,10 @@ const struct command job_commands[] = {
     { "job",    "cancel", "JOB",
      "Undoes a job: the disk stays where it was. Refused once the VM writes "
       "to the\ndestination.", job_cancel },
-    { "job",    "limit", "JOB MiB/s", "Changes a running job's limit. 0: none.",
+    { "job",    "takeover", "JOB",
+     "Finishes or undoes the job of a dead host, whose lease is free. JOB is "
+      "its whole\nid.", job_takeover },
+    { "job", "limit", "JOB MiB/s", "Changes a running job's limit. 0: none.",
      job_limit },
-    { 0},
+    { 0   },
 };

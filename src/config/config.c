@@ -56,6 +56,7 @@ static const struct config defaults = {
     .iscsiadm = "/usr/sbin/iscsiadm",
     .sanlock = "/usr/sbin/sanlock",
     .dray_lvm = DRAY_LVM,
+    .dray_job = DRAY_JOB,
 };
 
 /* No machine id, as in a container: the name stays empty. */
@@ -71,8 +72,8 @@ static void read_machine_id(char *dst, size_t size)
         (void)value_set_host_name(text, &bounds, dst, NULL);
 }
 
-/* A drayd that was not installed takes the dray-lvm that was built with it. */
-static void find_dray_lvm(char *dst, size_t size)
+/* A drayd that was not installed takes the programs that were built with it. */
+static void find_program(const char *built, char *dst, size_t size)
 {
     static const char drayd[] = "/daemon/drayd";
     char exe[PATH_MAX] = "";
@@ -81,7 +82,7 @@ static void find_dray_lvm(char *dst, size_t size)
         !str_ends_with(exe, drayd))
         return;
     exe[strlen(exe) - strlen(drayd)] = '\0';
-    if (str_format(path, sizeof(path), "%s/lvm/process/dray-lvm", exe) &&
+    if (str_format(path, sizeof(path), "%s/%s", exe, built) &&
         access(path, X_OK) == 0)
         (void)str_copy(dst, size, path);
 }
@@ -91,7 +92,10 @@ void config_defaults(struct config *ret_config)
     *ret_config = defaults;
     /* Without the group nobody but root gets in. */
     (void)value_find_group("dray", &ret_config->full_gid);
-    find_dray_lvm(ret_config->dray_lvm, sizeof(ret_config->dray_lvm));
+    find_program("lvm/process/dray-lvm", ret_config->dray_lvm,
+                 sizeof(ret_config->dray_lvm));
+    find_program("hold/process/dray-job", ret_config->dray_job,
+                 sizeof(ret_config->dray_job));
     read_machine_id(ret_config->host_name, sizeof(ret_config->host_name));
 }
 

@@ -115,6 +115,8 @@ static const struct key keys[] = {
       FIELD(sanlock), { 0, FIELD_MAX(sanlock) } },
     { "tools", "dray_lvm", value_set_path,
       FIELD(dray_lvm), { 0, FIELD_MAX(dray_lvm) } },
+    { "tools", "dray_job", value_set_path,
+      FIELD(dray_job), { 0, FIELD_MAX(dray_job) } },
 };
 /* clang-format on */
 

@@ -28,6 +28,7 @@
 struct copier {
     char qemu_img[PATH_MAX];
     char state_dir[PATH_MAX]; /* of the checkpoints; empty: none */
+    const struct copier_guard *guard;
 };
 
 static void lock(struct copy *copy)
@@ -46,7 +47,8 @@ static void unlock(struct copy *copy)
 
 bool copy_is_stopped(const struct copy *copy)
 {
-    return atomic_load(&copy->stop);
+    const struct copier_guard *guard = copy->guard;
+    return atomic_load(&copy->stop) || (guard && !guard->may_write(guard->arg));
 }
 
 uint64_t copy_limit(struct copy *copy)
@@ -223,6 +225,7 @@ static int op_start(void *ctx, const struct copy_spec *spec,
     copy->spec = *spec;
     copy->qemu_img = copier->qemu_img;
     copy->state_dir = copier->state_dir;
+    copy->guard = copier->guard;
     copy->limit = spec->bytes_per_s;
     copy->err = (struct err)ERR_INIT;
     (void)pthread_mutex_init(&copy->lock, NULL); /* cannot fail in glibc */
@@ -332,6 +335,11 @@ int copier_new(const char *qemu_img, const char *state_dir,
     }
     *ret_copier = copier;
     return 0;
+}
+
+void copier_set_guard(struct copier *copier, const struct copier_guard *guard)
+{
+    copier->guard = guard;
 }
 
 void copier_free(struct copier *copier)

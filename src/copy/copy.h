@@ -7,15 +7,16 @@
 #define DRAY_COPY_COPY_H
 
 #include "bucket.h"
-#include <dray/ports/copier.h>
+#include <dray/copy.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
 struct copy {
     struct copy_spec spec;
-    const char *qemu_img;  /* the copier's */
-    const char *state_dir; /* the same; empty: no checkpoints */
+    const char *qemu_img;             /* the copier's */
+    const char *state_dir;            /* the same; empty: no checkpoints */
+    const struct copier_guard *guard; /* the same; NULL: none */
     pthread_t thread;
     int wake_fd;      /* eventfd: the limit changed, or stop */
     atomic_bool stop; /* set once, never cleared */

@@ -174,6 +174,7 @@ int tool_run(struct copy *copy, const struct tool_args *args, uint64_t total,
     struct exec_options options = {
         .cwd = dir[0] ? dir : "/",
         .deadline_ms = INT64_MAX, /* as long as the data takes */
+        .also_fd = copy->guard ? copy->guard->fd : 0,
     };
     int rc = exec_start(args->v, &options, &tool.child, err);
     if (rc)

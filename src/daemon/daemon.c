@@ -101,6 +101,21 @@ static int open_managed(struct daemon *daemon, struct err *err)
     return managed_new(&options, &daemon->managed, err);
 }
 
+static int open_holds(struct daemon *daemon, struct err *err)
+{
+    char machine[UUID_SIZE];
+    const struct holds_options options = {
+        .program = daemon->config.dray_job,
+        .run_dir = daemon->config.run_dir,
+        .qemu_img = daemon->config.qemu_img,
+        .state_dir = daemon->config.state_dir,
+        .hardware_id = machine,
+    };
+
+    hardware_id(machine);
+    return holds_new(&options, &daemon->holds, err);
+}
+
 static int open_adapters(struct daemon *daemon, struct err *err)
 {
     int rc = open_storage(daemon, err);
@@ -110,6 +125,8 @@ static int open_adapters(struct daemon *daemon, struct err *err)
     if (rc == 0)
         rc = copier_new(daemon->config.qemu_img, daemon->config.state_dir,
                         &daemon->copier, err);
+    if (rc == 0)
+        rc = open_holds(daemon, err);
     if (rc == 0)
         rc = open_managed(daemon, err);
     if (rc == 0)
@@ -146,6 +163,7 @@ static int open_use_cases(struct daemon *daemon, struct err *err)
         .xleases = domains_xlease_port(daemon->domains),
         .hypervisor = virt_port(daemon->virt),
         .copier = copier_port(daemon->copier),
+        .hold = holds_port(daemon->holds),
         .journal = journal_port(daemon->journal),
         .peer = peers_port(daemon->peers),
         .host_name = daemon->config.host_name,
@@ -253,6 +271,7 @@ void daemon_deinit(struct daemon *daemon)
     peers_free(daemon->peers);
     virt_free(daemon->virt);
     copier_free(daemon->copier);
+    holds_free(daemon->holds);
     managed_free(daemon->managed);
     journal_free(daemon->journal);
     domains_free(daemon->domains);

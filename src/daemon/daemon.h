@@ -10,6 +10,7 @@
 #include <dray/config.h>
 #include <dray/copy.h>
 #include <dray/domain.h>
+#include <dray/hold.h>
 #include <dray/journal.h>
 #include <dray/lease.h>
 #include <dray/managed.h>
@@ -35,6 +36,7 @@ struct daemon {
     struct virt *virt;
     struct peers *peers;
     struct copier *copier;
+    struct holds *holds;
     struct managed *managed;
     struct journal *journal;
     struct thin *thin;

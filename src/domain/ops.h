@@ -66,6 +66,14 @@ int domain_volume_sever(void *ctx, const struct volume_id *id, struct err *err);
 int domain_volume_measure(void *ctx, const struct volume_id *id,
                           enum volume_format format, const char *base,
                           struct volume_measure *ret_measure, struct err *err);
+int domain_volume_read(void *ctx, const struct volume_id *id,
+                       struct volume_piece *piece, struct err *err);
+int domain_volume_write(void *ctx, const struct volume_id *id,
+                        const struct volume_piece *piece, struct err *err);
+int domain_volume_end(void *ctx, const struct volume_id *id, uint64_t size,
+                      struct err *err);
+int domain_volume_digest(void *ctx, const struct volume_id *id,
+                         struct volume_digest *digest, struct err *err);
 int domain_volume_commit(void *ctx, const struct volume_id *top,
                          struct err *err);
 int domain_volume_qemu_info(void *ctx, const struct volume_id *id,

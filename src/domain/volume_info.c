@@ -36,6 +36,8 @@ int domain_volume_fill(const struct domain_image *image,
         return rc;
     (void)str_copy(info.id.img, UUID_SIZE, image->img);
     (void)str_copy(info.id.vol, UUID_SIZE, layer->vol);
+    (void)str_copy(info.home, UUID_SIZE,
+                   layer->linked ? layer->record.image : image->img);
     fill_from_record(&layer->record, &info);
     *ret_info = info;
     return 0;

@@ -84,7 +84,9 @@ static int set_stdio(const struct launch *launch)
     /* Libraries open descriptors of their own. Before Linux 5.11 there is no
      * such call; ours are CLOEXEC all the same. */
     (void)close_range(FIRST_FREE_FD, ~0U, CLOSE_RANGE_CLOEXEC);
-    return 0;
+    return launch->options->also_fd > 0
+               ? fcntl(launch->options->also_fd, F_SETFD, 0)
+               : 0;
 }
 
 /* Kernels forget the wish when the parent died before it was made. */

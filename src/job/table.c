@@ -27,6 +27,9 @@ struct job_row {
 #define FORWARD(state, ok) [state] = ROW(ok, state, state, state)
 #define UNDOES(state, ok, undo) [state] = ROW(ok, undo, undo, state)
 #define MIRRORS(state, ok, undo) [state] = ROW(ok, undo, undo, JOB_PIVOTED)
+/* Of a job that was taken over, all may be done already. */
+#define COPIES(state, ok) \
+    [state] = ROW(ok, JOB_REMOVING, JOB_REMOVING, JOB_SETTLING)
 /* Its one write may be done already, so nobody calls it back. */
 #define SETTLES(ok, undo) \
     [JOB_SETTLING] = ROW(ok, undo, JOB_SETTLING, JOB_SETTLING)
@@ -98,7 +101,7 @@ static const struct job_row tables[JOB_KIND_COUNT][JOB_STATE_COUNT] = {
     },
     [JOB_COPY_DATA] = {
         UNDOES(JOB_PLANNED, JOB_PREPARING, JOB_FAILED),
-        UNDOES(JOB_PREPARING, JOB_SYNCING, JOB_REMOVING),
+        COPIES(JOB_PREPARING, JOB_SYNCING),
         UNDOES(JOB_SYNCING, JOB_VERIFYING, JOB_REMOVING),
         UNDOES(JOB_VERIFYING, JOB_SETTLING, JOB_REMOVING),
         SETTLES(JOB_DONE, JOB_REMOVING),
@@ -106,7 +109,7 @@ static const struct job_row tables[JOB_KIND_COUNT][JOB_STATE_COUNT] = {
     },
     [JOB_MOVE_DATA] = {
         UNDOES(JOB_PLANNED, JOB_PREPARING, JOB_FAILED),
-        UNDOES(JOB_PREPARING, JOB_SYNCING, JOB_REMOVING),
+        COPIES(JOB_PREPARING, JOB_SYNCING),
         UNDOES(JOB_SYNCING, JOB_VERIFYING, JOB_REMOVING),
         UNDOES(JOB_VERIFYING, JOB_SETTLING, JOB_REMOVING),
         SETTLES(JOB_RELEASING, JOB_REMOVING),
@@ -290,7 +293,9 @@ static bool same_end(const struct job_end *a, const struct job_end *b)
     bool same_generation = a->checked == b->checked &&
                            (!a->checked || a->generation == b->generation);
 
-    return same_generation && a->cow == b->cow && a->prepared == b->prepared;
+    return same_generation && a->cow == b->cow && a->prepared == b->prepared &&
+           strcmp(a->lease_sd, b->lease_sd) == 0 &&
+           strcmp(a->lease, b->lease) == 0;
 }
 
 /* What an update found out about the volume is no part of the request. */

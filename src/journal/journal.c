@@ -232,12 +232,29 @@ void journal_free(struct journal *journal)
     free(journal);
 }
 
+static int encode(void *ctx, const struct job *job, char **ret_text,
+                  struct err *err)
+{
+    size_t len = 0;
+    (void)ctx;
+    return record_encode(job, ret_text, &len, err);
+}
+
+static int decode(void *ctx, const char *text, struct job *ret_job,
+                  struct err *err)
+{
+    (void)ctx;
+    return record_decode(text, strlen(text), ret_job, err);
+}
+
 struct journal_port journal_port(struct journal *journal)
 {
     static const struct journal_ops ops = {
         .put = put,
         .remove = remove_record,
         .load = load,
+        .encode = encode,
+        .decode = decode,
     };
     return (struct journal_port){ .ctx = journal, .ops = &ops };
 }

@@ -51,6 +51,7 @@ struct lease_port leases_port(struct leases *leases)
         .acquire_lvb = resource_acquire_lvb,
         .release_lvb = resource_release_lvb,
         .read_lvb = lvb_read,
+        .read_note = lease_read_note,
         .owner = resource_owner,
     };
 

@@ -46,10 +46,14 @@ int resource_release_lvb(void *ctx, struct lease_held *held,
 int resource_owner(void *ctx, const struct lease_place *place,
                    struct lease_owner *ret_owner, struct err *err);
 
+int lease_read_note(void *ctx, const struct lease_place *place, char **ret_text,
+                    struct err *err);
 int lvb_read(void *ctx, const struct lease_place *place,
              char ret_lvb[LEASE_LVB_SIZE], struct err *err);
 /* ERR_UNSUPPORTED_STORAGE unless areas of this geometry have room for it. */
 int lvb_check(const struct lease_place *place, struct err *err);
+/* Bytes from the beginning of the file; what follows is nobody's. */
+uint64_t lvb_end(const struct lease_place *place);
 /* ERR_LVB unless @lvb is what is on the disk. */
 int lvb_verify(const struct lease_place *place, const char lvb[LEASE_LVB_SIZE],
                struct err *err);

@@ -25,6 +25,11 @@ static uint64_t lvb_offset(const struct lease_place *place)
     return (uint64_t)LVB_SECTOR * place->block_size;
 }
 
+uint64_t lvb_end(const struct lease_place *place)
+{
+    return place->offset + lvb_offset(place) + place->block_size;
+}
+
 int lvb_check(const struct lease_place *place, struct err *err)
 {
     if (lvb_offset(place) + place->block_size <= place->alignment)

@@ -184,6 +184,29 @@ bool resource_is_held(void *ctx, const struct lease_held *held)
     return poll(&end, 1, 0) == 0;
 }
 
+int lease_confirm(const struct lease_held *held, struct err *err)
+{
+    char name[sizeof(held->place.lockspace) + sizeof(held->place.resource)];
+    char *state = NULL;
+    int count = 0;
+
+    int rc = sanlock_inquire(held->fd, -1, 0, &count, &state);
+    if (rc < 0)
+        return fail(err, ERR_ACQUIRE_LOCK, rc, &held->resource);
+    (void)str_format(name, sizeof(name), "%s:%s:", held->place.lockspace,
+                     held->place.resource); /* as long as they are */
+    bool there = state && strstr(state, name);
+    free(state);
+    return there ? 0
+                 : err_set_code(err, ERR_ACQUIRE_LOCK, "lease %s was lost",
+                                held->place.resource);
+}
+
+int lease_descriptor(const struct lease_held *held)
+{
+    return held->fd;
+}
+
 static int release(struct lease_held *held, struct err *err)
 {
     struct sanlk_resource *all[] = { &held->resource.head };

@@ -88,6 +88,71 @@ static int resolve(struct asking *q, const struct data_ends *ends,
     return rc;
 }
 
+/* --- leases ------------------------------------------------------------ */
+
+static int refuse_record(const struct xlease_id *id,
+                         const struct xlease_status *status, struct err *err)
+{
+    if (!status->has_job)
+        return err_set_code(err, ERR_UNSUPPORTED_STORAGE,
+                            "lease %s is not of a job", id->lease);
+    return err_set_code(err, ERR_UNSUPPORTED_STORAGE, "lease %s is of job %s",
+                        id->lease, status->job.job_id);
+}
+
+/* Outside of domains the generation that is named is the record's. */
+static int check_record(const struct job_end *end, bool is_volume,
+                        const struct xlease_job *record, struct err *err)
+{
+    if (record->status != XLEASE_PENDING)
+        return err_set_code(err, ERR_JOB_STATUS, "job %s is %s, not PENDING",
+                            record->job_id,
+                            xlease_job_status_name(record->status));
+    if (is_volume || !end->checked || end->generation == record->generation)
+        return 0;
+    return err_set_code(err, ERR_GENERATION, "job %s has generation %u, not %u",
+                        record->job_id, record->generation, end->generation);
+}
+
+static int look_at_lease(const struct asking *q, const struct xlease_id *id,
+                         struct xlease_status *ret_status, struct err *err)
+{
+    struct lease_place place;
+    int rc = PORT(q->ports, xleases, place, id, &place, err);
+
+    if (rc == 0)
+        rc = PORT(q->ports, xleases, status, id, ret_status, err);
+    if (rc || ret_status->owner_host == 0)
+        return rc;
+    (void)err_set_code(err, ERR_ACQUIRE_LOCK,
+                       "lease %s is held by host %u of domain %s", id->lease,
+                       (unsigned)ret_status->owner_host, id->sd);
+    return err_next(err, "drayctl lease status %s %s", id->sd, id->lease);
+}
+
+/* A source may have a lease that is nobody's record: then it is only held. */
+static int check_lease(const struct asking *q, bool destination,
+                       struct err *err)
+{
+    struct job *job = q->job;
+    const struct job_end *end = destination ? &job->data.dst : &job->data.src;
+    const char *sd = destination ? job->disks[0].dst_sd : job->disks[0].src_sd;
+    const struct xlease_id id = data_lease(end);
+    struct xlease_status status;
+    int rc;
+
+    if (!end->lease[0])
+        return 0;
+    rc = look_at_lease(q, &id, &status, err);
+    if (rc || job->data.record)
+        return rc;
+    if (!status.has_job || strcmp(status.job.job_id, job->id) != 0)
+        return destination ? refuse_record(&id, &status, err) : 0;
+    job->data.record = true;
+    job->data.lease_generation = status.job.generation;
+    return check_record(end, sd[0], &status.job, err);
+}
+
 int ask_data(struct asking *q, struct err *err)
 {
     struct data_ends ends;
@@ -95,6 +160,10 @@ int ask_data(struct asking *q, struct err *err)
 
     if (rc == 0)
         rc = check_domains(q, err);
+    if (rc == 0)
+        rc = check_lease(q, true, err);
+    if (rc == 0)
+        rc = check_lease(q, false, err);
     if (rc == 0)
         rc = data_look(q->ports, q->job, &ends, err);
     if (rc)

@@ -60,6 +60,22 @@ static bool may_run_together(const struct job *a, const struct job *b)
            strcmp(sync->disks[0].dst_sd, replica->disks[0].dst_sd) == 0;
 }
 
+/* Both would make it. */
+static bool same_template(const struct job *a, const struct job_disk *disk,
+                          const struct job *b)
+{
+    if (a->kind != JOB_VM_RECEIVE || b->kind != JOB_VM_RECEIVE ||
+        !disk->template_made)
+        return false;
+    for (size_t i = 0; i < b->n_disks; i++) {
+        if (b->disks[i].template_made &&
+            strcmp(b->disks[i].dst_sd, disk->dst_sd) == 0 &&
+            strcmp(b->disks[i].template_img, disk->template_img) == 0)
+            return true;
+    }
+    return false;
+}
+
 static bool same_vm_disk(const struct job *a, const struct job_disk *disk,
                          const struct job *b)
 {
@@ -83,7 +99,7 @@ const struct job_disk *clash_find(const struct job *wish, const struct job *job,
     for (size_t i = 0; i < wish->n_disks; i++) {
         const struct job_disk *disk = &wish->disks[i];
 
-        if (same_vm_disk(wish, disk, job) ||
+        if (same_vm_disk(wish, disk, job) || same_template(wish, disk, job) ||
             job_disk_of_image(job, disk->img) ||
             job_disk_of_image(job, disk->dst_img))
             return disk;
@@ -122,4 +138,20 @@ int clash_say_filling(const struct job *job, const struct job *replica,
                        "%s",
                        job->id, replica->disks[0].target);
     return err_next(err, "wait for it: drayctl job watch %s", job->id);
+}
+
+int clash_say_past_pivot(const struct job *job, struct err *err)
+{
+    if (!job->vm[0])
+        return err_set_code(err, ERR_UNSUPPORTED,
+                            "job %s is past its copy: the destination is right",
+                            job->id);
+
+    int rc = err_set_code(err, ERR_UNSUPPORTED,
+                          "job %s is past the pivot: VM %s runs on the "
+                          "destination",
+                          job->id, job->vm_name);
+
+    (void)err_next(err, "wait for its end, then move the disk back");
+    return rc;
 }

@@ -19,5 +19,7 @@ bool clash_fills(const struct job *job, const struct job *replica);
 /* ERR_NOT_READY */
 int clash_say_filling(const struct job *job, const struct job *replica,
                       struct err *err);
+/* ERR_UNSUPPORTED: it is too late to cancel @job. */
+int clash_say_past_pivot(const struct job *job, struct err *err);
 
 #endif

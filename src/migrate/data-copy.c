@@ -179,11 +179,27 @@ static int make_fresh(const struct migration *m, const struct data_ends *ends,
 {
     const struct volume_id id = data_target(&m->job);
 
-    if (PORT(&m->ports, copier, resumable, spec))
+    if (data_is_leased(&m->job)
+            ? PORT(&m->ports, hold, resumable, m->job.id, spec)
+            : PORT(&m->ports, copier, resumable, spec))
         return 0;
     if (!id.sd[0])
         return make_outside(m, ends, err);
     return PORT(&m->ports, storage, volume_reset, &id, err);
+}
+
+/* HOLD_NONE: the lease is not ours any more. */
+static int start_copy(struct disk *d, const struct copy_spec *spec,
+                      struct err *err)
+{
+    struct migration *m = d->m;
+    int rc;
+
+    if (!data_is_leased(&m->job))
+        return PORT(&m->ports, copier, start, spec, &d->copy, err);
+    rc = PORT(&m->ports, hold, copy, m->job.id, spec, err);
+    d->held_copy = rc == 0;
+    return rc;
 }
 
 static int start_with(struct disk *d, const struct data_ends *ends,
@@ -202,7 +218,7 @@ static int start_with(struct disk *d, const struct data_ends *ends,
     if (rc == 0 && task == COPY_DATA)
         rc = make_fresh(m, ends, &spec, err);
     if (rc == 0)
-        rc = PORT(&m->ports, copier, start, &spec, &d->copy, err);
+        rc = start_copy(d, &spec, err);
     d->limit_applied = true;
     m->job.progress.total = data_bytes(&m->job, ends);
     return rc;
@@ -213,15 +229,18 @@ static enum job_outcome start(struct disk *d, enum copy_task task)
     struct migration *m = d->m;
     struct err err = ERR_INIT;
     struct data_ends ends;
+    enum job_outcome outcome = data_own(m);
 
+    if (outcome != JOB_OK)
+        return outcome;
     if (data_look(&m->ports, &m->job, &ends, &err))
         return migration_storage_failed(m, &err);
 
     int rc = start_with(d, &ends, task, &err);
 
     data_ends_deinit(&ends);
-    return rc ? migration_storage_failed(m, &err)
-              : migration_again(m, POLL_STILL_MS);
+    return rc < 0 ? migration_storage_failed(m, &err)
+                  : migration_again(m, POLL_STILL_MS);
 }
 
 /* --- while it runs ----------------------------------------------------- */
@@ -272,7 +291,8 @@ static enum job_outcome finished(struct disk *d, enum copy_task task,
 {
     struct migration *m = d->m;
 
-    sync_close_copies(m);
+    if (sync_close_copies(m))
+        return migration_again(m, POLL_MS);
     if (progress->result) {
         (void)err_set(err, progress->result, "ended with error %d",
                       -progress->result); /* unless poll() said more */
@@ -283,12 +303,34 @@ static enum job_outcome finished(struct disk *d, enum copy_task task,
     return see_users(m, err) ? migration_fail(m, err) : JOB_OK;
 }
 
+/* HOLD_NONE: there is no copy any more. */
+static int look(struct disk *d, struct copy_progress *ret, struct err *err)
+{
+    const struct migration *m = d->m;
+
+    if (!d->held_copy) {
+        *ret = copy_look(d, err);
+        return 0;
+    }
+    if (!d->limit_applied)
+        PORT(&m->ports, hold, limit, m->job.id, m->job.limit);
+    d->limit_applied = true;
+    return PORT(&m->ports, hold, poll, m->job.id, ret, err);
+}
+
 static enum job_outcome go_on(struct disk *d, enum copy_task task)
 {
     struct migration *m = d->m;
+    struct copy_progress progress = { .finished = false };
     struct err err = ERR_INIT;
-    const struct copy_progress progress = copy_look(d, &err);
+    int rc = look(d, &progress, &err);
 
+    if (rc == HOLD_NONE) {
+        d->held_copy = false;
+        return migration_again(m, POLL_MS);
+    }
+    if (rc < 0)
+        return migration_doubt(m, &err, QUERY_PATIENCE_MS);
     if (progress.finished)
         return finished(d, task, &progress, &err);
     if (task == COPY_DATA)
@@ -306,7 +348,7 @@ static enum job_outcome work_on(struct migration *m, enum copy_task task)
 {
     struct disk *d = &m->disks[0];
 
-    return d->copy ? go_on(d, task) : start(d, task);
+    return d->copy || d->held_copy ? go_on(d, task) : start(d, task);
 }
 
 enum job_outcome data_sync(struct migration *m)

@@ -14,6 +14,10 @@
 
 #include <string.h>
 
+enum {
+    FENCE_STEP = 3 /* VDSM's */
+};
+
 /* --- before ------------------------------------------------------------ */
 
 /* A file that is not there, or is empty, is ours to make and to delete. */
@@ -23,7 +27,8 @@ enum job_outcome data_plan(struct migration *m)
     struct outside_info info;
     struct err err = ERR_INIT;
 
-    if (m->job.kind == JOB_UPDATE || disk->dst_sd[0] || !m->job.data.make)
+    if (m->job.kind == JOB_UPDATE || m->job.data.taken_over ||
+        disk->dst_sd[0] || !m->job.data.make)
         return JOB_OK;
     if (PORT(&m->ports, storage, outside_info, disk->dst_path, VOLUME_RAW,
              &info, &err))
@@ -47,7 +52,61 @@ static int check(const struct migration *m, struct err *err)
     return rc;
 }
 
-enum job_outcome data_prepare(struct migration *m)
+/* --- the job of a dead host ---------------------------------------------- */
+
+/* 1: all was copied, and the volume says so. */
+static int see_settled(const struct migration *m, struct err *err)
+{
+    const struct volume_id id = data_target(&m->job);
+    struct volume_info info;
+    int rc;
+
+    if (!id.sd[0] || m->job.data.fenced)
+        return 0;
+    rc = PORT(&m->ports, storage, volume_info, &id, &info, err);
+    if (rc)
+        return rc;
+    return info.legality == VOLUME_LEGAL &&
+           info.generation == data_next_generation(m->job.data.dst.generation);
+}
+
+static enum job_outcome finish_or_undo(struct migration *m)
+{
+    struct err err = ERR_INIT;
+    int rc = see_settled(m, &err);
+
+    if (rc < 0)
+        return migration_storage_failed(m, &err);
+    return rc ? JOB_LANDED
+              : migration_fail_text(m, ERR_JOB_STATUS,
+                                    "the host of the job died before it was "
+                                    "done: the job was undone");
+}
+
+/* As the engine fences volumes: so its generation says neither that the copy
+ * was made nor that it may still be. */
+static int fence_target(const struct migration *m, struct err *err)
+{
+    const struct volume_id id = data_target(&m->job);
+    const unsigned generation = m->job.data.dst.generation;
+    const struct volume_update update = {
+        .expected_generation = generation,
+        .generation = (generation + FENCE_STEP) % (VOLUME_GENERATION_MAX + 1),
+    };
+    int rc;
+
+    if (!id.sd[0] || !m->job.data.taken_over)
+        return 0;
+    rc = PORT(&m->ports, storage, volume_update, &id, &update, err);
+    if (rc == 0 || err->code == ERR_GENERATION || err->code == ERR_NO_VOLUME ||
+        err->code == ERR_NO_IMAGE)
+        return 0; /* it is done, or nobody can write there any more */
+    return rc;
+}
+
+/* --- prepare ------------------------------------------------------------- */
+
+static enum job_outcome mark_target(struct migration *m)
 {
     const struct volume_id id = data_target(&m->job);
     const unsigned generation = m->job.data.dst.generation;
@@ -66,6 +125,15 @@ enum job_outcome data_prepare(struct migration *m)
         return JOB_OK;
     return err.code == ERR_GENERATION ? migration_fail(m, &err)
                                       : migration_storage_failed(m, &err);
+}
+
+enum job_outcome data_prepare(struct migration *m)
+{
+    enum job_outcome outcome = data_own(m);
+
+    if (outcome != JOB_OK)
+        return outcome;
+    return m->job.data.taken_over ? finish_or_undo(m) : mark_target(m);
 }
 
 /* --- the one write ----------------------------------------------------- */
@@ -142,7 +210,14 @@ enum job_outcome data_settle(struct migration *m)
 
     if (m->job.kind == JOB_UPDATE)
         return update_volume(m);
-    return id.sd[0] ? write_once(m, &id, &update) : keep_outside(m);
+
+    enum job_outcome outcome = data_own(m);
+
+    if (outcome == JOB_OK && id.sd[0])
+        outcome = write_once(m, &id, &update);
+    if (outcome == JOB_OK && m->job.kind == JOB_COPY_DATA)
+        outcome = data_disown(m, true);
+    return outcome == JOB_OK && !id.sd[0] ? keep_outside(m) : outcome;
 }
 
 /* --- the source of a move ---------------------------------------------- */
@@ -187,7 +262,7 @@ static int delete_source(struct migration *m, bool layer, struct err *err)
     return rc ? rc : PORT(&m->ports, storage, image_delete, id.sd, id.img, err);
 }
 
-enum job_outcome data_release(struct migration *m)
+static enum job_outcome release_source(struct migration *m)
 {
     struct err err = ERR_INIT;
     struct data_ends ends;
@@ -211,14 +286,24 @@ enum job_outcome data_release(struct migration *m)
     return keep(m, err.message);
 }
 
+enum job_outcome data_release(struct migration *m)
+{
+    enum job_outcome outcome = m->lease_ended ? JOB_OK : data_own(m);
+
+    if (outcome == JOB_FAIL)
+        return keep(m, m->job.error.message);
+    if (outcome == JOB_OK && !m->lease_ended)
+        outcome = release_source(m);
+    return outcome == JOB_OK ? data_disown(m, true) : outcome;
+}
+
 /* --- undo -------------------------------------------------------------- */
 
-enum job_outcome data_remove(struct migration *m)
+static enum job_outcome remove_target(struct migration *m)
 {
     const struct job_disk *disk = &m->job.disks[0];
     struct err err = ERR_INIT;
 
-    data_forget(m);
     if (!disk->dst_made ||
         PORT(&m->ports, storage, outside_remove, disk->dst_path, &err) == 0)
         return JOB_OK;
@@ -227,4 +312,26 @@ enum job_outcome data_remove(struct migration *m)
     migration_warn(m, "destination left: %.160s: %.200s", disk->dst_path,
                    err.message);
     return JOB_OK;
+}
+
+/* Whoever lost the lease, or never had it, leaves all as it is. */
+enum job_outcome data_remove(struct migration *m)
+{
+    struct err err = ERR_INIT;
+    enum job_outcome outcome = JOB_OK;
+
+    data_forget(m);
+    if (!data_owns(m))
+        return JOB_OK;
+    outcome = data_own(m);
+    if (outcome == JOB_OK && fence_target(m, &err))
+        outcome = migration_trouble(m, &err, TIDY_PATIENCE_MS);
+    if (outcome == JOB_OK)
+        outcome = remove_target(m);
+    if (outcome == JOB_OK)
+        outcome = data_disown(m, false);
+    if (outcome == JOB_FAIL)
+        migration_warn(m, "not all could be undone: %.300s",
+                       err.rc ? err.message : m->job.error.message);
+    return outcome == JOB_AGAIN ? JOB_AGAIN : JOB_OK;
 }

@@ -203,6 +203,11 @@ static void take_orders(struct migration *m,
         m->job.finish_requested = true;
         m->durable = false;
     }
+    m->filled = m->filled || orders->filled;
+    if (orders->visits != m->visits) {
+        m->visits = orders->visits;
+        m->visited_ms = migration_now_ms(m);
+    }
     if (orders->cancel && !m->job.cancel_requested && job_can_cancel(&m->job)) {
         m->job.cancel_requested = true;
         m->durable = false; /* what was promised is not forgotten */
@@ -289,8 +294,7 @@ static bool end_copies(struct migration *m)
         if (d->copy && !job_is_data(&m->job) && hang_free(d) == JOB_AGAIN)
             return false;
     }
-    sync_close_copies(m);
-    return true;
+    return sync_close_copies(m) == 0;
 }
 
 /* The place that a VM goes to is another host's. */
@@ -431,9 +435,13 @@ void migration_free(struct migration *m)
 {
     if (!m)
         return;
-    sync_close_copies(m);
     for_each_disk (d, m)
+        d->held_copy = false; /* goes on without us */
+    (void)sync_close_copies(m);
+    for_each_disk (d, m) {
         storage_chain_deinit(&d->chain);
+        free(d->sent);
+    }
     free(m);
 }
 

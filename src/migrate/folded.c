@@ -149,17 +149,33 @@ static void path_of(const struct disk *d, const struct fold *fold,
         disk_source_path(d, vol, ret_path);
 }
 
+/* Of a VM that has none, or is gone: "". */
+static int ask_definition(const struct disk *d, char ret_path[PATH_MAX],
+                          struct err *err)
+{
+    struct err ask = ERR_INIT;
+    int rc = PORT(&d->m->ports, hypervisor, disk_persistent, d->m->job.vm,
+                  d->of->target, ret_path, &ask);
+
+    if (rc && ask.code != ERR_NO_VM) {
+        *err = ask;
+        return rc;
+    }
+    if (rc)
+        ret_path[0] = '\0';
+    return 0;
+}
+
 /* The persistent definition names layer @vol, should it name @wrong. */
 static int mend_definition(const struct disk *d, const struct fold *fold,
                            const char *wrong, const char *vol, struct err *err)
 {
     const struct volume_id id = fold_volume(d, fold->on_destination, vol);
     struct volume_info info;
-    struct sight sight;
     char path[PATH_MAX];
-    int rc = disk_look_well(d, &sight, err);
+    int rc = ask_definition(d, path, err);
 
-    if (rc || !disk_is_layer(d, sight.persistent, wrong, fold->on_destination))
+    if (rc || !disk_is_layer(d, path, wrong, fold->on_destination))
         return rc;
     rc = PORT(&d->m->ports, storage, volume_info, &id, &info, err);
     if (rc)

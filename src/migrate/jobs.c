@@ -40,6 +40,7 @@ struct entry {
     struct work_timer *timer;       /* it waits */
     bool running;                   /* a step is with a worker */
     bool wake;                      /* another one is wanted at once */
+    unsigned visitors;              /* the next step waits for their end */
     bool durable;                   /* the journal holds job as it stands */
     int64_t wait_ms;                /* what the step returned */
 };
@@ -53,6 +54,7 @@ struct migrate_jobs {
     size_t n, size;
     struct list removals; /* their journal records are being removed */
     uint64_t rate;
+    char life[UUID_SIZE];
 };
 
 /* --- entries ----------------------------------------------------------- */
@@ -280,6 +282,10 @@ static void submit(void *arg)
     const char *key = is_urgent(entry) ? NULL : storage_of(&entry->job);
 
     entry->timer = NULL;
+    if (entry->visitors) {
+        entry->wake = true; /* the last one to leave submits */
+        return;
+    }
     entry->wake = false;
     entry->given = entry->orders;
     entry->running = true;
@@ -293,7 +299,7 @@ static void wake(struct entry *entry)
 {
     if (!entry->migration)
         return;
-    if (entry->running) {
+    if (entry->running || entry->visitors) {
         entry->wake = true;
         return;
     }
@@ -316,6 +322,7 @@ int migrate_jobs_new(struct work *work, const struct migrate_ports *ports,
     jobs->changed = changed;
     jobs->arg = arg;
     list_init(&jobs->removals);
+    uuid_new(jobs->life);
     *ret_jobs = jobs;
     return 0;
 }
@@ -435,22 +442,6 @@ static int has_ended(const struct job *job, struct err *err)
                         job->id, job_state_name(job->state));
 }
 
-static int past_pivot(const struct job *job, struct err *err)
-{
-    if (!job->vm[0])
-        return err_set_code(err, ERR_UNSUPPORTED,
-                            "job %s is past its copy: the destination is right",
-                            job->id);
-
-    int rc = err_set_code(err, ERR_UNSUPPORTED,
-                          "job %s is past the pivot: VM %s runs on the "
-                          "destination",
-                          job->id, job->vm_name);
-
-    (void)err_next(err, "wait for its end, then move the disk back");
-    return rc;
-}
-
 int migrate_jobs_cancel(struct migrate_jobs *jobs, const char *id,
                         struct err *err)
 {
@@ -461,7 +452,7 @@ int migrate_jobs_cancel(struct migrate_jobs *jobs, const char *id,
     if (job_is_terminal(entry->job.state))
         return has_ended(&entry->job, err);
     if (!job_can_cancel(&entry->job))
-        return past_pivot(&entry->job, err);
+        return clash_say_past_pivot(&entry->job, err);
     entry->orders.cancel = true;
     wake(entry);
     return 0;
@@ -510,6 +501,44 @@ int migrate_jobs_finish(struct migrate_jobs *jobs, const char *id,
     entry->orders.finish = true;
     wake(entry);
     return 0;
+}
+
+int migrate_jobs_visit(struct migrate_jobs *jobs, const char *id,
+                       const char **ret_life, struct err *err)
+{
+    struct entry *entry = find(jobs, id);
+
+    if (!entry)
+        return no_such_job(id, err);
+    if (entry->job.state != JOB_PREPARING || entry->orders.cancel)
+        return err_set_code(err, ERR_NOT_READY, "job %s is %s", id,
+                            entry->orders.cancel
+                                ? "cancelled"
+                                : job_state_name(entry->job.state));
+    entry->visitors++;
+    entry->orders.visits++;
+    *ret_life = jobs->life;
+    return 0;
+}
+
+void migrate_jobs_leave(struct migrate_jobs *jobs, const char *id)
+{
+    struct entry *entry = find(jobs, id);
+
+    if (!entry || --entry->visitors > 0 || entry->running)
+        return;
+    if (!entry->timer || entry->wake)
+        wake(entry);
+}
+
+void migrate_jobs_filled(struct migrate_jobs *jobs, const char *id)
+{
+    struct entry *entry = find(jobs, id);
+
+    if (!entry || entry->orders.filled)
+        return;
+    entry->orders.filled = true;
+    wake(entry);
 }
 
 bool migrate_jobs_recorded(const struct migrate_jobs *jobs, const char *id)

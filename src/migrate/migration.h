@@ -53,6 +53,7 @@ struct disk {
     struct storage_chain chain;
     size_t layer;      /* next one to copy or to compare */
     struct copy *copy; /* of chain.volumes[layer] */
+    bool held_copy;    /* instead: in the process that holds the job's lease */
     uint64_t copied;   /* bytes of it */
     bool fresh;        /* this life made the destination; nobody wrote to it */
     bool limit_applied;
@@ -70,6 +71,10 @@ struct disk {
     unsigned folds;         /* how often the pivot back failed */
     bool folded;            /* JOB_FOLDING saw that qemu has no overlay */
     bool folded_there;      /* ... on the destination */
+
+    /* Of a VM's move: layers below the leaf on their way (send-layers.c). */
+    struct peer_layer *sent; /* of chain.volumes[layer]; NULL: not begun */
+    bool compared;           /* it is there, and was not copied now */
 
     struct place src, dst;
     bool watched;      /* the watch has seen to its block job */
@@ -99,6 +104,14 @@ struct migration {
     int64_t looked_ms;  /* when we last saw that the VM is there */
     struct meter meter;
     struct vm_disk_io io; /* of all disks, when we began to watch */
+    bool lease_ended;     /* its record says how the job ended */
+
+    /* Of a VM's move. */
+    bool filling;       /* the other host waits for layers */
+    bool filled;        /* it has all of them; here: all are here */
+    uint64_t below;     /* bytes of them */
+    uint64_t visits;    /* as ordered */
+    int64_t visited_ms; /* when that was last more than before */
 
     bool watch_holds; /* the watch leaves the VM alone */
     bool still;       /* the guest cannot write: we may pivot */
@@ -328,7 +341,8 @@ void mirror_lift_limit(struct disk *d);
 uint64_t mirror_share(const struct disk *d);
 /* Tells the watch of it, once in a life; then it has its limit. */
 enum job_outcome mirror_let_run(struct disk *d);
-void sync_close_copies(struct migration *m);
+/* -EAGAIN: one in a process of its own could not be reached. */
+int sync_close_copies(struct migration *m);
 /* How far d->copy is; applies a limit that changed. @err: why it failed. */
 struct copy_progress copy_look(struct disk *d, struct err *err);
 /* Drops the checkpoints of copies that will not be gone on with. */

@@ -8,6 +8,51 @@
 
 #include <string.h>
 
+/* Of several disks on one template. */
+static bool is_counted(const struct question *q)
+{
+    for (const struct job_disk *of = q->plan->job.disks; of < q->of; of++)
+        if (of->template_made && strcmp(of->dst_sd, q->of->dst_sd) == 0 &&
+            strcmp(of->template_img, q->of->template_img) == 0)
+            return true;
+    return false;
+}
+
+/* One that is not there is made, and is ours until the VM has come. That its
+ * content is the same is found out later: it takes a while. */
+static void check_template(struct question *q, const struct peer_disk *disk)
+{
+    const char *problem = NULL;
+    struct volume_id id;
+    struct volume_info info;
+    struct err err = ERR_INIT;
+
+    if (!disk->template_img[0])
+        return;
+    memcpy(id.sd, q->of->dst_sd, UUID_SIZE);
+    memcpy(id.img, disk->template_img, UUID_SIZE);
+    memcpy(id.vol, disk->template_vol, UUID_SIZE);
+    if (PORT(q->ports, storage, volume_info, &id, &info, &err)) {
+        if (err.code != ERR_NO_IMAGE)
+            plan_obstacle_from(q->plan, &err);
+        else if (!is_counted(q))
+            q->out->required += disk->template_required;
+        q->of->template_made = err.code == ERR_NO_IMAGE;
+        return;
+    }
+    if (info.legality != VOLUME_LEGAL)
+        problem = "is not legal: it is being filled, or was left behind";
+    else if (info.role != VOLUME_SHARED)
+        problem = "is no template there";
+    if (problem)
+        (void)err_next(plan_obstacle(q->plan, ERR_VOLUME_SHARED,
+                                     "image %s, the template of disk %s, on "
+                                     "domain %s %s",
+                                     disk->template_img, disk->target,
+                                     q->target.name, problem),
+                       "look at it there: drayctl rpc Volume.getInfo");
+}
+
 static void check_disk(const struct migrate_ports *ports,
                        const struct peer_disk *disk, struct migrate_plan *plan,
                        size_t i)
@@ -33,6 +78,7 @@ static void check_disk(const struct migrate_ports *ports,
                             "needs one on files",
                             q.target.name);
     q.out->required = disk->required;
+    check_template(&q, disk);
     if (PORT(ports, storage, domain_stats, of->dst_sd, &q.out->dst, &err))
         plan_obstacle_from(plan, &err);
 }
@@ -42,6 +88,9 @@ static void fill_disk(const struct peer_disk *disk, struct job_disk *of)
     memcpy(of->target, disk->target, sizeof(of->target));
     memcpy(of->img, disk->img, UUID_SIZE);
     memcpy(of->leaf, disk->leaf, UUID_SIZE);
+    memcpy(of->parent, disk->parent, UUID_SIZE);
+    memcpy(of->template_img, disk->template_img, UUID_SIZE);
+    memcpy(of->template_vol, disk->template_vol, UUID_SIZE);
     of->convert = true;
     of->base_cow = disk->cow;
     of->capacity = disk->capacity;
@@ -79,12 +128,21 @@ int migrate_receive_plan(const struct migrate_ports *ports,
     return rc;
 }
 
+static bool has_layers(const struct job *job)
+{
+    for (size_t i = 0; i < job->n_disks; i++)
+        if (job->disks[i].parent[0])
+            return true;
+    return false;
+}
+
 enum peer_stage migrate_receive_stage(const struct job *job)
 {
     switch (job->state) {
     case JOB_PLANNED:
-    case JOB_PREPARING:
         return PEER_PREPARING;
+    case JOB_PREPARING:
+        return has_layers(job) ? PEER_FILLING : PEER_PREPARING;
     case JOB_CONVERGING:
         return job->finish_requested ? PEER_LANDING : PEER_READY;
     case JOB_DONE:

@@ -47,7 +47,17 @@ enum job_outcome send_look_there(struct migration *m);
 /* release.c */
 enum job_outcome release_delete_source(struct disk *d);
 enum job_outcome release_keep_source(struct disk *d);
+int disk_check_image(const struct disk *d, struct err *err);
+/* send-layers.c: what lies below the VM's top layers goes beforehand. JOB_OK:
+ * it is all there. */
+enum job_outcome send_layers(struct migration *m);
+/* send.c: what could not be asked of, or done by, the other host. */
+enum job_outcome send_doubt(struct migration *m, const struct err *err);
+/* ... and whether the move takes too long. */
+enum job_outcome send_check_time(struct migration *m);
 /* prepare.c */
+struct volume_create prepare_like(const struct disk *d,
+                                  const struct volume_info *from);
 enum job_outcome prepare_check_absent(struct disk *d);
 int prepare_image(struct disk *d, struct err *err);
 

@@ -144,7 +144,7 @@ static void check_layer(struct question *q, size_t i)
     if (volume->legality != VOLUME_LEGAL)
         plan_obstacle(q->plan, ERR_VOLUME_ILLEGAL,
                       "volume %s of the source is not legal", volume->id.vol);
-    if (volume->role == VOLUME_SHARED ||
+    if ((volume->role == VOLUME_SHARED && !(q->abroad && i == 0 && !leaf)) ||
         strcmp(volume->id.img, q->of->img) != 0)
         plan_obstacle(
             q->plan, ERR_VOLUME_SHARED,

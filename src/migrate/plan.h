@@ -17,6 +17,7 @@ struct question {
     struct migrate_plan_disk *out; /* in plan */
     const struct vm_info *vm;
     struct vm_disk disk;
+    bool abroad;  /* the VM goes, too: its template may */
     bool located; /* the source is in a domain: of has src_sd, img, leaf */
     struct storage_chain chain;
     struct domain_info source;

@@ -108,8 +108,8 @@ enum job_outcome act_plan(struct migration *m)
 
 /* --- what to make ------------------------------------------------------ */
 
-static struct volume_create like(const struct disk *d,
-                                 const struct volume_info *from)
+struct volume_create prepare_like(const struct disk *d,
+                                  const struct volume_info *from)
 {
     struct volume_create spec = {
         .id = disk_target(d, from->id.vol),
@@ -183,7 +183,7 @@ static int describe(const struct disk *d, size_t i, struct volume_create *spec,
     const struct volume_info *from = &d->chain.volumes[i];
     bool top = i + 1 == d->chain.n && !d->of->overlay[0];
 
-    *spec = like(d, from);
+    *spec = prepare_like(d, from);
     spec->format = disk_format(d, i);
     spec->role = top ? VOLUME_LEAF : VOLUME_INTERNAL;
     spec->capacity = capacity_of(d, i);
@@ -202,7 +202,7 @@ static struct volume_create describe_overlay(const struct disk *d,
     const struct place *place = on_destination ? &d->dst : &d->src;
     const struct watermark_policy policy =
         thin_policy(&d->m->ports, place->extent_bytes);
-    struct volume_create spec = like(d, leaf);
+    struct volume_create spec = prepare_like(d, leaf);
 
     spec.id = on_destination ? disk_target(d, d->of->overlay)
                              : disk_source(d, d->of->overlay);

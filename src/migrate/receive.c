@@ -15,6 +15,12 @@
 
 /* --- preparing --------------------------------------------------------- */
 
+static const char *parent_image(const struct disk *d)
+{
+    return strcmp(d->of->parent, d->of->template_vol) == 0 ? d->of->template_img
+                                                           : d->of->img;
+}
+
 static struct volume_create describe(const struct disk *d)
 {
     struct volume_create spec = {
@@ -29,8 +35,63 @@ static struct volume_create describe(const struct disk *d)
 
     (void)str_copy(spec.parent, UUID_SIZE, UUID_BLANK);
     (void)str_copy(spec.parent_img, UUID_SIZE, UUID_BLANK);
+    if (d->of->parent[0]) {
+        memcpy(spec.parent, d->of->parent, UUID_SIZE);
+        memcpy(spec.parent_img, parent_image(d), UUID_SIZE);
+    }
     (void)str_copy(spec.disk_type, sizeof(spec.disk_type), "DATA");
     return spec;
+}
+
+/* Base first: with the last of them all are there. */
+static int check_parent(const struct disk *d, bool *ret_complete,
+                        struct err *err)
+{
+    struct volume_id id = disk_target(d, d->of->parent);
+    struct volume_info info;
+    struct err why = ERR_INIT;
+    int rc;
+
+    memcpy(id.img, parent_image(d), UUID_SIZE);
+    rc = PORT(&d->m->ports, storage, volume_info, &id, &info, &why);
+    *ret_complete = rc == 0 && info.legality == VOLUME_LEGAL;
+    if (rc == 0 || why.code == ERR_NO_IMAGE || why.code == ERR_NO_VOLUME)
+        return 0;
+    *err = why;
+    return rc;
+}
+
+static enum job_outcome wait_for(struct disk *d)
+{
+    struct migration *m = d->m;
+    int64_t now_ms = migration_now_ms(m);
+
+    if (now_ms - m->entered_ms > PEER_LOST_MS &&
+        now_ms - m->visited_ms > PEER_LOST_MS)
+        return migration_fail_text(m, ERR_TIMEOUT,
+                                   "the layers of disk %s have not come from "
+                                   "host %s",
+                                   d->of->target, m->job.peer);
+    return migration_again(m, PEER_POLL_MS);
+}
+
+/* The other host brings the layers below (send-layers.c), or compares a
+ * template that is there; then it says so. JOB_OK: all are there. */
+static enum job_outcome wait_for_layers(struct migration *m)
+{
+    struct err err = ERR_INIT;
+
+    for_each_disk (d, m) {
+        bool complete = false;
+
+        if (!d->of->parent[0])
+            continue;
+        if (m->filled && check_parent(d, &complete, &err))
+            return migration_storage_failed(m, &err);
+        if (!complete)
+            return wait_for(d);
+    }
+    return JOB_OK;
 }
 
 static enum job_outcome plan(struct migration *m)
@@ -47,7 +108,10 @@ static enum job_outcome plan(struct migration *m)
 static enum job_outcome prepare(struct migration *m)
 {
     struct err err = ERR_INIT;
+    enum job_outcome outcome = wait_for_layers(m);
 
+    if (outcome != JOB_OK)
+        return outcome;
     for_each_disk (d, m) {
         const struct volume_create spec = describe(d);
         int rc = PORT(&m->ports, storage, volumes_create, &spec, 1, &err);
@@ -84,6 +148,16 @@ static void say_what_to_do(struct migration *m)
                        m->job.vm_name, m->job.peer, m->job.id);
 }
 
+/* The other host saw it complete before it said so. One without a definition
+ * that has ended since leaves nothing behind; a libvirtd that is just starting
+ * may not know it yet. */
+static bool has_come(const struct migration *m, enum vm_arrival arrival)
+{
+    if (arrival == VM_ABSENT)
+        return migration_now_ms(m) - m->entered_ms > PEER_SAY_MS;
+    return arrival != VM_INCOMING;
+}
+
 static enum job_outcome wait_for_vm(struct migration *m)
 {
     enum vm_arrival arrival = VM_ABSENT;
@@ -91,8 +165,7 @@ static enum job_outcome wait_for_vm(struct migration *m)
 
     if (outcome != JOB_OK)
         return outcome;
-    if (m->job.finish_requested && arrival != VM_ABSENT &&
-        arrival != VM_INCOMING) {
+    if (m->job.finish_requested && has_come(m, arrival)) {
         peer_answers(m);
         return JOB_OK;
     }
@@ -120,7 +193,13 @@ static enum job_outcome run(struct migration *m)
 
     if (outcome != JOB_OK)
         return outcome;
-    if (arrival == VM_ABSENT || arrival == VM_OFF_THERE)
+    if (arrival == VM_ABSENT)
+        migration_warn(m,
+                       "VM %s does not run, and libvirt does not know it: it "
+                       "had no definition, and ended before it could be "
+                       "resumed; its disks are complete: virsh create",
+                       m->job.vm_name);
+    else if (arrival == VM_OFF_THERE)
         migration_warn(m,
                        "VM %s does not run: it stopped before it could be "
                        "resumed; its disks are complete, start it: virsh "
@@ -139,7 +218,7 @@ static enum job_outcome settle(struct disk *d)
 
     if (PORT(&d->m->ports, storage, volume_set_legality, &leaf, VOLUME_LEGAL,
              &err) ||
-        disk_look_well(d, &sight, &err)) {
+        disk_check_image(d, &err) || disk_look_well(d, &sight, &err)) {
         if (migration_trouble(d->m, &err, UNDO_PATIENCE_MS) == JOB_AGAIN)
             return JOB_AGAIN;
         migration_warn(d->m, "disk %s was not checked: %.120s", d->of->target,
@@ -182,6 +261,36 @@ static enum job_outcome drop(struct migration *m)
     return migration_trouble(m, &err, INT64_MAX);
 }
 
+/* Of a template that came for this VM's sake, and has come for nothing. */
+static enum job_outcome remove_template(struct disk *d)
+{
+    const struct job_disk *of = d->of;
+    struct migration *m = d->m;
+    struct err err = ERR_INIT;
+
+    if (!of->template_made ||
+        PORT(&m->ports, storage, image_delete, of->dst_sd, of->template_img,
+             &err) == 0 ||
+        err.code == ERR_NO_IMAGE || err.code == ERR_VOLUME_SHARED)
+        return JOB_OK; /* shared: others use it by now */
+    if (migration_trouble(m, &err, TIDY_PATIENCE_MS) == JOB_AGAIN)
+        return JOB_AGAIN;
+    migration_warn(m, "template %s is left on domain %s: %.160s",
+                   of->template_img, of->dst_sd, err.message);
+    return JOB_OK;
+}
+
+static enum job_outcome remove_all(struct migration *m)
+{
+    enum job_outcome outcome = act_remove(m);
+
+    for_each_disk (d, m) {
+        if (outcome == JOB_OK)
+            outcome = remove_template(d);
+    }
+    return outcome;
+}
+
 enum job_outcome receive_act(struct migration *m)
 {
     switch (m->job.state) {
@@ -196,6 +305,6 @@ enum job_outcome receive_act(struct migration *m)
     case JOB_ABORTING:
         return drop(m);
     default:
-        return act_remove(m);
+        return remove_all(m);
     }
 }

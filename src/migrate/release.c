@@ -162,7 +162,7 @@ static enum job_outcome retry_or_keep(struct disk *d, const struct err *err)
 }
 
 /* Every layer that has to be there is, and is complete. */
-static int check_image(const struct disk *d, struct err *err)
+int disk_check_image(const struct disk *d, struct err *err)
 {
     const struct job_disk *of = d->of;
     struct storage_chain chain = { 0 };
@@ -185,7 +185,7 @@ static int check_destination(const struct disk *d, struct err *err)
     struct outside_info info;
 
     if (d->of->dst_sd[0])
-        return check_image(d, err);
+        return disk_check_image(d, err);
 
     int rc = PORT(&d->m->ports, storage, outside_info, d->of->dst_path,
                   d->of->base_cow ? VOLUME_COW : VOLUME_RAW, &info, err);

@@ -3,7 +3,8 @@
  * A VM goes to another host with its disks: up to the moment when it has
  * stopped here for good (send-end.c has what follows).
  *
- *   preparing   the other drayd makes the volumes
+ *   preparing   the other drayd makes the volumes, and gets the layers below
+ *               those that go with the VM (send-layers.c)
  *   starting    libvirt begins to send disks and memory
  *   converging  until it has ended. The VM runs here: it failed. It is off
  *               here, and complete and still over there: it has gone
@@ -103,6 +104,35 @@ static enum job_outcome take_paths(struct migration *m,
     return JOB_OK;
 }
 
+enum job_outcome send_doubt(struct migration *m, const struct err *err)
+{
+    bool may_pass = err->rc == -ENOTCONN || err->rc == -ETIMEDOUT ||
+                    err->code == ERR_NOT_READY;
+
+    return migration_doubt(m, err, may_pass ? PEER_PATIENCE_MS : 0);
+}
+
+enum job_outcome send_check_time(struct migration *m)
+{
+    int64_t lasted_ms = migration_now_ms(m) - m->entered_ms;
+
+    if (m->job.wait_s == 0 || lasted_ms <= m->job.wait_s * 1000)
+        return JOB_OK;
+    return migration_fail_text(
+        m, ERR_TIMEOUT,
+        "VM %s has not gone to host %s within %lld s (migration_wait)",
+        m->job.vm_name, m->job.peer, (long long)m->job.wait_s);
+}
+
+static enum job_outcome fill(struct migration *m)
+{
+    enum job_outcome outcome = send_layers(m);
+
+    m->filled = outcome == JOB_OK;
+    m->filling = outcome == JOB_AGAIN && !m->troubled;
+    return outcome == JOB_OK ? migration_again(m, 0) : outcome;
+}
+
 static enum job_outcome prepare(struct migration *m)
 {
     _cleanup_free_ char *xml = NULL;
@@ -111,16 +141,17 @@ static enum job_outcome prepare(struct migration *m)
     struct err err = ERR_INIT;
     int rc = offer_of_job(&m->ports, &m->job, &offer, &xml, &err);
 
-    if (rc == 0)
+    if (rc == 0) {
+        offer.filled = m->filled;
         rc = PORT(&m->ports, peer, prepare, m->job.peer, &offer, &status, &err);
+    }
     if (rc)
-        return migration_doubt(
-            m, &err,
-            rc == -ENOTCONN || rc == -ETIMEDOUT ? PEER_PATIENCE_MS : 0);
+        return send_doubt(m, &err);
     if (status.stage == PEER_READY)
         return take_paths(m, &status);
-    if (status.stage == PEER_PREPARING)
-        return migration_again(m, PEER_POLL_MS);
+    m->filling = status.stage == PEER_FILLING && !m->filled;
+    if (status.stage == PEER_PREPARING || status.stage == PEER_FILLING)
+        return migration_again(m, m->filling ? 0 : PEER_POLL_MS);
     if (status.error.rc)
         return migration_fail(m, &status.error);
     return migration_fail_text(m, ERR_GENERAL, "host %s has ended the move",
@@ -133,6 +164,7 @@ static enum job_outcome send_it(struct migration *m)
 {
     struct vm_send_disk disks[JOB_DISKS_MAX];
     struct peer_way way;
+    bool shallow = false; /* then of all: one layer is the whole chain, too */
     struct err err = ERR_INIT;
     int rc = PORT(&m->ports, peer, way, m->job.peer, &way, &err);
 
@@ -143,11 +175,13 @@ static enum job_outcome send_it(struct migration *m)
         memcpy(disks[i].target, of->target, sizeof(disks[i].target));
         (void)str_copy(disks[i].path, PATH_MAX, of->dst_path); /* is shorter */
         disks[i].format = of->base_cow ? "qcow2" : "raw";
+        shallow = shallow || of->parent[0];
     }
     struct vm_send_spec spec = { .libvirt_uri = way.libvirt_uri,
                                  .migrate_uri = way.migrate_uri,
                                  .n_disks = m->job.n_disks,
                                  .disks = disks,
+                                 .shallow = shallow,
                                  .bytes_per_s = m->job.limit };
 
     memcpy(spec.vm, m->job.vm, UUID_SIZE);
@@ -179,8 +213,8 @@ static void report(struct migration *m, const struct vm_send_info *info)
 {
     struct job_progress *progress = &m->job.progress;
 
-    progress->done = info->disk_done + info->memory_done;
-    progress->total = info->disk_total + info->memory_total;
+    progress->done = m->below + info->disk_done + info->memory_done;
+    progress->total = m->below + info->disk_total + info->memory_total;
     progress->rate = meter_read(&m->meter, migration_now_ms(m), progress->done);
     progress->eta_s =
         meter_eta_s(progress->rate, progress->total - progress->done);
@@ -202,16 +236,11 @@ static void apply_limit(struct migration *m)
 static enum job_outcome watch(struct migration *m,
                               const struct vm_send_info *info)
 {
-    int64_t lasted_ms = migration_now_ms(m) - m->entered_ms;
+    enum job_outcome outcome = send_check_time(m);
 
     report(m, info);
     apply_limit(m);
-    if (m->job.wait_s && lasted_ms > m->job.wait_s * 1000)
-        return migration_fail_text(
-            m, ERR_TIMEOUT,
-            "VM %s has not gone to host %s within %lld s (migration_wait)",
-            m->job.vm_name, m->job.peer, (long long)m->job.wait_s);
-    return migration_again(m, POLL_MS);
+    return outcome == JOB_OK ? migration_again(m, POLL_MS) : outcome;
 }
 
 static enum job_outcome converge(struct migration *m)
@@ -246,7 +275,7 @@ enum job_outcome send_act(struct migration *m)
     case JOB_PLANNED:
         return JOB_OK;
     case JOB_PREPARING:
-        return prepare(m);
+        return m->filling ? fill(m) : prepare(m);
     case JOB_STARTING:
         return start(m);
     case JOB_CONVERGING:

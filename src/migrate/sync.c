@@ -11,6 +11,8 @@
  */
 #include "migration.h"
 
+#include <errno.h>
+
 /* --- which layers ------------------------------------------------------ */
 
 struct range {
@@ -35,14 +37,20 @@ static struct range frozen(const struct disk *d)
 
 /* --- progress ---------------------------------------------------------- */
 
-void sync_close_copies(struct migration *m)
+int sync_close_copies(struct migration *m)
 {
+    struct err err = ERR_INIT;
+
     for_each_disk (d, m) {
         if (d->copy)
             PORT(&m->ports, copier, close, d->copy);
         d->copy = NULL;
         d->copied = 0;
+        if (d->held_copy && PORT(&m->ports, hold, stop, m->job.id, &err))
+            return -EAGAIN;
+        d->held_copy = false;
     }
+    return 0;
 }
 
 void sync_forget(struct disk *d)
@@ -194,7 +202,7 @@ static enum job_outcome finished(struct disk *d, enum copy_task task,
     const struct volume_id id =
         disk_target(d, d->chain.volumes[d->layer].id.vol);
 
-    sync_close_copies(m);
+    (void)sync_close_copies(m);
     if (progress->result) {
         (void)err_set(err, progress->result, "ended with error %d",
                       -progress->result); /* unless poll() said more */

@@ -22,16 +22,33 @@ static const char *wished_domain(const struct migrate_send_request *request,
     return request->to;
 }
 
-static void check_layers(struct question *q)
+/* What goes beforehand, see send-layers.c. */
+static void name_layers(struct question *q)
 {
-    const char *name = q->disk.target;
+    const struct volume_info *base = &q->chain.volumes[0];
+    struct job_disk *of = q->of;
 
-    if (q->chain.n > 1)
-        (void)err_next(plan_obstacle(q->plan, ERR_UNSUPPORTED,
-                                     "disk %s has %zu layers: only disks with "
-                                     "one go to another host",
-                                     name, q->chain.n),
-                       "merge its snapshots first");
+    if (q->chain.n < 2)
+        return;
+    memcpy(of->parent, q->chain.volumes[q->chain.n - 2].id.vol, UUID_SIZE);
+    if (base->role == VOLUME_SHARED) {
+        memcpy(of->template_img, base->home, UUID_SIZE);
+        memcpy(of->template_vol, base->id.vol, UUID_SIZE);
+    }
+}
+
+/* The template may be there: it counts apart. As a file it is what it is here.
+ */
+static void split_space(struct question *q)
+{
+    struct migrate_plan_disk *out = q->out;
+    uint64_t bytes = q->chain.volumes[0].true_bytes;
+
+    if (!q->of->template_img[0])
+        return;
+    bytes += bytes / 100;
+    out->template_required = bytes < out->required ? bytes : out->required;
+    out->required -= out->template_required;
 }
 
 /* The place is the other host's: dst_path holds what it is to look up until it
@@ -61,8 +78,9 @@ static void ask_disk(struct question *q, const char *domain)
     if (q->chain.n > 0) {
         of->convert = true;
         of->base_cow = q->chain.volumes[q->chain.n - 1].format == VOLUME_COW;
-        check_layers(q);
+        name_layers(q);
         plan_check_space(q);
+        split_space(q);
     }
     name_place(q, domain);
 }
@@ -111,6 +129,7 @@ static void ask_disks(const struct migrate_ports *ports,
                               .of = &plan->job.disks[at],
                               .out = &plan->disks[at],
                               .vm = vm,
+                              .abroad = true,
                               .disk = disks[i] };
 
         plan->job.n_disks++;
@@ -148,6 +167,9 @@ static void fill_disk(const struct job_disk *of, uint64_t required,
                    of->dst_sd[0] ? of->dst_sd : of->dst_path);
     memcpy(disk->img, of->img, UUID_SIZE);
     memcpy(disk->leaf, of->leaf, UUID_SIZE);
+    memcpy(disk->parent, of->parent, UUID_SIZE);
+    memcpy(disk->template_img, of->template_img, UUID_SIZE);
+    memcpy(disk->template_vol, of->template_vol, UUID_SIZE);
     disk->cow = of->base_cow;
     disk->capacity = of->capacity;
     disk->required = required;
@@ -208,8 +230,10 @@ static void ask_peer(const struct migrate_ports *ports,
     struct err err = ERR_INIT;
     int rc = offer_of_job(ports, &plan->job, &offer, &xml, &err);
 
-    for (size_t i = 0; i < plan->job.n_disks; i++)
+    for (size_t i = 0; i < plan->job.n_disks; i++) {
         offer.disks[i].required = plan->disks[i].required;
+        offer.disks[i].template_required = plan->disks[i].template_required;
+    }
     if (rc == 0)
         rc = PORT(ports, peer, check, plan->job.peer, &offer, &verdict, &err);
     if (rc)

@@ -22,11 +22,9 @@ bool vm_is_quiet(const struct watched_vm *vm)
     return list_is_empty(&vm->jobs) && !vm->paused;
 }
 
-/* One that was not seen yet has no layers. */
 static bool may_wait(const struct watched_vm *vm)
 {
-    return vm_is_quiet(vm) && !list_is_empty(&vm->layers) &&
-           list_is_empty(&vm->begins);
+    return vm->seen && vm_is_quiet(vm) && list_is_empty(&vm->begins);
 }
 
 void vm_hint(struct watched_vm *vm, bool urgent, int64_t now_ms)

@@ -56,7 +56,7 @@ void vm_forget(struct watched_vm *vm)
 {
     list_for_each_safe (item, next, &vm->layers)
         layer_free(container_of(item, struct layer, link));
-    vm->paused = false;
+    vm->paused = vm->seen = false;
 }
 
 /* After vm_forget(). */

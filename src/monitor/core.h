@@ -157,6 +157,7 @@ struct watched_vm {
     struct list layers, jobs, begins;
     struct list holds; /* it is not to be resumed */
     bool active;       /* in the last list */
+    bool seen;         /* its layers are all that it had at the last look */
     bool dirty;        /* to be looked at */
     bool urgent;       /* before others */
     bool calm;         /* ... but not yet: since calm_ms */

@@ -17,7 +17,8 @@
 enum {
     LANE_MAX = 64,
     LANE_SICK_MAX = 1,
-    ORDER_MS = 1000,
+    ORDER_MS = 1000, /* at least, or twice the longest extension there */
+    ORDER_MAX_MS = 10 * 1000,
     REPEAT_MS = 60 * 1000,
 };
 
@@ -141,14 +142,26 @@ static bool goes_first(const struct layer *other, const struct layer *layer)
     return other->asked && other->replica && other->cow;
 }
 
-static bool is_held(const struct watched_vm *vm, const struct layer *layer,
-                    int64_t now_ms)
+/* How long @other may take: on slow storage a source that waits no longer
+ * than on fast storage would overtake it each time. */
+static int64_t order_ms(struct core *core, const struct layer *other)
 {
-    if (now_ms - layer->tried_ms >= ORDER_MS)
-        return false;
+    int64_t ms = 0;
+    if (other->watched)
+        ms = 2 * layer_pace(core, other).extension_ms;
+    if (ms < ORDER_MS)
+        return ORDER_MS;
+    return ms < ORDER_MAX_MS ? ms : ORDER_MAX_MS;
+}
+
+static bool is_held(struct core *core, const struct watched_vm *vm,
+                    const struct layer *layer, int64_t now_ms)
+{
     list_for_each (item, &vm->layers) {
         const struct layer *other = container_of(item, struct layer, link);
-        if (str_equal(other->target, layer->target) && goes_first(other, layer))
+        if (str_equal(other->target, layer->target) &&
+            goes_first(other, layer) &&
+            now_ms - layer->tried_ms < order_ms(core, other))
             return true;
     }
     return false;
@@ -190,7 +203,7 @@ void layers_grow(struct core *core, struct watched_vm *vm, int64_t now_ms)
         list_for_each (item, &vm->layers) {
             struct layer *layer = container_of(item, struct layer, link);
             if (layer->state == LAYER_WAITING && layer->rank == rank &&
-                !is_held(vm, layer, now_ms))
+                !is_held(core, vm, layer, now_ms))
                 start_growing(core, vm, layer);
         }
     }

@@ -260,7 +260,8 @@ void core_seen(struct core *core, const char *uuid, const struct sight *sight,
     if (!vm)
         return;
     vm->looking = false;
-    if (sight->rc == 0) {
+    vm->seen = sight->rc == 0;
+    if (vm->seen) {
         take_sight(core, vm, sight, now_ms);
     } else {
         if (sight->err.code == ERR_NO_VM)

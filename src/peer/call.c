@@ -13,8 +13,8 @@ enum {
     ANSWER_S = 30 /* its libvirtd may take 10 s, its journal 5 */
 };
 
-static int connect_to(const struct peers *peers, const char *host,
-                      struct rpc_client **ret_client, struct err *err)
+int peer_connect(const struct peers *peers, const char *host,
+                 struct rpc_client **ret_client, struct err *err)
 {
     const struct rpc_tls_files files = { .ca = peers->ca,
                                          .cert = peers->cert,
@@ -25,6 +25,25 @@ static int connect_to(const struct peers *peers, const char *host,
 
     if (rc == 0)
         rc = rpc_client_connect_peer(place.address, &files, ret_client, err);
+    if (rc == 0)
+        rpc_client_set_patience(*ret_client, ANSWER_S);
+    return rc;
+}
+
+int peer_ask(struct rpc_client *client, const char *verb,
+             struct json_object *params, struct json_object **ret_result,
+             struct err *err)
+{
+    struct json_object *result = NULL;
+    int rc = params ? rpc_client_call(client, verb, params, &result, err)
+                    : err_set(err, -ENOMEM, "no memory for the request");
+
+    if (rc == RPC_CLIENT_ERROR) {
+        rc = wire_read_error(result, err);
+        (void)json_object_put(result);
+    } else if (rc == 0) {
+        *ret_result = result;
+    }
     return rc;
 }
 
@@ -33,22 +52,13 @@ int peer_call(const struct peers *peers, const char *host, const char *verb,
               struct err *err)
 {
     struct rpc_client *client = NULL;
-    struct json_object *result = NULL;
-    int rc = params ? connect_to(peers, host, &client, err)
-                    : err_set(err, -ENOMEM, "no memory for the request");
+    int rc = peer_connect(peers, host, &client, err);
 
     if (rc < 0) {
-        (void)json_object_put(params);
+        (void)json_object_put(params); /* NULL is fine */
         return rc;
     }
-    rpc_client_set_patience(client, ANSWER_S);
-    rc = rpc_client_call(client, verb, params, &result, err);
+    rc = peer_ask(client, verb, params, ret_result, err);
     rpc_client_free(client);
-    if (rc == RPC_CLIENT_ERROR) {
-        rc = wire_read_error(result, err);
-        (void)json_object_put(result);
-    } else if (rc == 0) {
-        *ret_result = result;
-    }
     return rc;
 }

@@ -9,6 +9,7 @@
 #include <limits.h>
 
 struct json_object;
+struct rpc_client;
 
 struct peers {
     char *known; /* all of it is constant */
@@ -26,7 +27,13 @@ struct peer_place {
 int peers_find(const struct peers *peers, const char *host,
                struct peer_place *ret_place, struct err *err);
 
-/* call.c: one verb on that host; takes @params over. The caller puts
+/* call.c: a connection, for one verb after another. */
+int peer_connect(const struct peers *peers, const char *host,
+                 struct rpc_client **ret_client, struct err *err);
+int peer_ask(struct rpc_client *client, const char *verb,
+             struct json_object *params, struct json_object **ret_result,
+             struct err *err);
+/* One verb on that host; takes @params over (NULL: no memory). The caller puts
  * *ret_result. */
 int peer_call(const struct peers *peers, const char *host, const char *verb,
               struct json_object *params, struct json_object **ret_result,
@@ -35,12 +42,32 @@ int peer_call(const struct peers *peers, const char *host, const char *verb,
 /* wire.c: JSON <-> structs. NULL: no memory. */
 struct json_object *wire_offer(const struct peer_offer *offer);
 struct json_object *wire_job(const char *job_id);
+struct json_object *wire_layer(const struct peer_layer *layer);
+struct json_object *wire_fill(const struct peer_layer *layer,
+                              const struct volume_piece *piece);
+struct json_object *wire_end(const struct peer_layer *layer, uint64_t size);
+struct json_object *wire_range(const struct peer_layer *layer,
+                               const struct volume_digest *range);
 /* What another drayd says is checked like any input. -EBADMSG. */
 int wire_read_verdict(struct json_object *json, struct peer_verdict *ret,
                       struct err *err);
 int wire_read_status(struct json_object *json, struct peer_status *ret,
                      struct err *err);
+int wire_read_layer(struct json_object *json, char ret_life[UUID_SIZE],
+                    bool *ret_complete, struct err *err);
+int wire_read_digest(struct json_object *json, struct volume_digest *ret,
+                     struct err *err);
 /* An error object of JSON-RPC. Returns err->rc. */
 int wire_read_error(struct json_object *json, struct err *err);
+
+/* layers.c: the port's operations on layers. */
+int peers_layer(void *ctx, const char *host, struct peer_layer *layer,
+                bool *ret_complete, struct err *err);
+int peers_fill(void *ctx, const char *host, const struct peer_layer *layer,
+               const struct volume_piece *piece, struct err *err);
+int peers_end(void *ctx, const char *host, const struct peer_layer *layer,
+              uint64_t size, struct err *err);
+int peers_digest(void *ctx, const char *host, const struct peer_layer *layer,
+                 struct volume_digest *digest, struct err *err);
 
 #endif

@@ -6,6 +6,7 @@
 #include "room.h"
 
 #include <dray/base/util.h>
+#include <dray/rpc/blob.h>
 #include <errno.h>
 #include <json-c/json.h>
 #include <string.h>
@@ -33,6 +34,13 @@ static bool add_u64(struct json_object *object, const char *name, uint64_t n)
     return add(object, name, json_object_new_uint64(n));
 }
 
+/* An empty one is left out. */
+static bool add_uuid(struct json_object *object, const char *name,
+                     const char *uuid)
+{
+    return !uuid[0] || add_text(object, name, uuid);
+}
+
 static struct json_object *end(struct json_object *object, bool ok)
 {
     if (ok)
@@ -45,14 +53,19 @@ static struct json_object *wire_disk(const struct peer_disk *disk)
 {
     struct json_object *object = json_object_new_object();
 
-    return end(object,
-               add_text(object, "disk", disk->target) &&
-                   add_text(object, "domain", disk->domain) &&
-                   add_text(object, "imageID", disk->img) &&
-                   add_text(object, "volumeID", disk->leaf) &&
-                   add_text(object, "format", disk->cow ? "COW" : "RAW") &&
-                   add_u64(object, "capacity", disk->capacity) &&
-                   add_u64(object, "required", disk->required));
+    return end(
+        object,
+        add_text(object, "disk", disk->target) &&
+            add_text(object, "domain", disk->domain) &&
+            add_text(object, "imageID", disk->img) &&
+            add_text(object, "volumeID", disk->leaf) &&
+            add_text(object, "format", disk->cow ? "COW" : "RAW") &&
+            add_u64(object, "capacity", disk->capacity) &&
+            add_u64(object, "required", disk->required) &&
+            add_u64(object, "templateRequired", disk->template_required) &&
+            add_uuid(object, "parentID", disk->parent) &&
+            add_uuid(object, "templateImageID", disk->template_img) &&
+            add_uuid(object, "templateID", disk->template_vol));
 }
 
 static struct json_object *wire_disks(const struct peer_offer *offer)
@@ -77,6 +90,8 @@ struct json_object *wire_offer(const struct peer_offer *offer)
                            add_text(object, "vmID", offer->vm) &&
                            add_text(object, "vmName", offer->vm_name) &&
                            add_text(object, "xml", offer->xml) &&
+                           add(object, "filled",
+                               json_object_new_boolean(offer->filled)) &&
                            add(object, "disks", wire_disks(offer)));
 }
 
@@ -85,6 +100,60 @@ struct json_object *wire_job(const char *job_id)
     struct json_object *object = json_object_new_object();
 
     return end(object, add_text(object, "jobID", job_id));
+}
+
+static struct json_object *wire_volume(const struct peer_layer *layer)
+{
+    const struct volume_id *id = &layer->spec.id;
+    struct json_object *object = json_object_new_object();
+
+    return end(object, add_text(object, "jobID", layer->job_id) &&
+                           add_text(object, "storagedomainID", id->sd) &&
+                           add_text(object, "imageID", id->img) &&
+                           add_text(object, "volumeID", id->vol) &&
+                           add_uuid(object, "life", layer->life));
+}
+
+struct json_object *wire_layer(const struct peer_layer *layer)
+{
+    const struct volume_create *spec = &layer->spec;
+    struct json_object *object = wire_volume(layer);
+
+    return end(object,
+               add_text(object, "format", volume_format_name(spec->format)) &&
+                   add_text(object, "allocation",
+                            volume_allocation_name(spec->allocation)) &&
+                   add_text(object, "parentImageID", spec->parent_img) &&
+                   add_text(object, "parentID", spec->parent) &&
+                   add_u64(object, "capacity", spec->capacity) &&
+                   add_u64(object, "sequence", spec->sequence) &&
+                   add_text(object, "diskType", spec->disk_type) &&
+                   add_text(object, "description", spec->description));
+}
+
+struct json_object *wire_fill(const struct peer_layer *layer,
+                              const struct volume_piece *piece)
+{
+    struct json_object *object = wire_volume(layer);
+
+    return end(object,
+               add_u64(object, "offset", piece->offset) &&
+                   add(object, "data", rpc_blob_new(piece->data, piece->size)));
+}
+
+struct json_object *wire_end(const struct peer_layer *layer, uint64_t size)
+{
+    struct json_object *object = wire_volume(layer);
+
+    return end(object, add_u64(object, "size", size));
+}
+
+struct json_object *wire_range(const struct peer_layer *layer,
+                               const struct volume_digest *range)
+{
+    struct json_object *object = wire_end(layer, range->size);
+
+    return end(object, add_u64(object, "offset", range->offset));
 }
 
 /* --- reading ----------------------------------------------------------- */
@@ -205,9 +274,10 @@ int wire_read_status(struct json_object *json, struct peer_status *ret,
                      struct err *err)
 {
     static const char *const stages[PEER_STAGE_COUNT] = {
-        [PEER_PREPARING] = "preparing", [PEER_READY] = "ready",
-        [PEER_LANDING] = "landing",     [PEER_DONE] = "done",
-        [PEER_UNDOING] = "undoing",     [PEER_UNDONE] = "undone",
+        [PEER_PREPARING] = "preparing", [PEER_FILLING] = "filling",
+        [PEER_READY] = "ready",         [PEER_LANDING] = "landing",
+        [PEER_DONE] = "done",           [PEER_UNDOING] = "undoing",
+        [PEER_UNDONE] = "undone",
     };
     static const char *const arrivals[VM_ARRIVAL_COUNT] = {
         [VM_ABSENT] = "absent",   [VM_INCOMING] = "incoming",
@@ -227,5 +297,33 @@ int wire_read_status(struct json_object *json, struct peer_status *ret,
     get_text(json, "warning", ret->warning, sizeof(ret->warning));
     if (json_object_object_get_ex(json, "error", &error))
         read_error(error, &ret->error);
+    return 0;
+}
+
+int wire_read_layer(struct json_object *json, char ret_life[UUID_SIZE],
+                    bool *ret_complete, struct err *err)
+{
+    struct json_object *complete = NULL;
+    char life[UUID_SIZE];
+
+    get_text(json, "life", life, sizeof(life));
+    if (!uuid_is_valid(life) ||
+        !json_object_object_get_ex(json, "complete", &complete))
+        return strange(err);
+    memcpy(ret_life, life, UUID_SIZE);
+    *ret_complete = json_object_get_boolean(complete);
+    return 0;
+}
+
+int wire_read_digest(struct json_object *json, struct volume_digest *ret,
+                     struct err *err)
+{
+    struct json_object *size = NULL;
+
+    get_text(json, "digest", ret->hex, sizeof(ret->hex));
+    if (!ret->hex[0] || !json_object_object_get_ex(json, "size", &size) ||
+        !json_object_is_type(size, json_type_int))
+        return strange(err);
+    ret->n = json_object_get_uint64(size);
     return 0;
 }

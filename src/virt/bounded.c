@@ -19,7 +19,8 @@ enum {
 
 struct bounded {
     pthread_mutex_t lock;   /* protects what follows */
-    pthread_cond_t changed; /* a request was listed or has ended; stopping */
+    pthread_cond_t listed;  /* a request, for one of the threads; stopping */
+    pthread_cond_t changed; /* a request or a thread has ended */
     struct list requests;   /* listed, until they end */
     unsigned n_threads, n_idle, n_untaken;
     bool stopping;
@@ -54,7 +55,7 @@ static struct request *next_request(struct bounded *bounded)
         if (request)
             return request;
         bounded->n_idle++;
-        (void)pthread_cond_wait(&bounded->changed, &bounded->lock);
+        (void)pthread_cond_wait(&bounded->listed, &bounded->lock);
         bounded->n_idle--;
     }
     bounded->n_threads--;
@@ -130,7 +131,7 @@ static bool list_locked(struct bounded *bounded, struct request *request)
     }
     bounded->n_untaken++;
     list_append(&bounded->requests, &request->link);
-    (void)pthread_cond_broadcast(&bounded->changed); /* cannot fail */
+    (void)pthread_cond_signal(&bounded->listed); /* cannot fail */
     return true;
 }
 
@@ -169,6 +170,8 @@ int bounded_new(struct bounded **ret_bounded)
     list_init(&bounded->requests);
     int rc = thread_init_condition(&bounded->changed);
     if (rc == 0)
+        rc = thread_init_condition(&bounded->listed);
+    if (rc == 0)
         rc = -pthread_mutex_init(&bounded->lock, NULL);
     if (rc < 0) {
         free(bounded);
@@ -183,7 +186,7 @@ static bool stop(struct bounded *bounded)
     const struct timespec deadline = time_after_ms(STOP_MS);
     SCOPED_LOCK(&bounded->lock);
     bounded->stopping = true;
-    (void)pthread_cond_broadcast(&bounded->changed); /* cannot fail */
+    (void)pthread_cond_broadcast(&bounded->listed); /* cannot fail */
     while (bounded->n_threads > 0) {
         if (!wait_locked(bounded, &deadline))
             return bounded->n_threads == 0;
@@ -201,6 +204,8 @@ bool bounded_free(struct bounded *bounded)
     int rc = pthread_mutex_destroy(&bounded->lock);
     assert(rc == 0);
     rc = pthread_cond_destroy(&bounded->changed);
+    assert(rc == 0);
+    rc = pthread_cond_destroy(&bounded->listed);
     assert(rc == 0);
     (void)rc;
     free(bounded);

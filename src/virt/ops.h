@@ -69,6 +69,8 @@ int virt_disk_layers(void *ctx, const char *vm, const char *target,
 int virt_disk_truth(void *ctx, const char *vm, const char *target,
                     bool persistent, struct vm_disk_truth *ret_truth,
                     struct err *err);
+int virt_disk_persistent(void *ctx, const char *vm, const char *target,
+                         char ret_path[PATH_MAX], struct err *err);
 int virt_disk_set_persistent(void *ctx, const char *vm, const char *target,
                              const char *path, const char *format,
                              struct err *err);

@@ -106,6 +106,23 @@ int port_disk_truth(void *ctx, const char *vm, const char *target,
     return rc;
 }
 
+static int run_disk_persistent(struct errand *errand)
+{
+    return virt_disk_persistent(errand->virt, errand->request.key,
+                                errand->target, errand->path, &errand->err);
+}
+
+int port_disk_persistent(void *ctx, const char *vm, const char *target,
+                         char ret_path[PATH_MAX], struct err *err)
+{
+    _cleanup_errand_ struct errand *errand =
+        errand_new(ctx, vm, target, run_disk_persistent);
+    int rc = errand_run(&errand, QUERY_MS, err);
+    if (rc == 0)
+        (void)str_copy(ret_path, PATH_MAX, errand->path); /* of the same size */
+    return rc;
+}
+
 static int run_disk_set_persistent(struct errand *errand)
 {
     return virt_disk_set_persistent(errand->virt, errand->request.key,

@@ -49,6 +49,7 @@ static const struct hypervisor_ops ops_table = {
     .mirror_pivot = port_mirror_pivot,
     .mirror_failure = virt_mirror_failure,
     .disk_truth = port_disk_truth,
+    .disk_persistent = port_disk_persistent,
     .disk_set_persistent = port_disk_set_persistent,
     .set_hint = set_hint,
     .connected = connected,

@@ -45,6 +45,8 @@ int port_mirror_pivot(void *ctx, const char *vm, const char *target,
 int port_disk_truth(void *ctx, const char *vm, const char *target,
                     bool persistent, struct vm_disk_truth *ret_truth,
                     struct err *err);
+int port_disk_persistent(void *ctx, const char *vm, const char *target,
+                         char ret_path[PATH_MAX], struct err *err);
 int port_disk_set_persistent(void *ctx, const char *vm, const char *target,
                              const char *path, const char *format,
                              struct err *err);

@@ -108,7 +108,8 @@ static int migrate(const struct call *call, const struct vm_send_spec *spec)
     if (rc < 0)
         return rc;
     if (spec->n_disks)
-        flags |= VIR_MIGRATE_NON_SHARED_DISK;
+        flags |= spec->shallow ? VIR_MIGRATE_NON_SHARED_INC
+                               : VIR_MIGRATE_NON_SHARED_DISK;
     if (is_persistent)
         flags |= VIR_MIGRATE_PERSIST_DEST;
 

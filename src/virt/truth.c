@@ -142,6 +142,22 @@ int virt_disk_truth(void *ctx, const char *vm, const char *target,
     return 0;
 }
 
+int virt_disk_persistent(void *ctx, const char *vm, const char *target,
+                         char ret_path[PATH_MAX], struct err *err)
+{
+    _cleanup_call_ struct call call = { 0 };
+    struct vm_disk_truth truth = { .persistent_path = "" };
+    bool defined = false;
+    int rc = call_begin_vm(&call, ctx, vm, err);
+    if (rc == 0)
+        rc = call_is_persistent(&call, &defined);
+    if (rc == 0 && defined)
+        rc = persistent_path(&call, target, &truth);
+    if (rc == 0)
+        (void)str_copy(ret_path, PATH_MAX, truth.persistent_path);
+    return rc;
+}
+
 int virt_disk_layers(void *ctx, const char *vm, const char *target,
                      struct vm_layers *ret_layers, struct err *err)
 {

@@ -234,9 +234,15 @@ int virt_vm_resume(void *ctx, const char *vm, struct err *err)
     int rc = call_begin_vm(&call, ctx, vm, err);
     if (rc < 0)
         return rc;
+    /* Not asked before: a guest waits for it. */
+    if (virDomainResume(call.vm) == 0)
+        return 0;
+    struct err refused = ERR_INIT;
+    call.err = &refused;
+    rc = call_fail(&call, "resume VM %s", vm);
     if (is_in_state(&call, VIR_DOMAIN_RUNNING))
         return 0;
-    if (virDomainResume(call.vm) < 0)
-        return call_fail(&call, "resume VM %s", vm);
-    return 0;
+    if (err)
+        *err = refused;
+    return rc;
 }

@@ -304,6 +304,23 @@ static int hv_truth(void *ctx, const char *vm, const char *target,
     return world_leave(world, 0, err);
 }
 
+static int hv_persistent(void *ctx, const char *vm, const char *target,
+                         char ret_path[PATH_MAX], struct err *err)
+{
+    struct fake_world *world = ctx;
+    const struct fake_disk *disk = world_find_disk(world, target);
+    int rc = fake_enter(world, "disk persistent", err);
+
+    (void)vm;
+    if (rc)
+        return rc;
+    if (!world->defined && !fake_runs(world))
+        return no_vm(err);
+    (void)str_copy(ret_path, PATH_MAX,
+                   world->defined ? disk->persistent->info.path : "");
+    return world_leave(world, 0, err);
+}
+
 static int hv_layers(void *ctx, const char *vm, const char *target,
                      struct vm_layers *ret_layers, struct err *err)
 {
@@ -423,6 +440,7 @@ struct hypervisor_port fake_hypervisor(struct fake_world *world)
         .mirror_pivot = fake_mirror_pivot,
         .mirror_failure = fake_mirror_failure,
         .disk_truth = hv_truth,
+        .disk_persistent = hv_persistent,
         .disk_set_persistent = hv_set_persistent,
         .connected = hv_connected,
         .snapshot = fake_snapshot,

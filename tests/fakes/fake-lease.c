@@ -263,6 +263,22 @@ static int read_lvb(void *ctx, const struct lease_place *place,
                : err_set_code(err, ERR_LVB, "read %s", place->path);
 }
 
+static int read_note(void *ctx, const struct lease_place *place,
+                     char **ret_text, struct err *err)
+{
+    (void)ctx;
+    _cleanup_close_ int fd = open(place->path, O_RDONLY | O_CLOEXEC);
+    char *text = calloc(1, LEASE_NOTE_SIZE);
+    assert(text);
+    if (fd < 0 || pread(fd, text, LEASE_NOTE_SIZE - 1,
+                        lvb_at(place) + place->block_size) < 0) {
+        free(text);
+        return err_set_code(err, ERR_LVB, "read %s", place->path);
+    }
+    *ret_text = text;
+    return 0;
+}
+
 static int release_lvb(void *ctx, struct lease_held *held,
                        const char lvb[LEASE_LVB_SIZE], struct err *err)
 {
@@ -300,6 +316,7 @@ static const struct lease_ops ops = {
     .acquire_lvb = acquire,
     .release_lvb = release_lvb,
     .read_lvb = read_lvb,
+    .read_note = read_note,
     .owner = owner,
 };
 

@@ -12,8 +12,18 @@
 #define IMG  "33333333-3333-4333-8333-333333333333"
 #define LEAF "44444444-4444-4444-8444-444444444444"
 
+#define TEMPLATE_IMG "77777777-7777-4777-8777-777777777777"
+
 enum {
-    SEND_MS = 3000
+    SEND_MS = 3000,
+    PARTS = 3, /* of a layer: one of them is a hole */
+    HOLE = 1,
+    LAYER_BYTES = PARTS * PEER_PIECE,
+};
+
+static const char *const layers[TRAVEL_LAYERS] = {
+    [TRAVEL_TEMPLATE] = "88888888-8888-4888-8888-888888888888",
+    [TRAVEL_INTERNAL] = "99999999-9999-4999-8999-999999999999",
 };
 
 static const char *const sds[HOSTS] = {
@@ -96,6 +106,8 @@ static int send_vm(void *ctx, const struct vm_send_spec *spec, struct err *err)
     if (strcmp(spec->disks[0].path, paths[THERE]) != 0 ||
         !travel->hosts[THERE].image)
         broken(travel, "sent to a volume that is not there");
+    if (spec->shallow != travel->chain)
+        broken(travel, "sent with another depth than the chain's");
     travel->sending = true;
     travel->aborted = false;
     travel->sent_ms = travel->now_ms + SEND_MS;
@@ -284,6 +296,12 @@ static int volumes_create(void *ctx, const struct volume_create *specs,
         return rc;
     if (n != 1 || specs[0].legality != VOLUME_ILLEGAL)
         broken(host->travel, "a strange volume was made");
+    if (host->travel->template_differs)
+        broken(host->travel, "a leaf was made above another template");
+    if (host->travel->chain &&
+        (strcmp(specs[0].parent, layers[TRAVEL_INTERNAL]) != 0 ||
+         !host->whole[TRAVEL_INTERNAL] || !host->whole[TRAVEL_TEMPLATE]))
+        broken(host->travel, "a leaf was made above what is not whole");
     host->image = true;
     return leave(host, 0, err);
 }
@@ -315,6 +333,20 @@ static int image_teardown(void *ctx, const char *sd, const char *img,
     return host->image ? leave(host, 0, err) : no_image(host, err);
 }
 
+static int delete_template(struct travel_host *host, struct err *err)
+{
+    struct travel *travel = host->travel;
+
+    if (!host->layer[TRAVEL_TEMPLATE])
+        return no_image(host, err);
+    if (host->image || host->layer[TRAVEL_INTERNAL])
+        return leave(host, err_set_code(err, ERR_VOLUME_SHARED, "in use"), err);
+    if (host == &travel->hosts[HERE] || travel->template_there)
+        broken(travel, "deleted a template that was there before");
+    host->layer[TRAVEL_TEMPLATE] = host->whole[TRAVEL_TEMPLATE] = false;
+    return leave(host, 0, err);
+}
+
 static int image_delete(void *ctx, const char *sd, const char *img,
                         struct err *err)
 {
@@ -322,16 +354,18 @@ static int image_delete(void *ctx, const char *sd, const char *img,
     int rc = enter(host, "delete", err);
 
     (void)sd;
-    (void)img;
     if (rc)
         return rc;
-    if (!host->image)
+    if (strcmp(img, TEMPLATE_IMG) == 0)
+        return delete_template(host, err);
+    if (!host->image && !host->layer[TRAVEL_INTERNAL])
         return no_image(host, err);
     if (host->active || host->defined)
         broken(host->travel, "deleted a VM's disk");
     if (host == &host->travel->hosts[HERE] && !host->travel->hosts[THERE].legal)
         broken(host->travel, "deleted the source of a move that did not end");
     host->image = false;
+    host->layer[TRAVEL_INTERNAL] = host->whole[TRAVEL_INTERNAL] = false;
     return leave(host, 0, err);
 }
 
@@ -350,6 +384,16 @@ static int set_legality(void *ctx, const struct volume_id *id,
     return leave(host, 0, err);
 }
 
+static int layer_info(struct travel_host *host, enum travel_layer i,
+                      struct volume_info *ret, struct err *err)
+{
+    if (!host->layer[i])
+        return no_image(host, err);
+    memset(ret, 0, sizeof(*ret));
+    ret->legality = host->whole[i] ? VOLUME_LEGAL : VOLUME_ILLEGAL;
+    return leave(host, 0, err);
+}
+
 static int volume_info(void *ctx, const struct volume_id *id,
                        struct volume_info *ret, struct err *err)
 {
@@ -358,12 +402,78 @@ static int volume_info(void *ctx, const struct volume_id *id,
 
     if (rc)
         return rc;
+    for (int i = 0; i < TRAVEL_LAYERS; i++)
+        if (strcmp(id->vol, layers[i]) == 0)
+            return layer_info(host, (enum travel_layer)i, ret, err);
     if (!host->image)
         return no_image(host, err);
     memset(ret, 0, sizeof(*ret));
     ret->id = *id;
     ret->legality = host->legal ? VOLUME_LEGAL : VOLUME_ILLEGAL;
     return leave(host, 0, err);
+}
+
+static int image_chain(void *ctx, const char *sd, const char *img,
+                       const char *leaf, struct storage_chain *ret,
+                       struct err *err)
+{
+    struct travel_host *host = ctx;
+    size_t n = host->travel->chain ? TRAVEL_LAYERS : 0;
+    int rc = enter(host, "chain", err);
+
+    (void)sd;
+    (void)leaf;
+    if (rc)
+        return rc;
+    if (!host->image)
+        return no_image(host, err);
+    ret->volumes = calloc(n + 1, sizeof(*ret->volumes));
+    for (ret->n = 0; ret->n <= n; ret->n++) {
+        struct volume_info *info = &ret->volumes[ret->n];
+        bool whole = ret->n == n ? host->legal : host->whole[ret->n];
+
+        (void)str_copy(info->id.img, UUID_SIZE, img);
+        (void)str_copy(info->id.vol, UUID_SIZE,
+                       ret->n == n ? LEAF : layers[ret->n]);
+        info->legality = whole ? VOLUME_LEGAL : VOLUME_ILLEGAL;
+    }
+    return leave(host, 0, err);
+}
+
+static int volume_read(void *ctx, const struct volume_id *id,
+                       struct volume_piece *piece, struct err *err)
+{
+    int rc = enter(ctx, "read", err);
+
+    (void)id;
+    if (rc)
+        return rc;
+    piece->n = 0;
+    piece->next = piece->offset;
+    if (piece->offset < LAYER_BYTES) {
+        piece->n = piece->offset == HOLE * PEER_PIECE ? 0 : piece->size;
+        piece->next = piece->offset + PEER_PIECE;
+        memset(piece->data, 1, piece->n);
+    }
+    return leave(ctx, 0, err);
+}
+
+static int digest_of(bool other, struct volume_digest *digest)
+{
+    uint64_t rest = LAYER_BYTES - digest->offset;
+
+    digest->n = rest < digest->size ? rest : digest->size;
+    (void)str_copy(digest->hex, sizeof(digest->hex), other ? "other" : "same");
+    return 0;
+}
+
+static int volume_digest(void *ctx, const struct volume_id *id,
+                         struct volume_digest *ret, struct err *err)
+{
+    int rc = enter(ctx, "digest", err);
+
+    (void)id;
+    return rc ? rc : leave(ctx, digest_of(false, ret), err);
 }
 
 static int probe(void *ctx, const struct volume_id *id, int patience_ms,
@@ -498,8 +608,16 @@ static int prepare(void *ctx, const char *name, const struct peer_offer *offer,
         (void)str_copy(job.disks[0].dst_sd, UUID_SIZE, sds[THERE]);
         (void)str_copy(job.disks[0].img, UUID_SIZE, IMG);
         (void)str_copy(job.disks[0].leaf, UUID_SIZE, LEAF);
+        memcpy(job.disks[0].parent, offer->disks[0].parent, UUID_SIZE);
+        memcpy(job.disks[0].template_img, offer->disks[0].template_img,
+               UUID_SIZE);
+        memcpy(job.disks[0].template_vol, offer->disks[0].template_vol,
+               UUID_SIZE);
+        job.disks[0].template_made =
+            there->travel->chain && !there->travel->template_there;
         travel_start(there->travel, THERE, &job);
     }
+    there->orders.filled = there->orders.filled || offer->filled;
     return tell(ctx, there, ret, err);
 }
 
@@ -536,6 +654,7 @@ static int finish(void *ctx, const char *name, const char *id,
     if (rc)
         return rc;
     there->orders.finish = true;
+    there->active = there->active && !there->travel->dies_there;
     return tell(ctx, there, ret, err);
 }
 
@@ -555,6 +674,107 @@ static int undo(void *ctx, const char *name, const char *id,
     return tell(ctx, there, ret, err);
 }
 
+/* As api/peer-layer.c lets them in. */
+static int visit(struct travel_host *here, struct travel_host **ret_there,
+                 const char *call, const char *life, struct err *err)
+{
+    struct travel_host *there = NULL;
+    int rc = reach(here, &there, call, err);
+    char now[UUID_SIZE];
+
+    if (rc)
+        return rc;
+    if (!there->migration || there->orders.cancel ||
+        migration_job(there->migration)->state != JOB_PREPARING)
+        return err_set_code(err, ERR_NOT_READY, "it expects no layers");
+    (void)str_format(now, sizeof(now), "%u", there->life);
+    if (life && strcmp(life, now) != 0)
+        return err_set_code(err, ERR_NOT_READY, "another life");
+    there->orders.visits++;
+    *ret_there = there;
+    return 0;
+}
+
+static enum travel_layer layer_of(const struct peer_layer *layer)
+{
+    return strcmp(layer->spec.id.vol, layers[TRAVEL_TEMPLATE]) == 0
+               ? TRAVEL_TEMPLATE
+               : TRAVEL_INTERNAL;
+}
+
+static int layer(void *ctx, const char *name, struct peer_layer *layer,
+                 bool *ret_complete, struct err *err)
+{
+    enum travel_layer i = layer_of(layer);
+    struct travel_host *here = ctx, *there = NULL;
+    int rc = visit(here, &there, "Peer.layer", NULL, err);
+
+    (void)name;
+    if (rc)
+        return rc;
+    if (i == TRAVEL_INTERNAL && !there->whole[TRAVEL_TEMPLATE])
+        broken(here->travel, "a layer was made before what is below it");
+    if (layer->is_template != (i == TRAVEL_TEMPLATE) ||
+        strcmp(layer->spec.id.img, i == TRAVEL_TEMPLATE ? TEMPLATE_IMG : IMG) !=
+            0 ||
+        (i == TRAVEL_INTERNAL &&
+         strcmp(layer->spec.parent_img, TEMPLATE_IMG) != 0))
+        broken(here->travel, "a layer of a strange image");
+    there->layer[i] = true;
+    (void)str_format(layer->life, UUID_SIZE, "%u", there->life);
+    *ret_complete = there->whole[i];
+    return leave(here, 0, err);
+}
+
+static int fill(void *ctx, const char *name, const struct peer_layer *layer,
+                const struct volume_piece *piece, struct err *err)
+{
+    enum travel_layer i = layer_of(layer);
+    struct travel_host *here = ctx, *there = NULL;
+    int rc = visit(here, &there, "Peer.fill", layer->life, err);
+
+    (void)name;
+    if (rc)
+        return rc;
+    if (!there->layer[i] || there->whole[i])
+        broken(here->travel, "filled what is not there, or is whole");
+    if (piece->offset == 0)
+        there->parts[i] = 0;
+    if (piece->size == PEER_PIECE)
+        there->parts[i] |= 1u << piece->offset / PEER_PIECE;
+    return leave(here, 0, err);
+}
+
+static int end(void *ctx, const char *name, const struct peer_layer *layer,
+               uint64_t size, struct err *err)
+{
+    const unsigned all = (1u << PARTS) - 1 - (1u << HOLE);
+    enum travel_layer i = layer_of(layer);
+    struct travel_host *here = ctx, *there = NULL;
+    int rc = visit(here, &there, "Peer.end", layer->life, err);
+
+    (void)name;
+    if (rc)
+        return rc;
+    if (size != LAYER_BYTES || (!there->whole[i] && there->parts[i] != all))
+        broken(here->travel, "called whole what is not");
+    there->whole[i] = true;
+    return leave(here, 0, err);
+}
+
+static int digest(void *ctx, const char *name, const struct peer_layer *layer,
+                  struct volume_digest *ret, struct err *err)
+{
+    struct travel_host *here = ctx, *there = NULL;
+    int rc = visit(here, &there, "Peer.digest", NULL, err);
+
+    (void)name;
+    (void)layer;
+    if (rc)
+        return rc;
+    return leave(here, digest_of(here->travel->template_differs, ret), err);
+}
+
 /* --- time -------------------------------------------------------------- */
 
 static void end_send(struct travel *travel)
@@ -570,7 +790,7 @@ static void end_send(struct travel *travel)
         return;
     }
     there->knows = here->knows;
-    there->defined = true;
+    there->defined = !travel->transient;
     if (!travel->confirm_lost)
         here->active = here->running = false;
 }
@@ -595,6 +815,8 @@ static void die(struct travel_host *host)
     host->migration = NULL;
     host->restart_ms = host->travel->now_ms + host->travel->dead_ms;
     memset(&host->orders, 0, sizeof(host->orders));
+    host->life++;
+    memset(host->parts, 0, sizeof(host->parts)); /* the host may have died */
 }
 
 static void pass_daemon(struct travel_host *host)
@@ -657,12 +879,15 @@ static const struct storage_ops storage = {
     .domain_keep_no_more = keep,
     .domain_soon = keep,
     .domain_volumes = domain_volumes,
+    .image_chain = image_chain,
     .image_prepare = image_prepare,
     .image_teardown = image_teardown,
     .image_delete = image_delete,
     .volume_info = volume_info,
     .volume_set_legality = set_legality,
     .volume_probe = probe,
+    .volume_read = volume_read,
+    .volume_digest = volume_digest,
     .volumes_create = volumes_create,
     .locate = locate,
 };
@@ -673,7 +898,15 @@ static const struct clock_ops clocks = { .now_ms = now_ms,
                                          .now_us = now_us,
                                          .wall_ms = now_ms };
 static const struct peer_ops peer = {
-    .way = way, .prepare = prepare, .info = info, .finish = finish, .undo = undo
+    .way = way,
+    .prepare = prepare,
+    .layer = layer,
+    .fill = fill,
+    .end = end,
+    .digest = digest,
+    .info = info,
+    .finish = finish,
+    .undo = undo,
 };
 
 void travel_init(struct travel *travel)
@@ -700,6 +933,19 @@ void travel_init(struct travel *travel)
     travel->hosts[HERE].legal = true;
 }
 
+void travel_has_chain(struct travel *travel, bool template_there)
+{
+    struct travel_host *here = &travel->hosts[HERE];
+    struct travel_host *there = &travel->hosts[THERE];
+
+    travel->chain = true;
+    travel->template_there = template_there;
+    for (int i = 0; i < TRAVEL_LAYERS; i++)
+        here->layer[i] = here->whole[i] = true;
+    there->layer[TRAVEL_TEMPLATE] = template_there;
+    there->whole[TRAVEL_TEMPLATE] = template_there;
+}
+
 void travel_deinit(struct travel *travel)
 {
     for (int i = 0; i < HOSTS; i++)
@@ -710,7 +956,6 @@ struct job travel_job(const struct travel *travel)
 {
     struct job job;
 
-    (void)travel;
     job_init(&job, JOB, JOB_VM_MIGRATE, 1);
     (void)str_copy(job.peer, sizeof(job.peer), "there");
     (void)str_copy(job.vm, UUID_SIZE, VM);
@@ -722,6 +967,12 @@ struct job travel_job(const struct travel *travel)
     (void)str_copy(job.disks[0].img, UUID_SIZE, IMG);
     (void)str_copy(job.disks[0].leaf, UUID_SIZE, LEAF);
     (void)str_copy(job.disks[0].src_path, JOB_PATH_SIZE, paths[HERE]);
+    if (!travel->chain)
+        return job;
+    (void)str_copy(job.disks[0].parent, UUID_SIZE, layers[TRAVEL_INTERNAL]);
+    (void)str_copy(job.disks[0].template_img, UUID_SIZE, TEMPLATE_IMG);
+    (void)str_copy(job.disks[0].template_vol, UUID_SIZE,
+                   layers[TRAVEL_TEMPLATE]);
     return job;
 }
 

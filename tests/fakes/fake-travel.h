@@ -24,6 +24,13 @@ enum travel_fault {
     TRAVEL_FAULTS
 };
 
+/* Of the disk's chain, when it has one. */
+enum travel_layer {
+    TRAVEL_TEMPLATE,
+    TRAVEL_INTERNAL,
+    TRAVEL_LAYERS
+};
+
 struct travel_host {
     struct travel *travel;
     struct migrate_ports ports;
@@ -39,6 +46,11 @@ struct travel_host {
     bool defined, active, running, incoming;
     /* its volume */
     bool image, legal;
+    /* what is below its volume */
+    bool layer[TRAVEL_LAYERS];     /* it is there */
+    bool whole[TRAVEL_LAYERS];     /* ... with its data */
+    unsigned parts[TRAVEL_LAYERS]; /* bits: of its data, since this life */
+    unsigned life;
     uint64_t knows; /* the guest's writes that it has */
 };
 
@@ -48,6 +60,11 @@ struct travel {
     int64_t dead_ms; /* how long a daemon is away after a kill */
     uint64_t acknowledged;
     bool network_cut;
+    bool transient;        /* the VM has no definition */
+    bool dies_there;       /* it has come, and ends before it was resumed */
+    bool chain;            /* the disk has all layers */
+    bool template_there;   /* before */
+    bool template_differs; /* ... and not the same */
     /* the send */
     bool sending, aborted;
     int64_t sent_ms;   /* when it will be through */
@@ -62,6 +79,8 @@ struct travel {
 };
 
 void travel_init(struct travel *travel);
+/* After travel_init(): the disk is a linked clone with a snapshot. */
+void travel_has_chain(struct travel *travel, bool template_there);
 void travel_deinit(struct travel *travel);
 /* The job that is to be done HERE. */
 struct job travel_job(const struct travel *travel);

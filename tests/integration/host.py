@@ -137,6 +137,10 @@ class Service:
 
 
 class Host:
+    # Of all hosts on this machine: what one has mounted, another must not
+    # make anew.
+    _counter = itertools.count(1)
+
     def __init__(self):
         work = os.environ.get('DRAY_PRIVATE_HOST')
         if not work:
@@ -147,7 +151,6 @@ class Host:
         self.sanlock = self.libvirtd = None
         self._accel = os.environ.get('DRAY_TEST_ACCEL')  # else find out
         self._guest_dir = None
-        self._counter = itertools.count(1)
 
     def new_log(self, name):
         path = self.work / f'{name}.log'

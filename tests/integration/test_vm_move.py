@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A VM moves to another host with its disks: two libvirtds, two drayds."""
+import pathlib
 import time
 
 import pytest
@@ -9,7 +10,8 @@ from drayd import RpcError
 from guest import Disk
 from host import Host, wait_for
 from hosts import Neighbour, Traveller, ctl, start_drayd
-from storage import MIB, check_clean, make_domain, make_image, new_uuid
+from storage import (BLANK, MIB, Image, chain_of, check_clean, fill,
+                     make_domain, make_image, new_uuid)
 
 
 class World:
@@ -31,8 +33,12 @@ class World:
         self.guests = []
 
     def guest(self, *formats, **options):
-        """One disk per format, on @here; it has begun to write."""
-        images = [make_image(self.here, [f], **options) for f in formats]
+        """One disk per format (RAW+COW: two layers), on @here; it has begun to
+        write."""
+        return self.guest_on([make_image(self.here, f.split('+'), **options)
+                              for f in formats])
+
+    def guest_on(self, images):
         disks = [Disk(image.path(), image.leaf_format(),
                       serial=f'serial-{i}', alias=f'ua-disk-{i}')
                  for i, image in enumerate(images)]
@@ -50,7 +56,9 @@ class World:
                 host.virsh('destroy', name, check=False)
                 host.virsh('undefine', name, check=False)
         for domain in (self.here, self.there):
-            for img in domain.images():
+            images = domain.images()
+            # A template goes after what was made from it.
+            for img in sorted(images, key=lambda img: is_shared(domain, img)):
                 domain.call('Image.delete', imageID=img)
 
     def close(self):
@@ -58,6 +66,19 @@ class World:
         self.drayd_b.kill()
         self.a.close()
         self.b.close()
+
+
+def volumes(domain, img):
+    """Name -> Volume.getInfo."""
+    names = domain.call('StorageDomain.getVolumes', imageID=img)
+    return {vol: domain.call('Volume.getInfo', imageID=img, volumeID=vol)
+            for vol in names}
+
+
+def is_shared(domain, img):
+    """A template; what was made from one has other volumes, too."""
+    return all(volume['voltype'] == 'SHARED'
+               for volume in volumes(domain, img).values())
 
 
 @pytest.fixture(scope='module')
@@ -90,7 +111,7 @@ def require_moved(world, guest, images, formats):
             assert guest.disk_path(target, inactive).resolve() == \
                 moved.path()
         volume = world.there.call('Volume.getInfo', imageID=image.img,
-                                  volumeID=image.volumes[0])
+                                  volumeID=image.volumes[-1])
         assert volume['legality'] == 'LEGAL'
         assert volume['format'] == formats[i]
     guest.power_off()
@@ -112,6 +133,150 @@ def test_vm_moves_while_the_guest_writes(world, formats):
     assert world.here.images() == []
     require_moved(world, guest, images, formats)
     assert world.drayd_b.call('Job.info', jobID=job['id'])['state'] == 'done'
+
+
+# --- several layers ------------------------------------------------------
+
+def lower_layers(image):
+    """What their files hold."""
+    return [image.path(i).read_bytes() for i in range(len(image.volumes) - 1)]
+
+
+def require_chain(world, guest, images, below):
+    """The VM is there, and so is all that lay below its disks."""
+    formats = [image.formats[-1] for image in images]
+    for image, data in zip(images, below):
+        moved = image.in_domain(world.there)
+        assert lower_layers(moved) == data
+        assert [pathlib.Path(name).name for name in chain_of(moved.path())] \
+            == image.volumes[::-1]
+        for name, vol in volumes(world.there, image.img).items():
+            assert vol['legality'] == 'LEGAL', vol
+            assert vol['voltype'] in (
+                ('LEAF',) if name == image.volumes[-1]
+                else ('INTERNAL', 'SHARED')), vol
+    require_moved(world, guest, images, formats)
+
+
+@pytest.mark.parametrize('formats', [
+    ['RAW+COW'], ['COW+COW+COW+COW', 'RAW', 'RAW+COW+COW']], ids='-'.join)
+def test_chains_stay_chains(world, formats):
+    guest, images = world.guest(*formats)
+    below = [lower_layers(image) for image in images]
+    job = world.migrate(guest)
+    info = world.drayd_a.wait_job(job['id'], 180)
+    assert info['state'] == 'done', info
+    assert not info.get('warning'), info
+    assert world.here.images() == []
+    require_chain(world, guest, images, below)
+
+
+def template(domain, data=6 * MIB):
+    """A template with some content."""
+    image = make_image(domain, ['COW'])
+    fill(image.path(), 'COW', 64 * MIB, data, seed=7)
+    make_shared(image)
+    return image
+
+
+def make_shared(image):
+    job_id = new_uuid()
+    image.domain.drayd.call('SDM.update_volume', job_id=job_id, vol_info={
+        'sd_id': image.domain.sd, 'img_id': image.img,
+        'vol_id': image.volumes[-1], 'generation': 0},
+        vol_attr={'type': 'SHARED'})
+    assert image.domain.drayd.wait_job(job_id)['state'] == 'done'
+
+
+def linked_clone(base, layers=1):
+    """An image on a template."""
+    image = Image(base.domain, new_uuid(), [*base.volumes],
+                  [*base.formats, *['COW'] * layers])
+    for i in range(layers):
+        vol = new_uuid()
+        base.domain.call(
+            'Volume.create', volumeID=vol, imageID=image.img,
+            size=str(64 * MIB), volFormat='COW', preallocate='SPARSE',
+            desc='', srcImgUUID=image.img if i else base.img,
+            srcVolUUID=image.volumes[-1], sequence=i + 1)
+        image.volumes.append(vol)
+    return image
+
+
+def copy_template(base, domain):
+    """The same on the other host."""
+    domain.call('Volume.create', volumeID=base.volumes[0], imageID=base.img,
+                size=str(64 * MIB), volFormat='COW', preallocate='SPARSE',
+                desc='', srcImgUUID=BLANK, srcVolUUID=BLANK)
+    there = base.in_domain(domain)
+    there.path().write_bytes(base.path().read_bytes())
+    make_shared(there)
+    return there
+
+
+@pytest.mark.parametrize('present', [False, True], ids=['absent', 'present'])
+def test_linked_clones_stay_linked(world, present):
+    base = template(world.here)
+    if present:
+        copy_template(base, world.there)
+    images = [linked_clone(base), linked_clone(base, layers=2)]
+    guest, images = world.guest_on(images)
+    below = [lower_layers(image) for image in images]
+    job = world.migrate(guest)
+    info = world.drayd_a.wait_job(job['id'], 180)
+    assert info['state'] == 'done', info
+    assert not info.get('warning'), info
+    assert world.here.images() == [base.img]
+    assert sorted(world.there.images()) == sorted(
+        [base.img, *[image.img for image in images]])
+    assert is_shared(world.there, base.img)
+    require_chain(world, guest, images, below)
+
+
+def test_another_template_of_the_same_name(world):
+    base = template(world.here)
+    there = copy_template(base, world.there)
+    with open(there.path(), 'r+b') as f:
+        f.seek(-1, 2)
+        last = f.read(1)
+        f.seek(-1, 2)
+        f.write(bytes([last[0] ^ 1]))
+    guest, images = world.guest_on([linked_clone(base)])
+    job = world.migrate(guest)
+    info = world.drayd_a.wait_job(job['id'])
+    assert info['state'] == 'failed', info
+    assert f'template {base.img} of disk vda is another' in \
+        info['error']['message']
+    wait_for('the other host has cleaned up', lambda: world.drayd_b.call(
+        'Job.info', jobID=job['id']).get('ended'), 60)
+    assert world.there.images() == [base.img]
+    require_runs_here(world, guest, images)
+
+
+@pytest.mark.parametrize('after_s', [0.5, 4])
+def test_cancel_takes_the_template_back(world, after_s):
+    base = template(world.here)
+    guest, images = world.guest_on([linked_clone(base, layers=2)])
+    job = world.migrate(guest, limit=4 * MIB)
+    time.sleep(after_s)  # a moment, not a condition
+    world.drayd_a.call('Job.cancel', jobID=job['id'])
+    info = world.drayd_a.wait_job(job['id'])
+    assert info['state'] == 'cancelled', info
+    require_back(world, guest, images, job['id'])
+
+
+@pytest.mark.parametrize('victim', ['drayd-a', 'drayd-b'])
+def test_layers_are_whole_whoever_dies(world, victim):
+    guest, images = world.guest('COW+COW+COW', data=8 * MIB)
+    below = [lower_layers(image) for image in images]
+    job = world.migrate(guest, limit=4 * MIB)
+    wait_for('some of them is there', lambda: world.drayd_a.call(
+        'Job.info', jobID=job['id'])['progress']['done'] > 0, 30)
+    kill(world, victim)
+    world.drayd_a.call('Job.limit', jobID=job['id'], limit=0)
+    info = world.drayd_a.wait_job(job['id'], 180)
+    assert info['state'] == 'done', info
+    require_chain(world, guest, images, below)
 
 
 # --- what was asked for --------------------------------------------------
@@ -154,9 +319,13 @@ def obstacles(world, guest, **members):
 
 def require_untouched(world, guest, images):
     """It runs here, and nothing of it is there."""
+    assert world.there.images() == []
+    require_runs_here(world, guest, images)
+
+
+def require_runs_here(world, guest, images):
     assert guest.state() == 'running'
     assert world.b.virsh('list', '--all', '--name').stdout.split() == []
-    assert world.there.images() == []
     for i, image in enumerate(images):
         assert guest.disk_path(guest.disks[i].target) == image.path()
     guest.wait_acks(20)

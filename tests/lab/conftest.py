@@ -26,6 +26,7 @@ os.environ['DRAY_TEST_PATIENCE'] = str(PATIENCE)
 
 
 def pytest_configure(config):
+    config.addinivalue_line('markers', 'check: part of tests/check')
     config.addinivalue_line('markers', 'long: only with tests/lab/run --all')
 
 

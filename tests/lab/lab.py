@@ -149,8 +149,9 @@ class Host:
             size = lun.sector_size
             argv += ['-add-fd', f'fd={lun.fd},set={n + 2}',
                      '-blockdev', f'driver=file,node-name=lun{n},'
-                     f'filename=/dev/fdset/{n + 2},cache.direct=on,locking=off,'
-                     'discard=unmap',
+                     f'filename=/dev/fdset/{n + 2},cache.direct=on,'
+                     # it lives no longer than the machine is up
+                     'cache.no-flush=on,locking=off,discard=unmap',
                      '-device', f'virtio-blk-pci,drive=lun{n},share-rw=on,'
                      f'serial=lun{n},write-cache=off,logical_block_size={size},'
                      f'physical_block_size={size}']

@@ -107,6 +107,7 @@ def shared(drayds):
     return sd
 
 
+@pytest.mark.check
 def test_both_hosts_see_what_was_made(nodes, drayds, shared):
     for node, drayd in zip(nodes, drayds):
         info = domain(drayd, 'getInfo', shared)
@@ -174,6 +175,7 @@ def test_a_device_that_holds_something_is_refused(nodes, drayds, shared):
     assert domain(drayd, 'audit', shared) == {'findings': []}
 
 
+@pytest.mark.check
 def test_a_domain_grows_and_the_other_host_finds_the_device(nodes, drayds,
                                                             shared):
     free = int(domain(drayds[1], 'getStats', shared)['diskfree'])

@@ -57,6 +57,9 @@ static void judge_moved(const struct travel *travel, const char *where)
     CHECK(there->knows == travel->acknowledged);
     CHECK(!here->active && !here->defined);
     CHECK(!here->image || here->record.warning[0]);
+    CHECK(!travel->chain ||
+          (there->whole[TRAVEL_TEMPLATE] && there->whole[TRAVEL_INTERNAL]));
+    CHECK(!travel->chain || here->layer[TRAVEL_TEMPLATE]);
 }
 
 static void judge_stayed(const struct travel *travel, const char *where)
@@ -69,6 +72,9 @@ static void judge_stayed(const struct travel *travel, const char *where)
     CHECK(!there->active && !there->defined);
     CHECK(!there->image || there->record.warning[0]);
     CHECK(!there->legal);
+    CHECK(!there->layer[TRAVEL_INTERNAL] || there->record.warning[0]);
+    CHECK(there->layer[TRAVEL_TEMPLATE] == travel->template_there ||
+          there->record.warning[0]);
 }
 
 static void run(struct travel *travel, const char *where)
@@ -145,6 +151,28 @@ static void loses_the_confirmation(struct travel *travel)
     travel->confirm_lost = true;
 }
 
+static void has_chain(struct travel *travel)
+{
+    travel_has_chain(travel, false);
+}
+
+static void has_template(struct travel *travel)
+{
+    travel_has_chain(travel, true);
+}
+
+static void has_chain_and_breaks(struct travel *travel)
+{
+    travel_has_chain(travel, false);
+    travel->send_breaks = true;
+}
+
+static void has_another_template(struct travel *travel)
+{
+    travel_has_chain(travel, true);
+    travel->template_differs = true;
+}
+
 static void walk(const char *name, void (*setup)(struct travel *travel))
 {
     for (int fault = 0; fault < TRAVEL_FAULTS; fault++) {
@@ -183,6 +211,36 @@ static void survives_faults_with_a_copy_standing_there(void **state)
 {
     (void)state;
     walk("lost confirmation", loses_the_confirmation);
+}
+
+static void survives_faults_while_layers_go(void **state)
+{
+    (void)state;
+    walk("chain", has_chain);
+    walk("linked clone", has_template);
+}
+
+static void survives_faults_while_layers_come_back(void **state)
+{
+    (void)state;
+    walk("broken chain", has_chain_and_breaks);
+    walk("another template", has_another_template);
+}
+
+static void another_template_is_told(void **state)
+{
+    struct travel travel;
+
+    (void)state;
+    travel_init(&travel);
+    log_setup((enum log_level)0, false);
+    has_another_template(&travel);
+    run(&travel, "another template");
+    assert_int_equal(travel.hosts[HERE].record.state, JOB_FAILED);
+    assert_non_null(
+        strstr(travel.hosts[HERE].record.error.message, "is another on host"));
+    assert_true(travel.hosts[THERE].layer[TRAVEL_TEMPLATE]);
+    travel_deinit(&travel);
 }
 
 /* --- what happens in between ------------------------------------------- */
@@ -239,6 +297,33 @@ static void too_long_is_given_up(void **state)
     travel_deinit(&travel);
 }
 
+static void what_died_there_before_it_ran_ends_both_jobs(void **state)
+{
+    const char *const causes[] = { "libvirt does not know it", "virsh start" };
+
+    (void)state;
+    for (int persistent = 0; persistent < 2; persistent++) {
+        struct travel travel;
+        const struct travel_host *here = &travel.hosts[HERE];
+        const struct travel_host *there = &travel.hosts[THERE];
+
+        travel_init(&travel);
+        log_setup((enum log_level)0, false);
+        travel.transient = !persistent;
+        travel.hosts[HERE].defined = persistent;
+        travel.dies_there = true;
+        run_for(&travel, 60 * 1000);
+        assert_string_equal(travel.violation, "");
+        assert_true(has_ended(here) && has_ended(there));
+        assert_int_equal(here->record.state, JOB_DONE);
+        assert_int_equal(there->record.state, JOB_DONE);
+        assert_non_null(strstr(there->record.warning, causes[persistent]));
+        assert_non_null(strstr(here->record.warning, causes[persistent]));
+        assert_true(there->image && there->legal && here->image);
+        travel_deinit(&travel);
+    }
+}
+
 /* Nobody here speaks any more once the VM stands there. */
 static void a_lost_host_leaves_an_instruction(void **state)
 {
@@ -269,8 +354,12 @@ int main(void)
         cmocka_unit_test(survives_faults_on_the_way),
         cmocka_unit_test(survives_faults_on_the_way_back),
         cmocka_unit_test(survives_faults_with_a_copy_standing_there),
+        cmocka_unit_test(survives_faults_while_layers_go),
+        cmocka_unit_test(survives_faults_while_layers_come_back),
+        cmocka_unit_test(another_template_is_told),
         cmocka_unit_test(a_cancel_leaves_it_here_or_comes_too_late),
         cmocka_unit_test(too_long_is_given_up),
+        cmocka_unit_test(what_died_there_before_it_ran_ends_both_jobs),
         cmocka_unit_test(a_lost_host_leaves_an_instruction),
     };
 

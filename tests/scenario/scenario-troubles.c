@@ -124,6 +124,20 @@ static void a_disk_that_is_elsewhere_is_not_pivoted(void **state)
     assert_int_equal(run.job.error.code, ERR_CHANGE_DISK);
 }
 
+/* ... or before the mirror started, which goes by what froze it. */
+static void a_disk_that_is_elsewhere_is_not_mirrored(void **state)
+{
+    struct run run;
+
+    (void)state;
+    run_init(&run, 2);
+    run_by_snapshot(&run);
+    run.before_step = writes_elsewhere;
+    run.at_state = JOB_STARTING;
+    run_to_failure(&run, JOB_STARTING, "disk vda");
+    assert_int_equal(run.job.error.code, ERR_REPLICA);
+}
+
 static void a_source_that_cannot_be_deleted_ends_as_warning(void **state)
 {
     struct run run;
@@ -309,6 +323,7 @@ int main(void)
         cmocka_unit_test(without_a_limit_it_waits_for_convergence),
         cmocka_unit_test(a_pivot_that_fails_leaves_the_source),
         cmocka_unit_test(a_disk_that_is_elsewhere_is_not_pivoted),
+        cmocka_unit_test(a_disk_that_is_elsewhere_is_not_mirrored),
         cmocka_unit_test(a_source_that_cannot_be_deleted_ends_as_warning),
         cmocka_unit_test(a_destination_that_cannot_be_deleted_ends_as_warning),
         cmocka_unit_test(a_busy_destination_is_deleted_later),

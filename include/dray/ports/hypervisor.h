@@ -181,7 +181,8 @@ struct vm_send_spec {
     const char *migrate_uri; /* "": the other's choice */
     size_t n_disks;
     struct vm_send_disk *disks; /* all that are copied */
-    uint64_t bytes_per_s;       /* 0: no limit */
+    bool shallow;         /* only their top layers: what is below is there */
+    uint64_t bytes_per_s; /* 0: no limit */
 };
 
 struct vm_send_info {
@@ -276,6 +277,9 @@ struct hypervisor_ops {
     int (*disk_truth)(void *ctx, const char *vm, const char *target,
                       bool persistent, struct vm_disk_truth *ret_truth,
                       struct err *err);
+    /* persistent_path alone: nothing that runs is asked. */
+    int (*disk_persistent)(void *ctx, const char *vm, const char *target,
+                           char ret_path[PATH_MAX], struct err *err);
     /* Makes the persistent definition name @path, @format for the disk; 0 when
      * it does not have the disk, or the VM is not persistent. */
     int (*disk_set_persistent)(void *ctx, const char *vm, const char *target,

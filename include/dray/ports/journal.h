@@ -19,6 +19,12 @@ struct journal_ops {
      * (*ret_damaged counts them). */
     int (*load)(void *ctx, struct job **ret_jobs, size_t *ret_n,
                 size_t *ret_damaged, struct err *err);
+    /* A record as text, for elsewhere; the caller's. */
+    int (*encode)(void *ctx, const struct job *job, char **ret_text,
+                  struct err *err);
+    /* -EBADMSG: cut off, or of another version. */
+    int (*decode)(void *ctx, const char *text, struct job *ret_job,
+                  struct err *err);
 };
 
 struct journal_port {

@@ -29,9 +29,10 @@ struct lease_owner {
 struct lease_held; /* one held lease; its own connection */
 
 enum {
-    LEASE_LVB_SIZE = 512, /* bytes that are kept with a lease */
-    LEASE_BUSY = 1,       /* someone live has it, and the deadline passed */
-    LEASE_NONE = 2,       /* nothing readable there */
+    LEASE_LVB_SIZE = 512,    /* bytes that are kept with a lease */
+    LEASE_NOTE_SIZE = 16384, /* bytes beside those, with a NUL */
+    LEASE_BUSY = 1,          /* someone live has it, and the deadline passed */
+    LEASE_NONE = 2,          /* nothing readable there */
 };
 
 struct lease_ops {
@@ -75,6 +76,10 @@ struct lease_ops {
      * when it has released. ERR_LVB when it cannot be read. */
     int (*read_lvb)(void *ctx, const struct lease_place *place,
                     char ret_lvb[LEASE_LVB_SIZE], struct err *err);
+    /* The text that lease_write_note() left there, as far as it got; empty:
+     * none. The caller frees it. Never takes the lease. */
+    int (*read_note)(void *ctx, const struct lease_place *place,
+                     char **ret_text, struct err *err);
     /* 0 or LEASE_NONE; never takes the lease. */
     int (*owner)(void *ctx, const struct lease_place *place,
                  struct lease_owner *ret_owner, struct err *err);

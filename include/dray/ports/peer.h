@@ -14,6 +14,7 @@
 #include <dray/base/err.h>
 #include <dray/base/util.h>
 #include <dray/ports/hypervisor.h>
+#include <dray/ports/storage.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,6 +26,7 @@ enum {
     PEER_DISKS_MAX = 8,
     PEER_OBSTACLES_MAX = 16,
     PEER_PATH_SIZE = 1024,
+    PEER_PIECE = 4 * 1024 * 1024,
 };
 
 /* How this host's libvirtd reaches the other host's. */
@@ -40,8 +42,23 @@ struct peer_disk {
     char img[UUID_SIZE];
     char leaf[UUID_SIZE];
     bool cow;
+    char parent[UUID_SIZE];       /* the layer below it; empty: none */
+    char template_img[UUID_SIZE]; /* at the bottom of the chain; empty: none */
+    char template_vol[UUID_SIZE];
     uint64_t capacity;
-    uint64_t required; /* bytes of space, measured */
+    uint64_t required; /* bytes of space, measured, without the template */
+    uint64_t template_required; /* when it is not there */
+};
+
+/* A layer below the one that goes with the VM: nobody writes to it any more. It
+ * is copied byte by byte beforehand. */
+struct peer_layer {
+    char job_id[UUID_SIZE];
+    struct volume_create spec; /* what it is there */
+    bool is_template;
+    /* Of the other drayd, as layer() was told: what one life was given, perhaps
+     * not to the disk, is nothing to the next. */
+    char life[UUID_SIZE];
 };
 
 /* A VM that would come. */
@@ -51,6 +68,7 @@ struct peer_offer {
     char vm[UUID_SIZE];
     char vm_name[VM_NAME_SIZE];
     const char *xml; /* its definition; borrowed */
+    bool filled;     /* prepare(): the layers below are there, and compared */
     size_t n_disks;
     struct peer_disk disks[PEER_DISKS_MAX];
 };
@@ -64,6 +82,7 @@ struct peer_verdict {
 
 enum peer_stage {
     PEER_PREPARING,
+    PEER_FILLING, /* waits for the layers below */
     PEER_READY,   /* the volumes are there; waits for the VM */
     PEER_LANDING, /* told that the VM is its own now */
     PEER_DONE,    /* the VM and its disks have settled there */
@@ -88,9 +107,24 @@ struct peer_ops {
     /* All that speaks against it at once; touches nothing. */
     int (*check)(void *ctx, const char *host, const struct peer_offer *offer,
                  struct peer_verdict *ret_verdict, struct err *err);
-    /* Makes the volumes; ask again until PEER_READY. */
+    /* Makes the volumes; ask again until PEER_READY. Those that have layers
+     * below only when the offer says that it is filled. */
     int (*prepare)(void *ctx, const char *host, const struct peer_offer *offer,
                    struct peer_status *ret_status, struct err *err);
+    /* At PEER_FILLING, base first: makes the layer, unless it is there
+     * (*ret_complete: with its data). ERR_NOT_READY: not at PEER_FILLING; or,
+     * from the next two, another life: begin anew with layer(). */
+    int (*layer)(void *ctx, const char *host, struct peer_layer *layer,
+                 bool *ret_complete, struct err *err);
+    /* piece->size: at most PEER_PIECE. The first call has offset 0. */
+    int (*fill)(void *ctx, const char *host, const struct peer_layer *layer,
+                const struct volume_piece *piece, struct err *err);
+    /* It has @size bytes, and that is all of it. */
+    int (*end)(void *ctx, const char *host, const struct peer_layer *layer,
+               uint64_t size, struct err *err);
+    /* As storage's volume_digest(), of the layer there. */
+    int (*digest)(void *ctx, const char *host, const struct peer_layer *layer,
+                  struct volume_digest *digest, struct err *err);
     /* ERR_NO_JOB: it knows nothing of this move. */
     int (*info)(void *ctx, const char *host, const char *job_id,
                 struct peer_status *ret_status, struct err *err);

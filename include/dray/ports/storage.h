@@ -43,6 +43,7 @@ enum {
     DOMAIN_CHAIN_MAX = 256,        /* layers of one image that we accept */
     VOLUME_DESCRIPTION_SIZE = 513, /* a V5 record is 512 bytes in all */
     VOLUME_GENERATION_MAX = 999,   /* 0 follows */
+    VOLUME_DIGEST_SIZE = 65,       /* SHA-256 in hexadecimal digits */
     DOMAIN_TYPE_POSIXFS = 6,       /* VDSM's numbers of domain types */
     DOMAIN_TYPE_NFS = 1,
     DOMAIN_TYPE_FCP = 2, /* both: a volume group */
@@ -74,6 +75,9 @@ struct volume_info {
     enum volume_allocation allocation;
     enum volume_role role;
     enum volume_legality legality;
+    /* The image that it was made in: of a template that id.img is based on its
+     * own, else id.img. */
+    char home[UUID_SIZE];
     uint64_t capacity; /* virtual size */
     uint64_t ctime_s;
     unsigned generation;
@@ -208,6 +212,25 @@ struct volume_qemu_info {
     char compat[8]; /* "1.1"; empty: raw */
     size_t n_bitmaps;
     char (*bitmaps)[UUID_SIZE * 4]; /* their names; the caller frees */
+};
+
+/* Bytes of a layer's file or LV. */
+struct volume_piece {
+    uint64_t offset;
+    void *data;
+    size_t size; /* reading: room in data; all three multiples of 4096 */
+    /* Reading: so many were read. Where nothing is stored none are, and next is
+     * where something is, or the end of all. At the end: 0, next is offset.
+     * Else next follows what was read. */
+    size_t n;
+    uint64_t next;
+};
+
+/* Of so many bytes from offset on; holes are zeros. */
+struct volume_digest {
+    uint64_t offset, size;
+    uint64_t n; /* there are: fewer at the end */
+    char hex[VOLUME_DIGEST_SIZE];
 };
 
 /* Something outside all domains: file, block device, or URI. */
@@ -402,6 +425,22 @@ struct storage_ops {
      * fine; another in the way: ERR_VOLUME_EXISTS. */
     int (*volumes_create)(void *ctx, const struct volume_create *specs,
                           size_t n, struct err *err);
+
+    /* --- bytes of a layer, as its file or LV has them: another host gets them
+     * --- */
+
+    int (*volume_read)(void *ctx, const struct volume_id *id,
+                       struct volume_piece *piece, struct err *err);
+    /* piece->size bytes into a file that is to become a copy, so it is ILLEGAL
+     * (else ERR_VOLUME_BUSY); on an LV: -EOPNOTSUPP. At offset 0 it is emptied
+     * before. */
+    int (*volume_write)(void *ctx, const struct volume_id *id,
+                        const struct volume_piece *piece, struct err *err);
+    /* The copy has @size bytes, and is durable. As above. */
+    int (*volume_end)(void *ctx, const struct volume_id *id, uint64_t size,
+                      struct err *err);
+    int (*volume_digest)(void *ctx, const struct volume_id *id,
+                         struct volume_digest *digest, struct err *err);
 
     /* --- outside of domains --- */
     /* @place: absolute path or URI. Not there: 0, with exists false. */

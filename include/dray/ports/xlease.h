@@ -10,6 +10,7 @@
 
 #include <dray/base/err.h>
 #include <dray/base/util.h>
+#include <dray/ports/lease.h>
 #include <limits.h>
 
 struct xlease_id {
@@ -80,6 +81,13 @@ struct xlease_ops {
     /* ERR_NO_SUCH_LEASE, as all below. */
     int (*info)(void *ctx, const struct xlease_id *id,
                 struct xlease_place *ret_place, struct err *err);
+    /* The same for who takes the lease. Of a domain that can be written to:
+     * ERR_DOMAIN_ATTACHED. */
+    int (*place)(void *ctx, const struct xlease_id *id,
+                 struct lease_place *ret_place, struct err *err);
+    /* What its holder left beside the record: lease_ops.read_note. */
+    int (*note)(void *ctx, const struct xlease_id *id, char **ret_text,
+                struct err *err);
     int (*status)(void *ctx, const struct xlease_id *id,
                   struct xlease_status *ret_status, struct err *err);
     /* FENCED, with the next generation. ERR_ACQUIRE_LOCK: a live host holds it;

@@ -31,6 +31,30 @@ int xlease_info(void *ctx, const struct xlease_id *id,
     return 0;
 }
 
+int xlease_place(void *ctx, const struct xlease_id *id,
+                 struct lease_place *ret_place, struct err *err)
+{
+    _cleanup_xleases_ struct xlease_volume volume = XLEASE_VOLUME_INIT;
+    int rc = xlease_volume_open(ctx, id->sd, &volume, err);
+    if (rc == 0)
+        rc = domain_check_not_attached(&volume.info, err);
+    return rc < 0 ? rc : xlease_volume_get(&volume, id->lease, ret_place, err);
+}
+
+int xlease_note(void *ctx, const struct xlease_id *id, char **ret_text,
+                struct err *err)
+{
+    _cleanup_xleases_ struct xlease_volume volume = XLEASE_VOLUME_INIT;
+    const struct domains *domains = ctx;
+    struct lease_place place;
+    int rc = xlease_volume_open(ctx, id->sd, &volume, err);
+    if (rc == 0)
+        rc = xlease_volume_get(&volume, id->lease, &place, err);
+    return rc < 0 ? rc
+                  : domains->leases.ops->read_note(domains->leases.ctx, &place,
+                                                   ret_text, err);
+}
+
 static int read_owner(const struct domains *domains,
                       const struct lease_place *place,
                       struct lease_owner *ret_owner, struct err *err)

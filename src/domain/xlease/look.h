@@ -10,6 +10,10 @@
 
 int xlease_info(void *ctx, const struct xlease_id *id,
                 struct xlease_place *ret_place, struct err *err);
+int xlease_place(void *ctx, const struct xlease_id *id,
+                 struct lease_place *ret_place, struct err *err);
+int xlease_note(void *ctx, const struct xlease_id *id, char **ret_text,
+                struct err *err);
 int xlease_status(void *ctx, const struct xlease_id *id,
                   struct xlease_status *ret_status, struct err *err);
 int xlease_list(void *ctx, const char *sd, struct xlease_item **ret_items,

@@ -13,6 +13,8 @@ struct xlease_port domains_xlease_port(struct domains *domains)
         .create = xlease_create,
         .remove = xlease_remove,
         .info = xlease_info,
+        .place = xlease_place,
+        .note = xlease_note,
         .status = xlease_status,
         .fence = xlease_fence,
         .list = xlease_list,

@@ -526,7 +526,8 @@ static void try_unknown_member(struct harness *h, const struct place *at)
 {
     const struct param_spec *spec = spec_at(at);
     bool many = spec->type == PARAM_OBJECTS;
-    char value[VALUE_SIZE], params[PARAMS_SIZE], name[128];
+    char value[VALUE_SIZE], object[VALUE_SIZE], params[PARAMS_SIZE];
+    char place[96], name[128];
     struct text text = { value, 0, sizeof(value) };
 
     if (!spec->members || spec->open)
@@ -535,8 +536,12 @@ static void try_unknown_member(struct harness *h, const struct place *at)
     put_set(&text, spec->members, spec->n_members, SIZE_MAX, NULL);
     text.n--; /* its last bracket */
     put(&text, ",\"\\u001bx\":1}%s", many ? "]" : "");
-    build(at->verb, at->param, value, params, sizeof(params));
-    (void)str_format(name, sizeof(name), "%s%s.?x is unknown", spec->name,
+    if (at->object)
+        build_object(at->object, at->member, value, object, sizeof(object));
+    build(at->verb, at->param, at->object ? object : value, params,
+          sizeof(params));
+    name_of(at, place, sizeof(place));
+    (void)str_format(name, sizeof(name), "%s%s.?x is unknown", place,
                      many ? "[0]" : "");
     check_refused(h, at->verb->name, params, name);
 }

@@ -19,10 +19,10 @@
 #define ENDED ",\"ended\":1700000014400"
 #define HALF                                                                   \
     ",\"progress\":{\"done\":1073741824,\"total\":2147483648,"                 \
-    "\"rate\":104857600,\"eta\":10}"
+    "\"percent\":50,\"rate\":104857600,\"eta\":10}"
 #define WHOLE                                                                  \
     ",\"progress\":{\"done\":2147483648,\"total\":2147483648,"                 \
-    "\"rate\":0,\"eta\":null,\"pauseMs\":12.3}"
+    "\"percent\":100,\"rate\":0,\"eta\":null,\"pauseMs\":12.3}"
 
 /* --- VMs --- */
 

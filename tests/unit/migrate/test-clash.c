@@ -161,6 +161,27 @@ static void a_replica_that_pivots_is_left_alone(void **state)
     assert_false(clash_fills(&sync, &replica));
 }
 
+static void a_template_is_made_by_one_job(void **state)
+{
+    struct job x = job_of(JOB_VM_RECEIVE, VM, IMG);
+    struct job y = job_of(JOB_VM_RECEIVE, A, IMG2);
+
+    (void)state;
+    (void)str_copy(x.disks[0].template_img, UUID_SIZE, B);
+    (void)str_copy(y.disks[0].template_img, UUID_SIZE, B);
+    assert_false(clashes(&x, &y)); /* it is there */
+    x.disks[0].template_made = true;
+    assert_false(clashes(&x, &y));
+    assert_false(clashes(&y, &x));
+    y.disks[0].template_made = true;
+    assert_true(clashes(&x, &y));
+    (void)str_copy(y.disks[0].template_img, UUID_SIZE, A);
+    assert_false(clashes(&x, &y));
+    (void)str_copy(y.disks[0].template_img, UUID_SIZE, B);
+    (void)str_copy(y.disks[0].dst_sd, UUID_SIZE, A);
+    assert_false(clashes(&x, &y));
+}
+
 static void it_is_said_who_is_in_the_way(void **state)
 {
     const struct job replica = job_of(JOB_REPLICATE, VM, IMG);
@@ -189,6 +210,7 @@ int main(void)
         cmocka_unit_test(a_disk_has_one_job),
         cmocka_unit_test(a_replica_may_be_filled_below),
         cmocka_unit_test(a_replica_that_pivots_is_left_alone),
+        cmocka_unit_test(a_template_is_made_by_one_job),
         cmocka_unit_test(it_is_said_who_is_in_the_way),
     };
 

@@ -103,6 +103,64 @@ static void unknown_jobs_are_said_to_be(void **state)
     stop(&f);
 }
 
+static int cannot_drop(void *ctx, const char *vm, bool stop, struct err *err)
+{
+    (void)ctx;
+    (void)vm;
+    (void)stop;
+    return err_set(err, -EIO, "it hangs");
+}
+
+/* A VM's arrival that waits for a layer. */
+static struct job arrival_of(const struct fixture *f)
+{
+    struct job job = world_job(&f->world);
+
+    (void)str_copy(job.id, UUID_SIZE, OTHER_UUID);
+    job.kind = JOB_VM_RECEIVE;
+    (void)str_copy(job.vm, UUID_SIZE, OTHER_UUID);
+    (void)str_copy(job.disks[0].img, UUID_SIZE, OTHER_UUID);
+    (void)str_copy(job.disks[0].leaf, UUID_SIZE, OTHER_UUID);
+    (void)str_copy(job.disks[0].parent, UUID_SIZE, OTHER_UUID);
+    return job;
+}
+
+static void nothing_is_undone_under_a_visitors_hands(void **state)
+{
+    struct fixture f;
+    struct hypervisor_ops ops;
+    const char *life = NULL;
+    struct err err = ERR_INIT;
+
+    (void)state;
+    start(&f);
+    ops = *f.world.ports.hypervisor.ops;
+    ops.vm_drop = cannot_drop;
+    f.world.ports.hypervisor.ops = &ops;
+    migrate_jobs_free(f.jobs);
+    open_table(&f);
+    const struct job wish = arrival_of(&f), other = world_job(&f.world);
+    const struct job *job = start_job(&f, &wish);
+
+    assert_true(migrate_jobs_visit(f.jobs, OTHER_UUID, &life, &err) < 0);
+    assert_int_equal(err.code, ERR_NOT_READY); /* it is planned only */
+    run_until_state(&f, job, JOB_PREPARING);
+    err_clear(&err);
+    assert_int_equal(migrate_jobs_visit(f.jobs, job->id, &life, &err), 0);
+    assert_true(uuid_is_valid(life));
+    assert_int_equal(migrate_jobs_visit(f.jobs, job->id, &life, &err), 0);
+    assert_int_equal(migrate_jobs_cancel(f.jobs, job->id, &err), 0);
+    assert_true(migrate_jobs_visit(f.jobs, job->id, &life, &err) < 0);
+    assert_int_equal(err.code, ERR_NOT_READY);
+    migrate_jobs_leave(f.jobs, job->id);
+    (void)start_job(&f, &other);
+    run_until(&f, &f.done); /* time enough for what must not happen */
+    assert_int_equal(job->state, JOB_PREPARING);
+    migrate_jobs_leave(f.jobs, job->id);
+    run_until_state(&f, job, JOB_ABORTING);
+    stop(&f);
+}
+
 static void cancel_brings_the_disk_back(void **state)
 {
     struct fixture f;
@@ -412,6 +470,7 @@ int main(void)
         cmocka_unit_test(the_same_request_is_the_same_job),
         cmocka_unit_test(a_disk_or_image_has_one_job),
         cmocka_unit_test(unknown_jobs_are_said_to_be),
+        cmocka_unit_test(nothing_is_undone_under_a_visitors_hands),
         cmocka_unit_test(cancel_brings_the_disk_back),
         cmocka_unit_test(orders_and_hints_wake_a_waiting_job),
         cmocka_unit_test(a_hint_for_another_vm_wakes_nobody),

@@ -1,0 +1,339 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Copies under a lease: two hosts on one machine, each with its own sanlock and
+drayd, on one domain. What an engine learns of a job when its host is not there,
+and what is left of a job whose host, or whose processes, died."""
+import random
+import re
+import subprocess
+import time
+
+import pytest
+
+import pki as pki_module
+from drayd import RpcError
+from host import PATIENCE, Host, run, wait_for
+from hosts import Neighbour, ctl, start_drayd
+from storage import MIB, fill, make_domain, make_image, new_uuid
+
+SIZE = 64 * MIB
+SLOW = 4 * MIB  # bytes/s: a copy of DATA lasts for some seconds
+DATA = 32 * MIB
+NOT_ACTIVE, JOB_EXISTS, HELD = 84, 69, 651
+GENERATION, STATUS, UNSUPPORTED, NO_LEASE = 911, 912, 2009, 936
+
+
+class World:
+    """Hosts a and b share a domain, and a file system for what is outside."""
+
+    def __init__(self, work_pki):
+        machine = Host()
+        mount = machine.make_fs('ext4', 1024)
+        self.out = machine.make_fs('ext4', 512)
+        self.a, self.b = Neighbour('a'), Neighbour('b')
+        for host in (self.a, self.b):
+            host.start_sanlock()
+            host.start_libvirtd()
+        self.pki = work_pki(self.a.common)
+        self.drayd_a = start_drayd(self.a, self.b, self.pki)
+        self.drayd_b = start_drayd(self.b, self.a, self.pki)
+        self.domain = make_domain(self.drayd_a, mount, 'shared')
+        self.join(self.drayd_b)
+        self.image = make_image(self.domain, ['RAW'], size=SIZE)
+        fill(self.image.path(), 'RAW', SIZE, DATA, seed=1)
+
+    def join(self, drayd):
+        drayd.call('StorageDomain.join', storagedomainID=self.domain.sd,
+                   typeArgs=str(self.domain.mount))
+
+    def close(self):
+        self.drayd_a.kill()
+        self.drayd_b.kill()
+        self.a.close()
+        self.b.close()
+
+    def source(self):
+        return div(self.image)
+
+
+def div(image, **more):
+    return {'endpoint_type': 'div', 'sd_id': image.domain.sd,
+            'img_id': image.img, 'vol_id': image.volumes[-1], **more}
+
+
+def outside(place, **more):
+    return {'endpoint_type': 'external', 'url': str(place), 'format': 'raw',
+            **more}
+
+
+@pytest.fixture(scope='module')
+def shared_world():
+    made = World(lambda work: pki_module.Pki(work / 'lease-pki').make(
+        'localhost,127.0.0.1'))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def world(shared_world):
+    """Every job ends with its processes, and gives its lease back."""
+    made = shared_world
+    yield made
+    for drayd in (made.drayd_a, made.drayd_b):
+        for job in drayd.call('Job.list'):
+            if not job.get('ended'):
+                drayd.call('Job.cancel', jobID=job['id'])
+            drayd.wait_job(job['id'])
+    for host in (made.a, made.b):
+        wait_for('no dray-job is left', lambda h=host: not holders(h), 30)
+    sd = made.domain.sd
+    for item in made.drayd_b.call('Lease.list', sd_id=sd):
+        assert item['owners'] == [], item
+        made.drayd_b.call('Lease.delete', lease={
+            'sd_id': sd, 'lease_id': item['lease_id']})
+    for img in made.domain.images():
+        if img != made.image.img:
+            made.domain.call('Image.delete', imageID=img)
+
+
+def holders(host):
+    """Process ids inside of @host."""
+    return host.run('pgrep', '-x', 'dray-job', check=False).stdout.split()
+
+
+def signal_holders(host, signal):
+    for pid in holders(host):
+        host.run('kill', f'-{signal}', pid, check=False)
+
+
+class Job:
+    """A job with a lease of its own, to be begun on any host."""
+
+    def __init__(self, world, place=None, generation=0, **more):
+        self.world, self.id = world, new_uuid()
+        self.lease = {'sd_id': world.domain.sd, 'lease_id': self.id}
+        self.generation = generation
+        self.place = place or world.out / self.id
+        self.to = outside(self.place, lease=self.lease, generation=generation,
+                          **more)
+        world.drayd_b.call('Lease.create', lease=self.lease, metadata={
+            'type': 'JOB', 'job_id': self.id, 'job_status': 'PENDING',
+            'generation': generation})
+
+    def begin(self, drayd, verb='copy_data', **more):
+        return drayd.call(f'SDM.{verb}', job_id=self.id,
+                          source=more.pop('source', self.world.source()),
+                          destination=self.to, **more)
+
+    def status(self, drayd=None):
+        return (drayd or self.world.drayd_b).call('Lease.status',
+                                                  lease=self.lease)
+
+    def record(self):
+        status = self.status()
+        assert status['owners'] == [], status
+        return status['metadata']['job_status'], \
+            status['metadata']['generation']
+
+    def until_owned(self, *owners):
+        wait_for(f'owners {owners}',
+                 lambda: self.status()['owners'] == list(owners), 30)
+
+    def until_copying(self, drayd):
+        wait_for('bytes are copied', lambda: drayd.call(
+            'Job.info', jobID=self.id)['progress']['done'] > 0, 30)
+
+    def seen_by(self, drayd):
+        return drayd.call('Job.info', jobID=self.id)['state']
+
+    def fence(self, drayd):
+        return drayd.call('Lease.fence', lease=self.lease, metadata={
+            'type': 'JOB', 'job_id': self.id, 'job_status': 'PENDING',
+            'generation': self.generation})
+
+
+def poll(drayd, job):
+    """What an engine does when it cannot ask the job's host."""
+    status = job.status(drayd)
+    if status['owners']:
+        return 'running'
+    record = status['metadata']
+    if record['job_status'] == 'SUCCEEDED':
+        return 'done'
+    if record['job_status'] == 'PENDING':
+        job.fence(drayd)
+        return poll(drayd, job)
+    return 'failed'
+
+
+def refused(code, call, *args, **members):
+    with pytest.raises(RpcError) as error:
+        call(*args, **members)
+    assert error.value.code == code, error.value
+    return error.value
+
+
+def same(a, b):
+    run('qemu-img', 'compare', '-f', 'raw', '-F', 'raw', a, b)
+
+
+# --- how a job ends ------------------------------------------------------
+
+def test_a_copy_that_succeeds(world):
+    job = Job(world, generation=7)
+    assert job.begin(world.drayd_a, limit=SLOW) is True
+    job.until_owned(1)
+    assert poll(world.drayd_b, job) == job.seen_by(world.drayd_b) == 'running'
+    refused(HELD, job.fence, world.drayd_b)
+    refused(HELD, world.drayd_b.call, 'Job.takeover', jobID=job.id)
+    world.drayd_a.call('Job.limit', jobID=job.id, limit=0)
+    assert world.drayd_a.wait_job(job.id)['state'] == 'done'
+    assert job.record() == ('SUCCEEDED', 8)
+    assert poll(world.drayd_b, job) == 'done'
+    assert job.seen_by(world.drayd_b) == 'succeeded'
+    refused(NOT_ACTIVE, world.drayd_b.call, 'Job.takeover', jobID=job.id)
+    assert job.begin(world.drayd_a, limit=SLOW) is True  # the same one
+    refused(STATUS, job.begin, world.drayd_b)
+    same(world.image.path(), job.place)
+    job.place.unlink()
+
+
+def test_a_copy_that_is_cancelled(world):
+    job = Job(world)
+    job.begin(world.drayd_a, limit=SLOW)
+    job.until_copying(world.drayd_a)
+    world.drayd_a.call('Job.cancel', jobID=job.id)
+    assert world.drayd_a.wait_job(job.id)['state'] == 'cancelled'
+    assert job.record() == ('FAILED', 0)
+    assert poll(world.drayd_b, job) == 'failed'
+    assert not job.place.exists()
+
+
+def test_a_move_gives_the_lease_back_last(world):
+    image = make_image(world.domain, ['RAW'], size=SIZE)
+    fill(image.path(), 'RAW', SIZE, DATA, seed=3)
+    job = Job(world)
+    job.begin(world.drayd_a, 'move_data', source=div(image))
+    assert world.drayd_a.wait_job(job.id)['state'] == 'done'
+    assert job.record() == ('SUCCEEDED', 1)
+    assert image.img not in world.domain.images()
+    job.place.unlink()
+
+
+def test_what_the_record_must_say(world):
+    job = Job(world, generation=3)
+    stranger = Job(world)
+    nowhere = {'sd_id': world.domain.sd, 'lease_id': new_uuid()}
+    blank = {'sd_id': world.domain.sd, 'lease_id': new_uuid()}
+    world.drayd_a.call('Lease.create', lease=blank)
+    for code, change in [(GENERATION, {'generation': 4}),
+                         (NO_LEASE, {'lease': nowhere}),
+                         (UNSUPPORTED, {'lease': blank}),
+                         (UNSUPPORTED, {'lease': stranger.lease})]:
+        right, job.to = job.to, {**job.to, **change}
+        refused(code, job.begin, world.drayd_a)
+        job.to = right
+    job.fence(world.drayd_b)
+    refused(STATUS, job.begin, world.drayd_a)
+    assert not job.place.exists() and not holders(world.a)
+
+
+def test_the_source_has_the_lease(world):
+    """Its record is the job's, when it is; else it is only held."""
+    image = make_image(world.domain, ['RAW'], size=SIZE)
+    place = world.out / 'source'
+    run('truncate', '-s', SIZE, place)
+    job = Job(world, place)
+    job.to = div(image)
+    job.begin(world.drayd_a, source=outside(place, lease=job.lease,
+                                            generation=0))
+    assert world.drayd_a.wait_job(job.id)['state'] == 'done'
+    assert job.record() == ('SUCCEEDED', 1)
+    other = Job(world, place)
+    stranger = Job(world)
+    other.to = div(image, generation=1)
+    other.begin(world.drayd_a, source=outside(place, lease=stranger.lease))
+    assert world.drayd_a.wait_job(other.id)['state'] == 'done'
+    assert stranger.record() == ('PENDING', 0)
+    place.unlink()
+
+
+# --- who dies ------------------------------------------------------------
+
+@pytest.mark.parametrize('kill', [True, False], ids=['killed', 'stopped'])
+def test_the_copy_outlives_drayd(world, kill):
+    job = Job(world)
+    job.begin(world.drayd_a, limit=SLOW)
+    job.until_copying(world.drayd_a)
+    before = holders(world.a)
+    assert len(before) == 1
+    world.drayd_a.kill() if kill else world.drayd_a.stop()
+    assert holders(world.a) == before
+    assert poll(world.drayd_b, job) == 'running'
+    world.drayd_a.start()
+    assert holders(world.a) == before
+    world.drayd_a.call('Job.limit', jobID=job.id, limit=0)
+    assert world.drayd_a.wait_job(job.id)['state'] == 'done'
+    assert job.record() == ('SUCCEEDED', 1)
+    same(world.image.path(), job.place)
+    job.place.unlink()
+
+
+def test_dray_job_dies_alone(world):
+    """Its drayd starts another one: the record is as it was."""
+    job = Job(world)
+    job.begin(world.drayd_a, limit=SLOW)
+    job.until_copying(world.drayd_a)
+    signal_holders(world.a, 'KILL')
+    world.drayd_a.call('Job.limit', jobID=job.id, limit=0)
+    assert world.drayd_a.wait_job(job.id)['state'] == 'done'
+    assert job.record() == ('SUCCEEDED', 1)
+    same(world.image.path(), job.place)
+    job.place.unlink()
+
+
+def die(world, job):
+    """Host a loses the job's processes, and its drayd."""
+    world.drayd_a.kill()
+    signal_holders(world.a, 'KILL')
+    job.until_owned()
+
+
+def test_a_dead_job_is_fenced_and_its_host_comes_back(world):
+    job = Job(world)
+    job.begin(world.drayd_a, limit=SLOW)
+    job.until_copying(world.drayd_a)
+    die(world, job)
+    assert job.seen_by(world.drayd_b) == 'dead'
+    assert poll(world.drayd_b, job) == 'failed'
+    assert job.record() == ('FENCED', 1)
+    left = job.place.read_bytes()
+    world.drayd_a.start()
+    ended = world.drayd_a.wait_job(job.id)
+    assert ended['state'] == 'failed' and 'FENCED' in ended['error']['message']
+    assert job.place.read_bytes() == left  # the old job does nothing
+    assert job.record() == ('FENCED', 1)
+    job.place.unlink()
+
+
+def test_a_volume_is_taken_over(world):
+    """Another host undoes it; the late owner finds that it was."""
+    image = make_image(world.domain, ['RAW'], size=SIZE)
+    job = Job(world)
+    job.to = div(image, generation=0, lease=job.lease)
+    job.begin(world.drayd_a, limit=SLOW)
+    job.until_copying(world.drayd_a)
+    die(world, job)
+    done = ctl(world.drayd_b, 'job', 'takeover', job.id, check=False)
+    assert done.returncode == 0, done.stderr
+    assert world.drayd_b.wait_job(job.id)['state'] == 'failed'
+    assert job.record() == ('FENCED', 1)
+    world.domain.drayd = world.drayd_b
+    info = world.domain.call('Volume.getInfo', imageID=image.img,
+                             volumeID=image.volumes[0])
+    assert (info['legality'], info['generation']) == ('ILLEGAL', 3)
+    world.drayd_b.call('Job.takeover', jobID=job.id)  # the same one
+    world.domain.drayd = world.drayd_a
+    world.drayd_a.start()
+    assert world.drayd_a.wait_job(job.id)['state'] == 'failed'
+    refused(JOB_EXISTS, world.drayd_a.call, 'Job.takeover', jobID=job.id)
+    assert job.record() == ('FENCED', 1)
