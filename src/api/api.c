@@ -23,6 +23,7 @@ static void call_free(struct api_call *call)
 
 void call_finish(struct api_call *call)
 {
+    call_advise(call);
     if (call->rc == 0)
         rpc_reply(call->rpc, TAKE(call->result));
     else

@@ -36,10 +36,11 @@ static enum err_code code_of(const struct param_spec *spec)
     return spec->code ? spec->code : ERR_PARAMS;
 }
 
+/* Another type than the table says: that has no number of the verb's own. */
 static int refuse(const struct param_spec *spec, struct err *err,
                   const char *what)
 {
-    return err_set_code(err, code_of(spec), "%s: %s", spec->name, what);
+    return err_set_code(err, ERR_PARAMS, "%s: %s", spec->name, what);
 }
 
 static int refuse_text(const struct param_spec *spec, const char *text,
@@ -294,7 +295,8 @@ static int keep_integer(const struct param_spec *spec, struct json_object *json,
                           ? "must be bytes as a string of digits, or a number"
                           : "must be a whole number");
     if (json_object_get_int64(json) < 0)
-        return refuse(spec, err, "must not be negative");
+        return err_set_code(err, code_of(spec), "%s: must not be negative",
+                            spec->name);
     return keep_number(spec, json_object_get_uint64(json), ret_value, err);
 }
 

@@ -199,11 +199,15 @@ static int answer_pivot(struct api_call *call, const char *job_id,
         return 0;
     if (!job_is_terminal(job->state))
         return no_answer_yet(job, call->verb->name, err);
+    /* Of a VM that libvirt has lost nobody knows where it is. */
+    bool lost = job->error.rc && job->error.code == ERR_NOT_RESPONDING;
     (void)err_set_code(err, ERR_CHANGE_DISK,
-                       "no pivot: %s; the replica has ended, VM %s is on the "
-                       "source",
+                       "no pivot: %s; the replica has ended%s%s%s",
                        job->error.rc ? job->error.message : "it was aborted",
-                       job->vm_name);
+                       lost ? "" : ", VM ", lost ? "" : job->vm_name,
+                       lost ? "" : " is on the source");
+    if (lost && job->error.next[0])
+        return err_next(err, "%s", job->error.next);
     return err_next(err, "mend the cause, then VM.diskReplicateStart again");
 }
 

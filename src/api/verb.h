@@ -52,7 +52,7 @@ struct param_spec {
     const struct param_spec *members; /* of objects */
     size_t n_members;
     bool open; /* objects may have members that we do not know: ignored */
-    enum err_code code; /* of a wrong value; 0: ERR_PARAMS */
+    enum err_code code; /* of a wrong value of its type; 0: ERR_PARAMS */
 };
 
 /* Outcomes of verb.before; verb.after may come to VERB_LATER too. */
@@ -108,6 +108,9 @@ struct api {
 
 /* Answers and frees. */
 void call_finish(struct api_call *call);
+
+/* Puts a next step to an error that has none (advice.c). */
+void call_advise(struct api_call *call);
 
 #define API_PORT(call, name, op, ...)                                          \
     ((call)->api->ports->name.ops->op((call)->api->ports->name.ctx,            \

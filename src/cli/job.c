@@ -21,8 +21,10 @@ static void show_job_row(struct table *table, struct json_object *job)
     const struct progress *progress = &view.progress;
     if (progress->total > 0) {
         (void)units_part(progress->done, progress->total, part);
-        (void)str_format(percent, sizeof(percent), "%" PRIu64 " %%",
-                         json_u64(json_member(job, "progress"), "percent"));
+        /* What a mirror has to do is only known to the last but one look. */
+        bool done = str_equal(view.state, "done");
+        (void)str_format(percent, sizeof(percent), "%u %%",
+                         done ? 100 : progress_percent(progress));
     }
     _cleanup_free_ char *per_s =
         view.ended || progress->rate == 0

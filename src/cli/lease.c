@@ -68,15 +68,21 @@ static void show_leases(struct json_object *list)
     table_finish(table);
 }
 
-static int lease_list(struct cli *cli, const char *const *argv)
+static int show_all(struct cli *cli, const char *const *argv, const char *verb,
+                    void (*show)(struct json_object *))
 {
     struct args args;
     char sd[UUID_SIZE];
-    struct json_object *list = NULL;
+    struct json_object *result = NULL;
     int rc = parse(cli, argv, 1, &args, sd);
     if (rc == CLI_OK)
-        rc = cli_call(cli, "Lease.list", JSON_STRINGS("sd_id", sd), &list);
-    return rc ? rc : show_result(cli, list, show_leases);
+        rc = cli_call(cli, verb, JSON_STRINGS("sd_id", sd), &result);
+    return rc ? rc : show_result(cli, result, show);
+}
+
+static int lease_list(struct cli *cli, const char *const *argv)
+{
+    return show_all(cli, argv, "Lease.list", show_leases);
 }
 
 static int show_one(struct cli *cli, const char *const *argv, const char *verb)
@@ -153,13 +159,7 @@ static int lease_fence(struct cli *cli, const char *const *argv)
 
 static int lease_rebuild(struct cli *cli, const char *const *argv)
 {
-    struct args args;
-    char sd[UUID_SIZE];
-    struct json_object *result = NULL;
-    int rc = parse(cli, argv, 1, &args, sd);
-    if (rc == CLI_OK)
-        rc = cli_call(cli, "Lease.rebuild", JSON_STRINGS("sd_id", sd), &result);
-    return rc ? rc : show_result(cli, result, show_object);
+    return show_all(cli, argv, "Lease.rebuild", show_object);
 }
 
 const struct command lease_commands[] = {

@@ -8,6 +8,7 @@
 #include "table.h"
 #include "units.h"
 #include <dray/base/util.h>
+#include <inttypes.h>
 #include <stdio.h>
 
 /* "2.0 GiB of 4.0 GiB free, needs 1.0 GiB"; outside of domains as much of that
@@ -41,9 +42,12 @@ static void show_disk(struct table *table, struct json_object *plan,
     const char *mover = json_text(disk, "mover");
     bool copies = json_u64(disk, "chain") > 1 ||
                   str_equal(json_text(plan, "strategy"), "snapshot");
+    const char *vm = json_text(json_member(plan, "vm"), "vmName");
+    uint64_t layers = json_u64(disk, "chain"); /* 0: outside of domains */
+    _cleanup_free_ char *chain =
+        layers ? str_printf(", %" PRIu64 " layer(s)", layers) : NULL;
     _cleanup_free_ char *text = str_printf(
-        "%s of %s, %s layer(s)%s%s", json_text(disk, "disk"),
-        json_text(json_member(plan, "vm"), "vmName"), json_text(disk, "chain"),
+        "%s of %s%s%s%s", json_text(disk, "disk"), vm, chain ? chain : "",
         copies && mover[0] ? ", frozen ones copied by " : "",
         copies ? mover : "");
     TABLE_ROW(table, "disk", text);

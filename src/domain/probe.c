@@ -15,6 +15,7 @@
 #include "layout.h"
 #include "ops.h"
 #include <dray/base/lock.h>
+#include <dray/base/thread.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -40,15 +41,11 @@ struct probe {
 static struct probe *probe_new(const struct domain_info *info,
                                const struct volume_id *id)
 {
-    pthread_condattr_t attr;
     struct probe *probe = calloc(1, sizeof(*probe));
     if (!probe)
         return NULL;
     (void)pthread_mutex_init(&probe->lock, NULL); /* cannot fail on Linux */
-    (void)pthread_condattr_init(&attr);
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&probe->changed, &attr);
-    (void)pthread_condattr_destroy(&attr);
+    (void)thread_init_condition(&probe->changed);
     probe->block = info->block;
     probe->err = (struct err)ERR_INIT;
     (void)str_copy(probe->vol, sizeof(probe->vol), id->vol);

@@ -330,15 +330,6 @@ void domain_sdm_drop(struct sdms *sdms, const char *sd)
 
 /* --- life --------------------------------------------------------------- */
 
-static void init_condition(pthread_cond_t *condition)
-{
-    pthread_condattr_t attr;
-    (void)pthread_condattr_init(&attr); /* none of these fails on Linux */
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(condition, &attr);
-    (void)pthread_condattr_destroy(&attr);
-}
-
 struct sdms *domain_sdms_new(const struct lease_port *leases)
 {
     struct sdms *sdms = calloc(1, sizeof(*sdms));
@@ -346,7 +337,7 @@ struct sdms *domain_sdms_new(const struct lease_port *leases)
         return NULL;
     sdms->leases = leases;
     (void)pthread_mutex_init(&sdms->lock, NULL);
-    init_condition(&sdms->changed);
+    (void)thread_init_condition(&sdms->changed); /* cannot fail on Linux */
     list_init(&sdms->all);
     return sdms;
 }

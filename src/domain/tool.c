@@ -109,10 +109,11 @@ static int ask(const struct domain_subject *subject, const char *const *argv,
 static int refuse_base(const struct domain_layer *layer, const char *base,
                        struct err *err)
 {
-    return err_set_code(err, ERR_UNSUPPORTED_STORAGE,
-                        "volume %s: its parent is %s, so it cannot be measured "
-                        "down to %s",
-                        layer->vol, layer->record.parent, base);
+    (void)err_set_code(err, ERR_UNSUPPORTED_STORAGE,
+                       "volume %s: its parent is %s, so it cannot be measured "
+                       "down to %s",
+                       layer->vol, layer->record.parent, base);
+    return err_next(err, "name the parent, or leave baseID out");
 }
 
 static int find_layers(const struct domain_subject *subject, const char *base,

@@ -9,6 +9,7 @@
 
 #include <assert.h>
 #include <dray/base/lock.h>
+#include <dray/base/thread.h>
 #include <dray/base/util.h>
 #include <errno.h>
 #include <pthread.h>
@@ -217,16 +218,12 @@ static int check_options(const struct lvm_options *options, struct err *err)
 
 static struct lvm *lvm_new(const struct lvm_options *options)
 {
-    pthread_condattr_t attr;
     struct lvm *lvm = calloc(1, sizeof(*lvm));
     if (!lvm)
         return NULL;
     lvm->fd = -1;
     (void)pthread_mutex_init(&lvm->lock, NULL); /* cannot fail on Linux */
-    (void)pthread_condattr_init(&attr);
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&lvm->changed, &attr);
-    (void)pthread_condattr_destroy(&attr);
+    (void)thread_init_condition(&lvm->changed);
     lvm->program = strdup(options->program);
     lvm->vg = strdup(options->vg);
     lvm->setup = make_setup(options);

@@ -8,6 +8,7 @@
 #include "watch.h"
 
 #include <dray/base/lock.h>
+#include <dray/base/thread.h>
 #include <dray/base/util.h>
 #include <errno.h>
 #include <signal.h>
@@ -39,13 +40,9 @@ static void *watch_run(void *arg)
 
 int watch_start(struct watch *watch, struct err *err)
 {
-    pthread_condattr_t attr;
     *watch = (struct watch){ .deadline_ms = 0 };
     (void)pthread_mutex_init(&watch->lock, NULL); /* cannot fail on Linux */
-    (void)pthread_condattr_init(&attr);
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&watch->changed, &attr);
-    (void)pthread_condattr_destroy(&attr);
+    (void)thread_init_condition(&watch->changed);
     int rc = pthread_create(&watch->thread, NULL, watch_run, watch);
     if (rc != 0) {
         errno = rc;

@@ -98,10 +98,11 @@ static int check_domain(const struct asking *q, struct err *err)
 {
     const struct job_disk *disk = &q->job->disks[0];
 
-    if (strcmp(disk->src_sd, disk->dst_sd) == 0)
-        return err_set_code(err, ERR_VALUE, "image %s is on domain %s already",
-                            disk->img, disk->dst_sd);
-    return ask_check_domain(q->ports, disk->dst_sd, err);
+    if (strcmp(disk->src_sd, disk->dst_sd) != 0)
+        return ask_check_domain(q->ports, disk->dst_sd, err);
+    (void)err_set_code(err, ERR_VALUE, "image %s is on domain %s already",
+                       disk->img, disk->dst_sd);
+    return err_next(err, "name another domain: drayctl domain list");
 }
 
 static int check_absent(const struct asking *q, struct err *err)

@@ -24,10 +24,11 @@ static int check_names(const struct asking *q, struct err *err)
                             "UUID: %s and %s, not %s and %s",
                             disk->at.img, disk->at.vol, disk->to.img,
                             disk->to.vol);
-    if (strcmp(disk->at.sd, disk->to.sd) == 0)
-        return err_set_code(err, ERR_REPLICA,
-                            "the disk is on domain %s already", disk->to.sd);
-    return 0;
+    if (strcmp(disk->at.sd, disk->to.sd) != 0)
+        return 0;
+    (void)err_set_code(err, ERR_REPLICA, "the disk is on domain %s already",
+                       disk->to.sd);
+    return err_next(err, "name another domain: drayctl domain list");
 }
 
 static int check_drive(const struct asking *q, const struct vm_disk *drive,

@@ -130,9 +130,11 @@ int ask_snapshot(struct asking *q, struct err *err)
         struct err cause = ERR_INIT;
         int rc = check_one(q, i, &cause);
 
-        if (rc == 0 && is_named_twice(q, i))
-            rc = err_set_code(&cause, ERR_SNAPSHOT, "image %s is named twice",
-                              q->job->disks[i].img);
+        if (rc == 0 && is_named_twice(q, i)) {
+            (void)err_set_code(&cause, ERR_SNAPSHOT, "image %s is named twice",
+                               q->job->disks[i].img);
+            rc = err_next(&cause, "name each disk once");
+        }
         if (rc)
             return ask_refuse(err, ERR_SNAPSHOT, &cause);
     }

@@ -303,26 +303,19 @@ static enum job_outcome finished(struct disk *d, enum copy_task task,
     return see_users(m, err) ? migration_fail(m, err) : JOB_OK;
 }
 
-static void set_limit(struct disk *d)
-{
-    const struct migration *m = d->m;
-
-    if (d->held_copy)
-        PORT(&m->ports, hold, limit, m->job.id, m->job.limit);
-    else
-        PORT(&m->ports, copier, limit, d->copy, m->job.limit);
-    d->limit_applied = true;
-}
-
 /* HOLD_NONE: there is no copy any more. */
-static int poll_copy(struct disk *d, struct copy_progress *ret, struct err *err)
+static int look(struct disk *d, struct copy_progress *ret, struct err *err)
 {
     const struct migration *m = d->m;
 
-    if (d->held_copy)
-        return PORT(&m->ports, hold, poll, m->job.id, ret, err);
-    PORT(&m->ports, copier, poll, d->copy, ret, err);
-    return 0;
+    if (!d->held_copy) {
+        *ret = copy_look(d, err);
+        return 0;
+    }
+    if (!d->limit_applied)
+        PORT(&m->ports, hold, limit, m->job.id, m->job.limit);
+    d->limit_applied = true;
+    return PORT(&m->ports, hold, poll, m->job.id, ret, err);
 }
 
 static enum job_outcome go_on(struct disk *d, enum copy_task task)
@@ -330,11 +323,7 @@ static enum job_outcome go_on(struct disk *d, enum copy_task task)
     struct migration *m = d->m;
     struct copy_progress progress = { .finished = false };
     struct err err = ERR_INIT;
-
-    if (!d->limit_applied)
-        set_limit(d);
-
-    int rc = poll_copy(d, &progress, &err);
+    int rc = look(d, &progress, &err);
 
     if (rc == HOLD_NONE) {
         d->held_copy = false;

@@ -75,6 +75,7 @@ struct disk {
     /* Of a VM's move: layers below the leaf on their way (send-layers.c). */
     struct peer_layer *sent; /* of chain.volumes[layer]; NULL: not begun */
     bool compared;           /* it is there, and was not copied now */
+    uint64_t below;          /* bytes of all of them */
 
     struct place src, dst;
     bool watched;      /* the watch has seen to its block job */
@@ -343,6 +344,8 @@ uint64_t mirror_share(const struct disk *d);
 enum job_outcome mirror_let_run(struct disk *d);
 /* -EAGAIN: one in a process of its own could not be reached. */
 int sync_close_copies(struct migration *m);
+/* How far d->copy is; applies a limit that changed. @err: why it failed. */
+struct copy_progress copy_look(struct disk *d, struct err *err);
 /* Drops the checkpoints of copies that will not be gone on with. */
 void sync_forget(struct disk *d);
 /* Takes the mark of being finished from what JOB_SYNC copies (renew.c). */

@@ -96,14 +96,20 @@ static void adopt(struct question *q)
 
 static void not_in_a_domain(struct question *q)
 {
-    (void)err_next(
-        plan_obstacle(q->plan, ERR_NO_DISK,
-                      "disk %s of VM %s is %s, which is in no "
-                      "domain that this host has joined",
-                      q->disk.target, q->vm->name,
-                      q->disk.path[0] ? q->disk.path : "without a file"),
-        "name a domain to import it to, or join its domain: "
-        "drayctl domain join DIRECTORY");
+    if (!q->disk.path[0]) {
+        (void)err_next(plan_obstacle(q->plan, ERR_NO_DISK,
+                                     "disk %s of VM %s is empty: no file is "
+                                     "in it",
+                                     q->disk.target, q->vm->name),
+                       "name another disk: drayctl vm disks %s", q->vm->name);
+        return;
+    }
+    (void)err_next(plan_obstacle(q->plan, ERR_NO_DISK,
+                                 "disk %s of VM %s is %s, which is in no "
+                                 "domain that this host has joined",
+                                 q->disk.target, q->vm->name, q->disk.path),
+                   "name a domain to import it to, or join its domain: "
+                   "drayctl domain join DIRECTORY");
 }
 
 void plan_locate(struct question *q)

@@ -30,9 +30,12 @@ static void check_image_absent(struct question *q)
     if (rc && err.code != ERR_NO_IMAGE)
         plan_obstacle_from(q->plan, &err);
     else if (rc == 0 && volumes.n > 0)
-        plan_obstacle(q->plan, ERR_VOLUME_EXISTS,
-                      "domain %s has image %s already", q->target.name,
-                      of->img);
+        (void)err_next(plan_obstacle(q->plan, ERR_VOLUME_EXISTS,
+                                     "domain %s has image %s already",
+                                     q->target.name, of->img),
+                       "if it is a leftover, remove it: drayctl volume delete "
+                       "%s %s",
+                       q->target.name, of->img);
     uuid_list_deinit(&volumes);
 }
 
@@ -242,6 +245,19 @@ static int sum_up(struct question *q, struct err *err)
     return 0;
 }
 
+/* What a file has is all that is known before; where it is more than it looks
+ * (links, backing files) nothing is. */
+static void file_of(const struct question *q, uint64_t *ret_required)
+{
+    struct outside_info info;
+    struct err ignored = ERR_INIT; /* no obstacle: qemu has it open */
+
+    if (PORT(q->ports, storage, outside_info, q->of->src_path, VOLUME_RAW,
+             &info, &ignored) == 0 &&
+        !info.block && !info.network)
+        *ret_required = info.true_bytes;
+}
+
 /* Of a source outside nobody knows better what is in it. */
 static int sum_up_outside(struct question *q, struct err *err)
 {
@@ -252,8 +268,10 @@ static int sum_up_outside(struct question *q, struct err *err)
     int rc;
 
     out->bytes = q->of->capacity;
-    if (!q->target.block)
+    if (!q->target.block) {
+        file_of(q, &out->required);
         return 0;
+    }
     if (!q->of->base_cow) {
         out->required = thin_raw(&policy, q->of->capacity);
         return 0;

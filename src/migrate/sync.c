@@ -222,16 +222,24 @@ static enum job_outcome finished(struct disk *d, enum copy_task task,
     return migration_again(m, 0);
 }
 
-static enum job_outcome go_on(struct disk *d, enum copy_task task)
+struct copy_progress copy_look(struct disk *d, struct err *err)
 {
     struct migration *m = d->m;
     struct copy_progress progress = { .finished = false };
-    struct err err = ERR_INIT;
 
     if (!d->limit_applied)
         PORT(&m->ports, copier, limit, d->copy, m->job.limit);
     d->limit_applied = true;
-    PORT(&m->ports, copier, poll, d->copy, &progress, &err);
+    PORT(&m->ports, copier, poll, d->copy, &progress, err);
+    return progress;
+}
+
+static enum job_outcome go_on(struct disk *d, enum copy_task task)
+{
+    struct migration *m = d->m;
+    struct err err = ERR_INIT;
+    const struct copy_progress progress = copy_look(d, &err);
+
     if (progress.finished)
         return finished(d, task, &progress, &err);
 

@@ -111,15 +111,31 @@ static int is_drive(const struct migrate_ports *ports,
            strcmp(id.vol, volume->vol) == 0;
 }
 
+/* One that runs without libvirt's knowing must not be started again. */
+static int check_not_lost(const struct migrate_ports *ports,
+                          const struct vm_info *vm, struct err *err)
+{
+    _cleanup_free_ struct vm_disk *disks = NULL;
+    struct err lost = ERR_INIT;
+    size_t n = 0;
+    int rc = PORT(ports, hypervisor, vm_disks, vm->uuid, &disks, &n, &lost);
+
+    if (rc == 0 || lost.code != ERR_NOT_RESPONDING)
+        return 0;
+    *err = lost;
+    return rc;
+}
+
 static int find_vm(const struct migrate_ports *ports, const char *name,
                    struct vm_info *ret_vm, struct err *err)
 {
     int rc = PORT(ports, hypervisor, vm_find, name, ret_vm, err);
 
+    if (rc || ret_vm->state != VM_SHUTOFF)
+        return rc;
+    rc = check_not_lost(ports, ret_vm, err);
     if (rc)
         return rc;
-    if (ret_vm->state != VM_SHUTOFF)
-        return 0;
     rc = err_set_code(err, ERR_NO_VM, "VM %s does not run", ret_vm->name);
     (void)err_next(err, "start it: virsh start %s", ret_vm->name);
     return rc;

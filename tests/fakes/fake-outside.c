@@ -35,6 +35,7 @@ int fake_outside_info(void *ctx, const char *place, enum volume_format format,
         .bytes = domain->device_bytes ? domain->device_bytes
                  : volume->exists     ? 1 << 30
                                       : 0,
+        .true_bytes = volume->info.true_bytes,
         .free_bytes = domain->device ? UINT64_MAX : domain->free_bytes,
     };
     return world_leave(world, 0, err);

@@ -10,6 +10,7 @@
 #include "lv.h"
 #include <assert.h>
 #include <dray/base/lock.h>
+#include <dray/base/thread.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -34,15 +35,11 @@ struct block_uses {
 
 struct block_uses *block_uses_new(void)
 {
-    pthread_condattr_t attr;
     struct block_uses *uses = calloc(1, sizeof(*uses));
     if (!uses)
         return NULL;
     (void)pthread_mutex_init(&uses->lock, NULL); /* cannot fail on Linux */
-    (void)pthread_condattr_init(&attr);
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&uses->changed, &attr);
-    (void)pthread_condattr_destroy(&attr);
+    (void)thread_init_condition(&uses->changed);
     return uses;
 }
 

@@ -300,6 +300,27 @@ static void volume_is_seen_as_qemu_does(void **state)
     refused(*state, "Volume.getQemuImageInfo", "{" VOLUME "}", ERR_NO_VOLUME);
 }
 
+/* The finder of these knows no step, so the API does. */
+static void errors_say_what_to_do(void **state)
+{
+    static const enum err_code codes[] = {
+        ERR_NO_DOMAIN,      ERR_NO_IMAGE,        ERR_NO_VOLUME,
+        ERR_VOLUME_ILLEGAL, ERR_VOLUME_CHILDREN, ERR_IMAGE_CHAIN,
+        ERR_VOLUME_RESIZE,  ERR_NO_SPACE,
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(codes); i++) {
+        seen.fails = codes[i];
+        struct json_object *failed =
+            harness_call(*state, "Volume.setLegality",
+                         "{" VOLUME ",\"legality\":\"LEGAL\"}");
+        assert_string_equal(harness_text(failed, "error.data.cause"),
+                            err_code_name(codes[i]));
+        if (!*harness_text(failed, "error.data.next"))
+            fail_msg("%s: and now?", err_code_name(codes[i]));
+        json_object_put(failed);
+    }
+}
+
 /* --- legality ---------------------------------------------------------- */
 
 static void legality_is_set(void **state)
@@ -392,6 +413,7 @@ int main(void)
         TEST(volume_is_extended),
         TEST(volume_is_measured),
         TEST(volume_is_seen_as_qemu_does),
+        TEST(errors_say_what_to_do),
         TEST(legality_is_set),
         TEST(what_a_vm_writes_to_stays_legal),
         TEST(records_follow_the_headers),

@@ -376,6 +376,9 @@ static void job_list_is_a_table(void **state)
     assert_has(run->out, JOB);
     assert_has(run->out, "50 %");
     assert_has(run->out, "100 MiB/s");
+    run =
+        run_drayctl(WORDS("[" JOB_AT("done", HALF) "]"), WORDS("job", "list"));
+    assert_has(run->out, "100 %");
 }
 
 static void job_info_tells_of_the_guest(void **state)

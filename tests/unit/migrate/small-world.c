@@ -270,6 +270,8 @@ static int vm_disks(void *ctx, const char *name, struct vm_disk **ret_disks,
         return err->rc;
     if (!vm)
         return err_set_code(err, ERR_NO_VM, "no VM %s", name);
+    if (world->vm_lost && vm->info.state == VM_SHUTOFF)
+        return err_set_code(err, ERR_NOT_RESPONDING, "%s runs unknown", name);
     *ret_disks = calloc(SMALL_DISKS, sizeof(struct vm_disk));
     memcpy(*ret_disks, vm->disks, sizeof(vm->disks));
     *ret_n = vm->n_disks;

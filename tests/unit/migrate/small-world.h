@@ -41,6 +41,7 @@ struct small_world {
     size_t n_vms;
     struct vm_mirror_info mirror;
     bool libvirt_away;
+    bool vm_lost; /* one that libvirt takes for stopped runs */
     bool prepare_fails;
     bool storage_hangs; /* locate() cannot say */
     bool agent;         /* of the guest: freezes its file systems */

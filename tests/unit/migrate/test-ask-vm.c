@@ -119,6 +119,8 @@ static void replica_needs_the_vm_and_its_disk(void **state)
     world.vms[0].info.state = VM_SHUTOFF;
     wish = replicate();
     refused(&wish, ERR_NO_VM, "does not run");
+    world.vm_lost = true;
+    refused(&wish, ERR_NOT_RESPONDING, "runs unknown");
     world.libvirt_away = true;
     refused(&wish, ERR_NOT_RESPONDING, "away");
     assert_int_equal(world.prepared, 0);

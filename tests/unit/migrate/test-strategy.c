@@ -327,6 +327,23 @@ static void an_export_has_the_leafs_format(void **state)
     assert_false(plan_for(&world, &wish).job.disks[0].base_cow);
 }
 
+static void an_import_needs_what_its_file_has(void **state)
+{
+    struct fake_world world;
+    const struct migrate_request wish = request();
+    uint64_t bytes;
+
+    (void)state;
+    world_init(&world, 1);
+    world_set_outside(&world, SRC, false);
+    bytes = world_volume(&world, SRC, 0, 0)->info.true_bytes;
+    world.domains[DST].free_bytes = bytes;
+    assert_int_equal(plan_for(&world, &wish).n_obstacles, 0);
+    assert_int_equal(plan_for(&world, &wish).disks[0].required, bytes);
+    world.domains[DST].free_bytes = bytes - 1;
+    expect_only(&world, &wish, ERR_NO_SPACE, "MiB free");
+}
+
 static void a_file_that_is_there(void **state)
 {
     struct fake_world world;
@@ -439,6 +456,7 @@ int main(void)
         cmocka_unit_test(an_import_becomes_an_image_of_its_own),
         cmocka_unit_test(an_import_may_change_its_format),
         cmocka_unit_test(an_export_has_the_leafs_format),
+        cmocka_unit_test(an_import_needs_what_its_file_has),
         cmocka_unit_test(a_file_that_is_there),
         cmocka_unit_test(a_place_that_is_too_small_or_does_not_answer),
         cmocka_unit_test(a_device_is_as_large_as_the_disk),
