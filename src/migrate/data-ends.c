@@ -225,8 +225,8 @@ static int check_outside(const struct job *job, const struct data_ends *ends,
     if (!file || job->disks[0].dst_made || !out->exists || out->bytes == 0)
         return 0; /* qcow2 on a device takes what it needs */
     (void)err_set_code(err, ERR_VOLUME_EXISTS, "%s is there already", path);
-    return err_next(err, "take another name, or say that it is not to be made: "
-                         "create false");
+    return err_next(err, "take another name, or let the data go into what is "
+                         "there: create false (drayctl: --existing)");
 }
 
 static bool is_raw(const struct data_ends *ends, const struct job *job,
