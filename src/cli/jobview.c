@@ -16,9 +16,8 @@ static const char *phase_of(struct json_object *job)
     bool sends = str_equal(json_text(job, "kind"), "vm_migrate") &&
                  str_equal(state, "converging");
     if (sends)
-        return json_member(json_member(job, "progress"), "memory")
-                   ? "memory"
-                   : "disks";
+        return json_member(json_member(job, "progress"), "memory") ? "memory"
+                                                                   : "disks";
     if (str_equal(state, "syncing"))
         return "copying";
     if (str_equal(state, "converging"))

@@ -240,8 +240,9 @@ int call_state_of(const struct call *call, virDomainPtr vm,
     /* Asked for after a failure, the name would take the reason with it. */
     const char *name = virDomainGetName(vm);
     int state = 0;
-    if (virDomainGetState(vm, &state, NULL, 0) < 0)
-        return call_fail(call, "state of VM %s", name);
+    int rc = virDomainGetState(vm, &state, NULL, 0);
+    if (rc < 0)
+        return call_fail(call, "state of VM %s", name ? name : "?");
     *ret_state = state_of(state);
     return 0;
 }
