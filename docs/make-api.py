@@ -165,6 +165,8 @@ ERRORS = {
     'Job.wait': ['NoSuchJob'],
     'Job.cancel': ['NoSuchJob', 'JobNotActive', 'unsupportedOperation'],
     'Job.limit': ['NoSuchJob', 'JobNotActive'],
+    'Job.takeover': ['NoSuchJob', 'JobExists', 'JobNotActive',
+                     'AcquireLockFailure'],
     'Events.subscribe': [],
     'rpc.discover': [],
 }

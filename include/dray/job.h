@@ -118,6 +118,8 @@ struct job_disk {
     bool fold_begun;    /* the pivot to the leaf may have been asked for */
     bool overlay_stays; /* it could not be folded; the warning says so */
     uint64_t capacity;  /* bytes */
+    uint64_t done;      /* of a VM's move, bytes; not in the journal */
+    uint64_t total;     /* 0: not known */
     char src_path[JOB_PATH_SIZE]; /* the leaf, as the VM had it */
     char dst_path[JOB_PATH_SIZE]; /* the leaf there; set in JOB_PREPARING */
 };
@@ -162,6 +164,9 @@ struct job_progress {
      * during the job; -1: it wrote nothing, or there is no VM. */
     int64_t quiet_write_us;
     int64_t write_us;
+    /* Of a VM's move, and part of done and total; not in the journal. */
+    uint64_t memory_done;
+    uint64_t memory_total; /* 0: not begun */
 };
 
 struct job {

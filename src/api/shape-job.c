@@ -74,15 +74,23 @@ static bool put_layers(struct json_object *object, const struct job *job,
     return !disk->overlay[0] || put_text(object, "overlay", disk->overlay);
 }
 
+static bool put_done(struct json_object *object, const struct job_disk *disk)
+{
+    return disk->total == 0 || (put_u64(object, "done", disk->done) &&
+                                put_u64(object, "total", disk->total));
+}
+
 static struct json_object *shape_disks(const struct job *job)
 {
     struct json_object *array = json_object_new_array();
     bool ok = array;
     for (size_t i = 0; ok && i < job->n_disks; i++) {
         struct json_object *object = json_object_new_object();
-        ok = put_item(array, put_end(object, put_disk(object, &job->disks[i]) &&
-                                                 put_layers(object, job,
-                                                            &job->disks[i])));
+        const struct job_disk *disk = &job->disks[i];
+        ok =
+            put_item(array, put_end(object, put_disk(object, disk) &&
+                                                put_layers(object, job, disk) &&
+                                                put_done(object, disk)));
     }
     return put_end(array, ok);
 }
@@ -121,6 +129,14 @@ static bool put_ms(struct json_object *object, const char *key, int64_t us)
     return put_value(object, key, json_object_new_double_s(ms, text));
 }
 
+static struct json_object *shape_memory(const struct job_progress *progress)
+{
+    struct json_object *object = json_object_new_object();
+    return put_end(object,
+                   put_u64(object, "done", progress->memory_done) &&
+                       put_u64(object, "total", progress->memory_total));
+}
+
 static struct json_object *shape_progress(const struct job *job)
 {
     const struct job_progress *progress = &job->progress;
@@ -131,6 +147,8 @@ static struct json_object *shape_progress(const struct job *job)
               put_u64(object, "rate", progress->rate) &&
               (progress->eta_s < 0 ? put_null(object, "eta")
                                    : put_i64(object, "eta", progress->eta_s));
+    ok = ok && (progress->memory_total == 0 ||
+                put_value(object, "memory", shape_memory(progress)));
     return put_end(
         object, ok && put_ms(object, "pauseMs", progress->pause_us) &&
                     put_ms(object, "quietWriteMs", progress->quiet_write_us) &&

@@ -527,7 +527,8 @@ const struct verb verb_table[] = {
       READ,
       PARAMS(job_params),
       GIVES("object", "{id, kind, state, status, vm?, disks: [{disk?, source?, "
-                      "destination?, format?, overlay?}], progress, limit, "
+                      "destination?, format?, overlay?, done?, total?}], "
+                      "progress, limit, "
                       "cancelRequested, error?, warning?, created, modified, "
                       "ended?}, the first disk's members once more at the top, "
                       "and by kind: strategy, keepSource, verify, fast, "

@@ -8,9 +8,17 @@
 #include <dray/base/util.h>
 #include <string.h>
 
-/* What people call it. */
-static const char *phase_of(const char *state)
+/* What people call it. A VM that goes to another host sends its disks, then
+ * its memory. */
+static const char *phase_of(struct json_object *job)
 {
+    const char *state = json_text(job, "state");
+    bool sends = str_equal(json_text(job, "kind"), "vm_migrate") &&
+                 str_equal(state, "converging");
+    if (sends)
+        return json_member(json_member(job, "progress"), "memory")
+                   ? "memory"
+                   : "disks";
     if (str_equal(state, "syncing"))
         return "copying";
     if (str_equal(state, "converging"))
@@ -22,7 +30,7 @@ static struct progress read_progress(struct json_object *job)
 {
     struct json_object *progress = json_member(job, "progress");
     return (struct progress){
-        .phase = phase_of(json_text(job, "state")),
+        .phase = phase_of(job),
         .done = json_u64(progress, "done"),
         .total = json_u64(progress, "total"),
         .rate = json_u64(progress, "rate"),

@@ -82,7 +82,7 @@ static int exchange(int fd, const char *text, char *answer, size_t *ret_size)
 {
     ssize_t n = send(fd, text, strlen(text), MSG_NOSIGNAL);
     if (n >= 0)
-        n = recv(fd, answer, MESSAGE_SIZE, 0);
+        n = recv(fd, answer, ANSWER_SIZE, 0);
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
         end_silent(fd);
     *ret_size = n > 0 ? (size_t)n : 0;
@@ -93,9 +93,9 @@ static int talk(int fd, const struct hold_request *request,
                 struct hold_answer *ret_answer, struct err *err)
 {
     _cleanup_free_ char *text = hold_request_text(request);
-    _cleanup_free_ char *answer = malloc(MESSAGE_SIZE);
+    char answer[ANSWER_SIZE];
     size_t size = 0;
-    if (!text || !answer)
+    if (!text)
         return err_set(err, -ENOMEM, "dray-job: out of memory");
     int rc = exchange(fd, text, answer, &size);
     if (rc == 0 && hold_answer_parse(answer, size, ret_answer) < 0)
@@ -127,11 +127,10 @@ static int call(const struct holds *holds, const char *job_id,
 static int call_word(const struct holds *holds, const char *job_id,
                      enum hold_verb verb, struct err *err)
 {
-    _cleanup_free_ struct hold_request *request = calloc(1, sizeof(*request));
+    _cleanup_free_ struct hold_request *request = hold_request_new(verb);
     struct hold_answer answer = { .rc = 0 };
     if (!request)
         return err_set(err, -ENOMEM, "dray-job: out of memory");
-    request->verb = verb;
     return call(holds, job_id, request, verb == HOLD_STOP ? SLOW_S : QUICK_S,
                 &answer, err);
 }
@@ -179,10 +178,9 @@ static int start(const struct holds *holds, const char *job_id, struct err *err)
 static struct hold_request *make_take(const struct holds *holds,
                                       const struct hold_task *task)
 {
-    struct hold_request *request = calloc(1, sizeof(*request));
+    struct hold_request *request = hold_request_new(HOLD_TAKE);
     if (!request)
         return NULL;
-    request->verb = HOLD_TAKE;
     request->lease = *task->lease;
     if (task->also)
         request->also = *task->also;
@@ -240,11 +238,10 @@ static int call_copy(const struct holds *holds, const char *job_id,
                      enum hold_verb verb, const struct copy_spec *spec,
                      struct err *err)
 {
-    _cleanup_free_ struct hold_request *request = calloc(1, sizeof(*request));
+    _cleanup_free_ struct hold_request *request = hold_request_new(verb);
     struct hold_answer answer = { .rc = 0 };
     if (!request)
         return err_set(err, -ENOMEM, "dray-job: out of memory");
-    request->verb = verb;
     request->copy = *spec;
     return call(holds, job_id, request, SLOW_S, &answer, err);
 }
@@ -264,11 +261,10 @@ static bool resumable(void *ctx, const char *job_id,
 static int poll_copy(void *ctx, const char *job_id, struct copy_progress *ret,
                      struct err *err)
 {
-    _cleanup_free_ struct hold_request *request = calloc(1, sizeof(*request));
+    _cleanup_free_ struct hold_request *request = hold_request_new(HOLD_POLL);
     struct hold_answer answer = { .rc = 0 };
     if (!request)
         return err_set(err, -ENOMEM, "dray-job: out of memory");
-    request->verb = HOLD_POLL;
     int rc = call(ctx, job_id, request, QUICK_S, &answer, err);
     if (rc != 0)
         return rc;
@@ -281,11 +277,10 @@ static int poll_copy(void *ctx, const char *job_id, struct copy_progress *ret,
 /* One that does not get there is sent again with the next copy. */
 static void limit(void *ctx, const char *job_id, uint64_t bytes_per_s)
 {
-    _cleanup_free_ struct hold_request *request = calloc(1, sizeof(*request));
+    _cleanup_free_ struct hold_request *request = hold_request_new(HOLD_LIMIT);
     struct hold_answer answer = { .rc = 0 };
     if (!request)
         return;
-    request->verb = HOLD_LIMIT;
     request->bytes_per_s = bytes_per_s;
     (void)call(ctx, job_id, request, QUICK_S, &answer, NULL);
 }
@@ -299,12 +294,12 @@ static int stop(void *ctx, const char *job_id, struct err *err)
 static int release(void *ctx, const char *job_id, enum xlease_job_status status,
                    struct err *err)
 {
-    _cleanup_free_ struct hold_request *request = calloc(1, sizeof(*request));
+    _cleanup_free_ struct hold_request *request =
+        hold_request_new(HOLD_RELEASE);
     struct hold_answer answer = { .rc = 0 };
     struct sockaddr_un address;
     if (!request)
         return err_set(err, -ENOMEM, "dray-job: out of memory");
-    request->verb = HOLD_RELEASE;
     request->status = (int)status;
     int rc = call(ctx, job_id, request, SLOW_S, &answer, err);
     if (rc <= 0 && address_of(ctx, job_id, &address, NULL) == 0)

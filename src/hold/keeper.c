@@ -59,8 +59,14 @@ bool keeper_may_write(void *arg)
 static int confirm(struct keeper *keeper, struct err *err)
 {
     int64_t asked_ms = time_now_ms();
-    int rc = keeper->ports.confirm(keeper->held, err);
+    int rc = 0;
 
+    /* A sanlock that stood still as well may believe that all is as before. */
+    if (!keeper_may_write(keeper))
+        return err_set_code(err, ERR_ACQUIRE_LOCK,
+                            "sanlock has not confirmed the lease for %d s",
+                            TRUST_MS / 1000);
+    rc = keeper->ports.confirm(keeper->held, err);
     if (rc == 0 && keeper->also)
         rc = keeper->ports.confirm(keeper->also, err);
     if (rc == 0)
@@ -273,7 +279,7 @@ static int do_it(struct keeper *keeper, const struct hold_request *request,
 
     if (request->verb == HOLD_TAKE)
         return keeper->over ? HOLD_NONE : take(keeper, request, answer, err);
-    if (!keeper->held)
+    if (!keeper->held || !keeper_may_write(keeper))
         return HOLD_NONE;
     switch (request->verb) {
     case HOLD_COPY:

@@ -30,21 +30,23 @@ struct member {
         name, type, offsetof(struct of, member),                               \
             sizeof(((struct of *)NULL)->member)                                \
     }
-#define PLACE(member, name)                                                    \
-    M(TEXT, hold_request, member.lockspace, name "_lockspace"),                \
-        M(TEXT, hold_request, member.resource, name "_resource"),              \
-        M(TEXT, hold_request, member.path, name "_path"),                      \
-        M(NUMBER, hold_request, member.offset, name "_offset"),                \
-        M(NUMBER, hold_request, member.block_size, name "_block_size"),        \
-        M(NUMBER, hold_request, member.alignment, name "_alignment")
-
 /* The formatter would make of it lines of 120 columns. */
 /* clang-format off */
 static const struct member request_members[] = {
     M(SIGNED, hold_request, verb, "verb"),
     M(TEXT, hold_request, job_id, "job_id"),
-    PLACE(lease, "lease"),
-    PLACE(also, "also"),
+    M(TEXT, hold_request, lease.lockspace, "lease_lockspace"),
+    M(TEXT, hold_request, lease.resource, "lease_resource"),
+    M(TEXT, hold_request, lease.path, "lease_path"),
+    M(NUMBER, hold_request, lease.offset, "lease_offset"),
+    M(NUMBER, hold_request, lease.block_size, "lease_block_size"),
+    M(NUMBER, hold_request, lease.alignment, "lease_alignment"),
+    M(TEXT, hold_request, also.lockspace, "also_lockspace"),
+    M(TEXT, hold_request, also.resource, "also_resource"),
+    M(TEXT, hold_request, also.path, "also_path"),
+    M(NUMBER, hold_request, also.offset, "also_offset"),
+    M(NUMBER, hold_request, also.block_size, "also_block_size"),
+    M(NUMBER, hold_request, also.alignment, "also_alignment"),
     M(FLAG, hold_request, record, "record"),
     M(NUMBER, hold_request, generation, "generation"),
     M(FLAG, hold_request, fenced, "fenced"),
@@ -149,6 +151,14 @@ static char *make_text(const struct member *members, size_t n, const void *from)
     char *copy = text ? strdup(text) : NULL;
     (void)json_object_put(json);
     return copy;
+}
+
+struct hold_request *hold_request_new(enum hold_verb verb)
+{
+    struct hold_request *request = calloc(1, sizeof(*request));
+    if (request)
+        request->verb = verb;
+    return request;
 }
 
 char *hold_request_text(const struct hold_request *request)

@@ -11,6 +11,7 @@
 
 enum {
     MESSAGE_SIZE = 128 * 1024, /* a note whose bytes all need six, and paths */
+    ANSWER_SIZE = 16 * 1024,   /* what is not a request */
     HOLD_SET_NOTHING = -1,
 };
 
@@ -55,7 +56,8 @@ struct hold_answer {
     struct copy_progress progress;
 };
 
-/* NULL: out of memory. The caller's. */
+/* NULL: out of memory. The caller's, as the next two. */
+struct hold_request *hold_request_new(enum hold_verb verb);
 char *hold_request_text(const struct hold_request *request);
 char *hold_answer_text(const struct hold_answer *answer);
 

@@ -76,6 +76,7 @@ struct disk {
     /* Of a VM's move: layers below the leaf on their way (send-layers.c). */
     struct peer_layer *sent; /* of chain.volumes[layer]; NULL: not begun */
     bool compared;           /* it is there, and was not copied now */
+    uint64_t below;          /* bytes of all of them */
 
     struct place src, dst;
     bool watched;      /* the watch has seen to its block job */

@@ -52,6 +52,7 @@ static enum job_outcome go_on(struct disk *d, uint64_t bytes)
     enum job_outcome outcome = send_check_time(m);
 
     d->copied += bytes;
+    d->of->done += bytes;
     m->below += bytes;
     progress->done = m->below;
     progress->rate = meter_read(&m->meter, migration_now_ms(m), m->below);
@@ -203,6 +204,16 @@ static enum job_outcome compare(struct disk *d)
 
 /* --- all --------------------------------------------------------------- */
 
+/* The whole disk's, as far as it is known before the VM goes. */
+static void expect(struct disk *d)
+{
+    if (d->below > 0)
+        return;
+    for (size_t i = 0; i < below(d); i++)
+        d->below += d->chain.volumes[i].apparent_bytes;
+    d->of->total = d->below + d->chain.volumes[below(d)].true_bytes;
+}
+
 static enum job_outcome send_disk(struct disk *d)
 {
     struct err err = ERR_INIT;
@@ -211,8 +222,11 @@ static enum job_outcome send_disk(struct disk *d)
         return JOB_OK;
     if (disk_load_chain(d, &err))
         return migration_doubt(d->m, &err, QUERY_PATIENCE_MS);
-    if (d->layer >= below(d))
+    expect(d);
+    if (d->layer >= below(d)) {
+        d->of->done = d->below;
         return JOB_OK;
+    }
     if (!d->sent)
         return begin(d);
     return d->compared ? compare(d) : copy(d);

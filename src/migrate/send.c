@@ -59,6 +59,11 @@ enum job_outcome send_look(struct migration *m, struct vm_send_info *ret_info)
 {
     struct err err = ERR_INIT;
 
+    memset(ret_info, 0, sizeof(*ret_info));
+    ret_info->n_disks = m->job.n_disks;
+    for (size_t i = 0; i < m->job.n_disks; i++)
+        memcpy(ret_info->disks[i].target, m->job.disks[i].target,
+               sizeof(ret_info->disks[i].target));
     if (PORT(&m->ports, hypervisor, vm_send_info, m->job.vm, ret_info, &err))
         return migration_trouble(m, &err, INT64_MAX);
     return JOB_OK;
@@ -209,15 +214,36 @@ static enum job_outcome start(struct migration *m)
 
 /* --- converging -------------------------------------------------------- */
 
+static void report_disk(struct disk *d, const struct vm_send_progress *top)
+{
+    if (top->total == 0)
+        return; /* over: it stays as it was */
+    d->of->done = d->below + top->done;
+    d->of->total = d->below + top->total;
+}
+
 static void report(struct migration *m, const struct vm_send_info *info)
 {
     struct job_progress *progress = &m->job.progress;
+
+    for (size_t i = 0; i < m->job.n_disks; i++)
+        report_disk(&m->disks[i], &info->disks[i]);
+    progress->memory_done = info->memory_done;
+    progress->memory_total = info->memory_total;
 
     progress->done = m->below + info->disk_done + info->memory_done;
     progress->total = m->below + info->disk_total + info->memory_total;
     progress->rate = meter_read(&m->meter, migration_now_ms(m), progress->done);
     progress->eta_s =
         meter_eta_s(progress->rate, progress->total - progress->done);
+}
+
+/* It is there, whatever the last look found. */
+static void report_all(struct migration *m)
+{
+    for_each_disk (d, m)
+        d->of->done = d->of->total;
+    m->job.progress.memory_done = m->job.progress.memory_total;
 }
 
 static void apply_limit(struct migration *m)
@@ -260,6 +286,8 @@ static enum job_outcome converge(struct migration *m)
                             : "libvirt has ended it without a reason; its "
                               "log has one");
     outcome = send_look_there(m);
+    if (outcome == JOB_LANDED)
+        report_all(m);
     if (outcome == JOB_OK)
         return migration_fail_text(m, ERR_GENERAL,
                                    "VM %s stopped while it was being sent",

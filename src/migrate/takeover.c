@@ -95,14 +95,11 @@ static void make_job(const struct xlease_found *found, const struct job *left,
 int migrate_takeover(const struct migrate_ports *ports, const char *job_id,
                      struct job *ret_job, struct err *err)
 {
-    _cleanup_free_ struct job *left = calloc(1, sizeof(*left));
     _cleanup_free_ char *note = NULL;
     struct xlease_found found;
-    int rc;
+    struct job left;
+    int rc = PORT(ports, xleases, find_job, job_id, &found, err);
 
-    if (!left)
-        return err_set(err, -ENOMEM, "job %s: out of memory", job_id);
-    rc = PORT(ports, xleases, find_job, job_id, &found, err);
     if (rc == 0)
         rc = check_dead(&found, err);
     if (rc == 0)
@@ -111,8 +108,9 @@ int migrate_takeover(const struct migrate_ports *ports, const char *job_id,
         return rc;
     look_back(&found);
 
-    bool known = read_note(ports, &found, note, left);
+    bool known = read_note(ports, &found, note, &left);
 
-    make_job(&found, known ? left : NULL, PORT(ports, clock, wall_ms), ret_job);
+    make_job(&found, known ? &left : NULL, PORT(ports, clock, wall_ms),
+             ret_job);
     return 0;
 }

@@ -130,6 +130,7 @@ static void ask_disks(const struct migrate_ports *ports,
                               .out = &plan->disks[at],
                               .vm = vm,
                               .abroad = true,
+                              .outside_free = UINT64_MAX, /* theirs to say */
                               .disk = disks[i] };
 
         plan->job.n_disks++;

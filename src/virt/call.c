@@ -237,9 +237,11 @@ static enum vm_state state_of(int libvirt_state)
 int call_state_of(const struct call *call, virDomainPtr vm,
                   enum vm_state *ret_state)
 {
+    /* Asked for after a failure, the name would take the reason with it. */
+    const char *name = virDomainGetName(vm);
     int state = 0;
     if (virDomainGetState(vm, &state, NULL, 0) < 0)
-        return call_fail(call, "state of VM %s", virDomainGetName(vm));
+        return call_fail(call, "state of VM %s", name);
     *ret_state = state_of(state);
     return 0;
 }

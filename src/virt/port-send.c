@@ -104,8 +104,9 @@ int port_vm_send_info(void *ctx, const char *vm, struct vm_send_info *ret_info,
 {
     _cleanup_errand_ struct errand *errand =
         errand_new(ctx, vm, NULL, run_send_info);
-    if (errand && !(errand->items = calloc(1, sizeof(*ret_info))))
+    if (!errand || !(errand->items = calloc(1, sizeof(*ret_info))))
         return err_set(err, -ENOMEM, "libvirt: out of memory");
+    memcpy(errand->items, ret_info, sizeof(*ret_info)); /* which disks */
     int rc = errand_run(&errand, QUERY_MS, err);
     if (rc == 0)
         memcpy(ret_info, errand->items, sizeof(*ret_info));

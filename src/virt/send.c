@@ -164,15 +164,27 @@ static int read_stats(const struct call *call, struct vm_send_info *info)
     return 0;
 }
 
+/* A disk is a block job of its own until the VM changes over. */
+static void read_disk(const struct call *call, struct vm_send_progress *disk)
+{
+    virDomainBlockJobInfo job;
+    if (virDomainGetBlockJobInfo(call->vm, disk->target, &job, 0) != 1)
+        return;
+    disk->done = job.cur;
+    disk->total = job.end;
+}
+
 /* Whether our call is under way is asked first: it may end meanwhile, and then
  * the state that follows is the one it left. */
 int virt_vm_send_info(void *ctx, const char *vm, struct vm_send_info *ret_info,
                       struct err *err)
 {
     struct virt *virt = ctx;
-    struct vm_send_info info = { .state = VM_SHUTOFF };
+    struct vm_send_info info = { .state = VM_SHUTOFF,
+                                 .n_disks = ret_info->n_disks };
     struct err find = ERR_INIT;
     _cleanup_call_ struct call call = { 0 };
+    memcpy(info.disks, ret_info->disks, sizeof(info.disks));
     info.active =
         sends_look(virt->sends, vm, info.failure, sizeof(info.failure));
     int rc = call_begin_vm(&call, ctx, vm, &find);
@@ -184,6 +196,8 @@ int virt_vm_send_info(void *ctx, const char *vm, struct vm_send_info *ret_info,
         rc = call_state(&call, &info.state);
     if (rc == 0 && info.state != VM_SHUTOFF)
         rc = read_stats(&call, &info);
+    for (size_t i = 0; rc == 0 && info.active && i < info.n_disks; i++)
+        read_disk(&call, &info.disks[i]);
     if (rc == 0)
         *ret_info = info;
     else if (err)

@@ -125,8 +125,13 @@ static int send_info(void *ctx, const char *vm, struct vm_send_info *ret,
     (void)vm;
     if (rc)
         return rc;
+    if (ret->n_disks != 1 || strcmp(ret->disks[0].target, "vda") != 0)
+        broken(host->travel, "asked about strange disks");
     memset(ret, 0, sizeof(*ret));
     ret->active = host->travel->sending;
+    ret->disks[0].total = ret->active ? SEND_MS : 0;
+    ret->disks[0].done = 1;
+    ret->memory_total = ret->active ? SEND_MS / 2 : 0;
     ret->state = host->running  ? VM_RUNNING
                  : host->active ? VM_PAUSED
                                 : VM_SHUTOFF;

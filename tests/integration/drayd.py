@@ -183,7 +183,7 @@ class Drayd:
             if time.monotonic() > deadline:
                 raise Failed(f'job has not ended after {timeout} s: {info}\n'
                              f'{tail(self.log)}')
-            time.sleep(0.1 * PATIENCE)
+            time.sleep(0.1 * min(PATIENCE, 4))
 
 
 def drayctl(*args, check=True, timeout=120, **options):

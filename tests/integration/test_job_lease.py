@@ -2,9 +2,11 @@
 """Copies under a lease: two hosts on one machine, each with its own sanlock and
 drayd, on one domain. What an engine learns of a job when its host is not there,
 and what is left of a job whose host, or whose processes, died."""
+import collections
+import concurrent.futures
+import contextlib
 import random
-import re
-import subprocess
+import signal
 import time
 
 import pytest
@@ -18,7 +20,7 @@ from storage import MIB, fill, make_domain, make_image, new_uuid
 SIZE = 64 * MIB
 SLOW = 4 * MIB  # bytes/s: a copy of DATA lasts for some seconds
 DATA = 32 * MIB
-NOT_ACTIVE, JOB_EXISTS, HELD = 84, 69, 651
+NOT_ACTIVE, JOB_EXISTS, EXISTS, HELD = 84, 69, 212, 651
 GENERATION, STATUS, UNSUPPORTED, NO_LEASE = 911, 912, 2009, 936
 
 
@@ -100,9 +102,9 @@ def holders(host):
     return host.run('pgrep', '-x', 'dray-job', check=False).stdout.split()
 
 
-def signal_holders(host, signal):
+def signal_holders(host, name):
     for pid in holders(host):
-        host.run('kill', f'-{signal}', pid, check=False)
+        host.run('kill', f'-{name}', pid, check=False)
 
 
 class Job:
@@ -337,3 +339,204 @@ def test_a_volume_is_taken_over(world):
     assert world.drayd_a.wait_job(job.id)['state'] == 'failed'
     refused(JOB_EXISTS, world.drayd_a.call, 'Job.takeover', jobID=job.id)
     assert job.record() == ('FENCED', 1)
+
+
+def test_a_copy_that_was_done_is_finished(world):
+    """Its host died between the volume's last write and the record's."""
+    image = make_image(world.domain, ['RAW'], size=SIZE)
+    job = Job(world)
+    job.to = div(image, lease=job.lease)
+    job.begin(world.drayd_a, limit=SLOW)
+    job.until_copying(world.drayd_a)
+    die(world, job)
+    settle = new_uuid()
+    volume = {k: v for k, v in div(image, generation=0).items()
+              if k != 'endpoint_type'}
+    world.drayd_b.call('SDM.update_volume', job_id=settle, vol_info=volume,
+                       vol_attr={'legality': 'LEGAL', 'generation': 1})
+    assert world.drayd_b.wait_job(settle)['state'] == 'done'
+    world.drayd_b.call('Job.takeover', jobID=job.id)
+    assert world.drayd_b.wait_job(job.id)['state'] == 'done'
+    assert job.record() == ('SUCCEEDED', 1)
+    world.drayd_a.start()  # it was about to copy: too late
+    assert world.drayd_a.wait_job(job.id)['state'] == 'failed'
+    assert job.record() == ('SUCCEEDED', 1)
+    info = world.domain.call('Volume.getInfo', imageID=image.img,
+                             volumeID=image.volumes[0])
+    assert (info['legality'], info['generation']) == ('LEGAL', 1)
+
+
+def test_a_fenced_job_is_cleaned_up(world):
+    image = make_image(world.domain, ['RAW'], size=SIZE)
+    job = Job(world)
+    job.to = div(image, lease=job.lease)
+    job.begin(world.drayd_a, limit=SLOW)
+    job.until_copying(world.drayd_a)
+    die(world, job)
+    job.fence(world.drayd_b)
+    world.drayd_b.call('Job.takeover', jobID=job.id)
+    assert world.drayd_b.wait_job(job.id)['state'] == 'failed'
+    assert job.record() == ('FENCED', 1)
+    world.drayd_a.start()
+    world.drayd_a.wait_job(job.id)
+    info = world.domain.call('Volume.getInfo', imageID=image.img,
+                             volumeID=image.volumes[0])
+    assert (info['legality'], info['generation']) == ('ILLEGAL', 3)
+
+
+# --- who wins, who stops -------------------------------------------------
+
+def outcome(drayd, job):
+    """True: it was this host's job, and is done."""
+    try:
+        job.begin(drayd)
+    except RpcError as error:
+        assert error.code in (HELD, STATUS), error
+        return False
+    ended = drayd.wait_job(job.id)
+    if ended['state'] == 'done':
+        return True
+    assert ended['error']['code'] in (HELD, STATUS, EXISTS), ended
+    return False
+
+
+def test_both_hosts_start_one_job(world):
+    """Exactly one has it, and what it copied is right."""
+    until, rounds = time.monotonic() + 12 * PATIENCE, 0
+    small = make_image(world.domain, ['RAW'], size=4 * MIB)
+    fill(small.path(), 'RAW', 4 * MIB, MIB, seed=5)
+    won = collections.Counter()
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        while rounds < 3 or time.monotonic() < until:
+            job = Job(world)
+            begin = job.begin
+            job.begin = lambda drayd, b=begin: b(drayd, source=div(small))
+            drayds = [world.drayd_a, world.drayd_b]
+            random.shuffle(drayds)
+            done = list(pool.map(lambda d, j=job: outcome(d, j), drayds))
+            assert sorted(done) == [False, True], done
+            won[drayds[done.index(True)].socket] += 1
+            assert job.record() == ('SUCCEEDED', 1)
+            same(small.path(), job.place)
+            job.place.unlink()
+            rounds += 1
+    print(f'{rounds} races: {sorted(won.values())}')
+
+
+def writers(world, place):
+    """Who has it open, on whichever host."""
+    found = run('fuser', place, check=False).stdout.split()
+    return [pid for pid in found if pid]
+
+
+def test_no_writer_outlives_the_lease(world):
+    """qemu-img does the copy; whoever of them is killed, a free lease means
+    that nobody writes."""
+    cow = make_image(world.domain, ['COW'], size=SIZE)
+    fill(cow.path(), 'COW', SIZE, DATA, seed=7)
+    for victim in ('dray-job', 'qemu-img'):
+        job = Job(world)
+        job.begin(world.drayd_a, source=div(cow), limit=SLOW)
+        job.until_copying(world.drayd_a)
+        world.drayd_a.kill()
+        assert writers(world, job.place)
+        world.a.run('pkill', '-9', '-x', victim)
+        if victim == 'qemu-img':
+            signal_holders(world.a, 'KILL')
+        job.until_owned()
+        assert not writers(world, job.place)
+        assert job.record() == ('PENDING', 0)
+        world.drayd_a.start()
+        world.drayd_a.call('Job.limit', jobID=job.id, limit=0)
+        assert world.drayd_a.wait_job(job.id)['state'] == 'done'
+        assert job.record() == ('SUCCEEDED', 1)
+        job.place.unlink()
+
+
+def test_killed_at_any_moment(world):
+    """The record is true each time."""
+    rng = random.Random(11)
+    until = time.monotonic() + 15 * PATIENCE
+    states = collections.Counter()
+    while time.monotonic() < until:
+        job = Job(world)
+        job.begin(world.drayd_a, limit=rng.choice([0, 64 * MIB, 16 * MIB]))
+        time.sleep(rng.random() * 0.6)
+        if rng.random() < 0.3:
+            with contextlib.suppress(RpcError):
+                world.drayd_a.call('Job.cancel', jobID=job.id)
+        victims = rng.choice(['drayd', 'dray-job', 'both'])
+        if victims != 'dray-job':
+            world.drayd_a.kill()
+        if victims != 'drayd':
+            signal_holders(world.a, 'KILL')
+        if victims != 'dray-job':
+            world.drayd_a.start()
+        state = world.drayd_a.wait_job(job.id)['state']
+        states[state] += 1
+        if state == 'done':
+            assert job.record() == ('SUCCEEDED', 1)
+            same(world.image.path(), job.place)
+            job.place.unlink()
+        else:
+            assert state == 'cancelled', state
+            # before it had the lease there was nothing to say
+            assert job.record() in (('FAILED', 0), ('PENDING', 0))
+            assert not job.place.exists()
+    print(dict(states))
+
+
+def rejoin(world):
+    """Host a's sanlock is another one, which frees what the last one held."""
+    ids = world.domain.root() / 'dom_md/ids'
+    world.a.start_sanlock()
+    world.a.run('sanlock', 'client', 'add_lockspace', '-s',
+                f'{world.domain.sd}:1:{ids}:0', '-o', '1', timeout=120)
+
+
+def test_power_off_in_the_middle_of_a_copy(world):
+    job = Job(world)
+    job.begin(world.drayd_a, limit=SLOW)
+    job.until_copying(world.drayd_a)
+    world.a.sanlock.kill()
+    world.drayd_a.kill()
+    signal_holders(world.a, 'KILL')
+    assert poll(world.drayd_b, job) == 'running'  # as far as anybody knows
+    refused(HELD, world.drayd_b.call, 'Job.takeover', jobID=job.id)
+    rejoin(world)
+    job.until_owned()
+    assert job.seen_by(world.drayd_b) == 'dead'
+    world.drayd_b.call('Job.takeover', jobID=job.id)
+    assert world.drayd_b.wait_job(job.id)['state'] == 'failed'
+    assert job.record() == ('FENCED', 1)
+    world.drayd_a.start()
+    assert world.drayd_a.wait_job(job.id)['state'] == 'failed'
+    assert job.record() == ('FENCED', 1)
+
+
+def looks(place):
+    status = place.stat()
+    return place.read_bytes(), status.st_mtime_ns
+
+
+def test_a_host_that_stood_still_writes_nothing_more(world):
+    """Past the expiry of its lease, which is 68 s after its last renewal."""
+    job = Job(world)
+    job.begin(world.drayd_a, limit=SLOW)
+    job.until_copying(world.drayd_a)
+    for name in ('STOP', 'CONT'):
+        if name == 'CONT':
+            wait_for('the lease is free', lambda: job.status()['owners'] == [],
+                     100)
+            assert poll(world.drayd_b, job) == 'failed'
+            before = looks(job.place)
+        for process in ('drayd', 'dray-job', 'sanlock'):
+            world.a.run('pkill', f'-{name}', '-x', process)
+    for service in (world.drayd_a.service, world.a.sanlock):
+        service.process.send_signal(signal.SIGCONT)  # nsenter stops, too
+    ended = world.drayd_a.wait_job(job.id)
+    assert ended['state'] == 'failed', ended
+    wait_for('dray-job has ended', lambda: not holders(world.a), 60)
+    assert looks(job.place) == before
+    assert job.record() == ('FENCED', 1)
+    job.place.unlink()

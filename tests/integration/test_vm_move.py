@@ -435,6 +435,7 @@ def test_limit_changes_while_it_runs(world):
     world.drayd_a.call('Job.limit', jobID=job['id'], limit=0)
     info = world.drayd_a.wait_job(job['id'], 40)  # else it takes minutes
     assert info['state'] == 'done', info
+    assert info['disks'][0]['done'] == info['disks'][0]['total'] >= 64 * MIB
     require_moved(world, guest, images, ['COW'])
 
 

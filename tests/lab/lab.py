@@ -225,7 +225,7 @@ class Host:
         text = os.pread(self._console, size, 0).decode(errors='replace')
         return '\n'.join(text.splitlines()[-lines:])
 
-    def start(self, script, *args, timeout=60, check=True):
+    def start(self, script, *args, timeout=240, check=True):
         """Runs a bash script on the host and returns at once."""
         text = f'. {HERE}/host.sh\n{script}\n'
         command = Command(self, script.strip()[:400], check)
@@ -243,11 +243,11 @@ class Host:
             command.event.set()
         return command
 
-    def sh(self, script, *args, timeout=60, check=True):
+    def sh(self, script, *args, timeout=240, check=True):
         """Runs a bash script on the host to its end."""
         return self.start(script, *args, timeout=timeout, check=check).wait()
 
-    def out(self, script, *args, timeout=60):
+    def out(self, script, *args, timeout=240):
         """What the script writes, without blanks at the ends."""
         return self.sh(script, *args, timeout=timeout).out.strip()
 

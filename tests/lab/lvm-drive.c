@@ -25,7 +25,7 @@
 enum {
     WORDS_MAX = 64,
     THREADS_MAX = 512,
-    DEADLINE_MS = 120 * 1000,
+    DEADLINE_MS = 300 * 1000,
     LEASE_OFFSET = 1024 * 1024,
 };
 

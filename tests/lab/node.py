@@ -8,7 +8,7 @@ import os
 
 WORK = '/run/drayd-test'
 # How much slower than this machine an emulated processor is held to be.
-PATIENCE = 4
+PATIENCE = 10
 
 
 class Node:

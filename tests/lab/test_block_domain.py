@@ -12,7 +12,7 @@ from drayd import RpcError
 FIRST, WITH_4K, SMALL = '/dev/vda', '/dev/vdb', '/dev/vdc'
 FCP = 2
 GIB = 1 << 30
-LEASE = {'io_timeout': 2, 'require_watchdog': 'no'}
+LEASE = {'io_timeout': 4, 'require_watchdog': 'no'}
 
 
 def wipe(host, *devices):

@@ -58,15 +58,15 @@ class Volumes:
 
     def set_up(self):
         self.pair[0].sh(f'''
-            sanlock direct init -s {SPACE}:0:{LEASES}:0 -o 1
+            sanlock direct init -s {SPACE}:0:{LEASES}:0 -o 4
             sanlock direct init -r {SPACE}:SDM:{LEASES}:1M
             pvcreate -q --metadatasize 16m --metadatacopies 2 {LUN}
-            vgcreate -q -s 4m --setautoactivation n {VG} {LUN}''', timeout=120)
+            vgcreate -q -s 4m --setautoactivation n {VG} {LUN}''')
         self.empty = self.pair[0].out(
             f'vgcfgbackup -q -f /run/vg.empty {VG} >&2; cat /run/vg.empty')
         joins = [host.start(
-            f'sanlock client add_lockspace -o 1 -s "{SPACE}:${{HOSTNAME#host}}'
-            f':{LEASES}:0"', timeout=60) for host in self.pair]
+            f'sanlock client add_lockspace -o 4 -s "{SPACE}:${{HOSTNAME#host}}'
+            f':{LEASES}:0"') for host in self.pair]
         for join in joins:
             join.wait()
 
@@ -75,11 +75,10 @@ class Volumes:
             host.sh(f'''
                 vgchange -q -an {VG}
                 sanlock client rem_lockspace \
-                    -s "{SPACE}:${{HOSTNAME#host}}:{LEASES}:0"''', timeout=120)
-        self.pair[0].sh(f'vgremove -q -f {VG}; pvremove -q {LUN}',
-                        timeout=120)
+                    -s "{SPACE}:${{HOSTNAME#host}}:{LEASES}:0"''')
+        self.pair[0].sh(f'vgremove -q -f {VG}; pvremove -q {LUN}')
 
-    def start(self, host, lines, timeout=300, lease=True):
+    def start(self, host, lines, timeout=600, lease=True):
         """dray-lvm on a host gets the commands; see lvm-drive.c."""
         argv = [f'{self.build}/tests/lab/lvm-drive',
                 f'{self.build}/src/lvm/process/dray-lvm', '/run', VG, LUN]
@@ -105,7 +104,7 @@ class Volumes:
             done | lvm >/dev/null''', timeout=300)
         if active:
             active.sh('lvchange -ay ' + ' '.join(
-                f'{VG}/{name}' for name in names), timeout=120)
+                f'{VG}/{name}' for name in names))
 
     def create_many(self, names):
         """The same for hundreds, in one commit: an LV of one extent each."""
@@ -119,12 +118,12 @@ class Volumes:
 
     def restore(self, text):
         self.pair[0].sh(f"cat >/run/vg.text <<'END'\n{text}\nEND\n"
-                        f'vgcfgrestore -q -f /run/vg.text {VG}', timeout=60)
+                        f'vgcfgrestore -q -f /run/vg.text {VG}')
 
     def remove_all(self):
         ends = [host.start(f'dmsetup remove --force $(dmsetup ls |'
                            f' grep -o "^{VG.replace("-", "--")}-[^ \t]*")'
-                           f' 2>/dev/null || true', timeout=60)
+                           f' 2>/dev/null || true')
                 for host in self.pair]
         for end in ends:
             end.wait()

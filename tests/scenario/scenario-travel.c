@@ -108,6 +108,9 @@ static void moves(void **state)
     assert_int_equal(travel.hosts[HERE].record.state, JOB_DONE);
     assert_string_equal(travel.hosts[HERE].record.warning, "");
     assert_string_equal(travel.hosts[THERE].record.warning, "");
+    assert_int_equal(travel.hosts[HERE].record.disks[0].total, 3000);
+    assert_int_equal(travel.hosts[HERE].record.disks[0].done, 3000);
+    assert_int_equal(travel.hosts[HERE].record.progress.memory_total, 1500);
     assert_false(travel.hosts[HERE].image);
     travel_deinit(&travel);
 }

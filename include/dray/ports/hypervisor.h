@@ -29,6 +29,7 @@
 enum {
     VM_NAME_SIZE = 256,
     DISK_TARGET_SIZE = 32, /* "vda" */
+    VM_SEND_DISKS_MAX = 16,
 };
 
 /* A "path" below is a place: an absolute path of a file or block device, or for
@@ -185,7 +186,15 @@ struct vm_send_spec {
     uint64_t bytes_per_s; /* 0: no limit */
 };
 
+struct vm_send_progress {
+    char target[DISK_TARGET_SIZE];
+    uint64_t done, total; /* bytes; 0: not begun, or over */
+};
+
 struct vm_send_info {
+    /* The caller says which disks it asks about. */
+    size_t n_disks;
+    struct vm_send_progress disks[VM_SEND_DISKS_MAX];
     enum vm_state state;            /* of the VM here; VM_SHUTOFF: none, too */
     bool active;                    /* the send has not come to an end */
     uint64_t disk_done, disk_total; /* bytes */

@@ -177,11 +177,10 @@ static int take_stdin(int *ret_fd)
 int main(void)
 {
     (void)signal(SIGPIPE, SIG_IGN);
-    struct process *process = calloc(1, sizeof(*process));
-    if (!process || stand_alone() < 0 || take_stdin(&process->fd) < 0)
+    static struct process process; /* too large for the stack */
+    if (stand_alone() < 0 || take_stdin(&process.fd) < 0)
         return 1;
-    int status = run(process);
-    (void)close(process->fd);
-    free(process);
+    int status = run(&process);
+    (void)close(process.fd);
     return status;
 }

@@ -184,7 +184,7 @@ static int set_up(void **state)
     (void)str_copy(world.path, sizeof(world.path), "/tmp/test-keeper.XXXXXX");
     int fd = mkstemp(world.path);
     assert_true(fd >= 0);
-    assert_int_equal(ftruncate(fd, 2 * AREA), 0);
+    assert_int_equal(ftruncate(fd, 2L * AREA), 0);
     (void)close(fd);
     world.leases = fake_leases_new();
     world.ports = (struct keeper_ports){
