@@ -10,6 +10,11 @@ enum {
     READ_EVERY_MS = 100, /* closer readings are mostly noise */
 };
 
+void meter_begin(struct meter *meter)
+{
+    meter->last_ms = 0;
+}
+
 uint64_t meter_read(struct meter *meter, int64_t now_ms, uint64_t bytes)
 {
     int64_t dt_ms = now_ms - meter->last_ms;

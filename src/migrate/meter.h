@@ -15,6 +15,9 @@ struct meter {
     double rate; /* bytes/s */
 };
 
+/* The next reading is where the counter begins; the rate stays. */
+void meter_begin(struct meter *meter);
+
 /* Takes a reading of a growing counter. Returns bytes/s. */
 uint64_t meter_read(struct meter *meter, int64_t now_ms, uint64_t bytes);
 

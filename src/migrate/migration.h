@@ -54,6 +54,7 @@ struct disk {
     size_t layer;      /* next one to copy or to compare */
     struct copy *copy; /* of chain.volumes[layer] */
     bool held_copy;    /* instead: in the process that holds the job's lease */
+    bool copy_seen;    /* its progress was read */
     uint64_t copied;   /* bytes of it */
     bool fresh;        /* this life made the destination; nobody wrote to it */
     bool limit_applied;

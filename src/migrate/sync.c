@@ -46,6 +46,7 @@ int sync_close_copies(struct migration *m)
             PORT(&m->ports, copier, close, d->copy);
         d->copy = NULL;
         d->copied = 0;
+        d->copy_seen = false;
         if (d->held_copy && PORT(&m->ports, hold, stop, m->job.id, &err))
             return -EAGAIN;
         d->held_copy = false;
@@ -231,6 +232,10 @@ struct copy_progress copy_look(struct disk *d, struct err *err)
         PORT(&m->ports, copier, limit, d->copy, m->job.limit);
     d->limit_applied = true;
     PORT(&m->ports, copier, poll, d->copy, &progress, err);
+    /* What an earlier life copied is no work of this one. */
+    if (!d->copy_seen)
+        meter_begin(&m->meter);
+    d->copy_seen = true;
     return progress;
 }
 

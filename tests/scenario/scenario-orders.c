@@ -175,6 +175,28 @@ static void a_copy_takes_a_new_limit(void **state)
     run_all(&run, JOB_DONE, "no limit any more");
 }
 
+/* What an earlier life copied says nothing about how fast it goes now. */
+static void a_copy_that_goes_on_has_its_own_rate(void **state)
+{
+    struct run run;
+    struct job job;
+
+    (void)state;
+    run_init(&run, 2);
+    run.wish.limit = run.orders.limit = 1 << 20;
+    run_until(&run, JOB_SYNCING);
+    while (migration_job(run.migration)->progress.done < 16 << 20)
+        world_pass(&run.world, migration_step(run.migration, &run.orders));
+    migration_free(run.migration);
+    job = run.world.record;
+    run_start(&run, &job);
+    while (migration_job(run.migration)->progress.done < 32 << 20) {
+        world_pass(&run.world, migration_step(run.migration, &run.orders));
+        assert_true(migration_job(run.migration)->progress.rate <= 2 << 20);
+    }
+    run_all(&run, JOB_STATE_COUNT, "its own rate");
+}
+
 static void limit_changes_reach_the_mirror(void **state)
 {
     struct run run;
@@ -286,6 +308,7 @@ int main(void)
         cmocka_unit_test(a_fold_that_gets_on_keeps_the_limit),
         cmocka_unit_test(several_mirrors_share_the_limit),
         cmocka_unit_test(a_copy_takes_a_new_limit),
+        cmocka_unit_test(a_copy_that_goes_on_has_its_own_rate),
         cmocka_unit_test(limit_changes_reach_the_mirror),
         cmocka_unit_test(limit_survives_a_restart),
         cmocka_unit_test(a_commit_ends_in_spite_of_its_limit),
