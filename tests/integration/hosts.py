@@ -9,6 +9,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import tempfile
 import uuid
 
 from drayd import Drayd, build_dir
@@ -57,8 +58,9 @@ class Neighbour(Host):
     def __init__(self, name):
         super().__init__()
         self.name, self.common = name, self.work
-        self.work = self.common / name
-        self.work.mkdir()
+        self.work = pathlib.Path(tempfile.mkdtemp(prefix=f'{name}-',
+                                                  dir=self.common))
+        self.work.chmod(0o755)
         (self.common / 'own').mkdir(exist_ok=True)
         self._enter()
 
