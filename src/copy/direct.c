@@ -185,6 +185,12 @@ static size_t run_end(const struct slot *slot, size_t from, bool zeros)
     return from;
 }
 
+static void fail(struct direct *d, int rc)
+{
+    if (d->rc == 0)
+        d->rc = rc;
+}
+
 static void write_next(struct direct *d, struct slot *slot)
 {
     size_t from = slot->written;
@@ -195,6 +201,11 @@ static void write_next(struct direct *d, struct slot *slot)
     }
     if (from == slot->padded) {
         finish(d, slot);
+        return;
+    }
+    /* What was read long ago may not be written any more. */
+    if (copy_is_stopped(d->move->copy)) {
+        fail(d, -ECANCELED);
         return;
     }
     slot->written = to;
@@ -208,12 +219,6 @@ static void write_next(struct direct *d, struct slot *slot)
         .need = to - from,
     };
     ring_start(d->ring, &slot->op);
-}
-
-static void fail(struct direct *d, int rc)
-{
-    if (d->rc == 0)
-        d->rc = rc;
 }
 
 static void on_chunk(struct direct *d, struct slot *slot, int rc)

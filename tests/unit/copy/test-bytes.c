@@ -4,6 +4,7 @@
  */
 #include "copying.h"
 #include <dray/base/util.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -11,6 +12,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -427,6 +429,33 @@ static void works_where_io_uring_is_forbidden(void **state)
     in_a_child(copy_without_uring);
 }
 
+/* May write so often, and never again. */
+static bool count_down(void *arg)
+{
+    return atomic_fetch_sub((_Atomic int *)arg, 1) > 0;
+}
+
+/* Each write is asked for, also when its data was read long before. */
+static void nothing_is_written_without_the_right_to(void **state)
+{
+    struct copying *t = *state;
+    static _Atomic int left;
+    static const struct copier_guard guard = { .may_write = count_down,
+                                               .arg = (void *)&left };
+    struct err err = ERR_INIT;
+
+    copier_set_guard(t->copier, &guard);
+    make_file(t->spec.src_path, 32 * MIB);
+    put_data(t->spec.src_path, 0, 32 * MIB, 1);
+    for (int times = 0; times < 5; times++) {
+        make_file(t->spec.dst_path, 0);
+        atomic_store(&left, times);
+        assert_int_equal(finish_copy(t, start_copy(t), &err), -ECANCELED);
+        assert_true(allocated_bytes(t->spec.dst_path) <= (uint64_t)times * MIB);
+        err_clear(&err);
+    }
+}
+
 #define TEST(f)                                                                \
     cmocka_unit_test_setup_teardown(f, copying_setup, copying_teardown)
 
@@ -459,6 +488,7 @@ int main(void)
         TEST(a_source_that_loses_data_unseen_is_an_error),
         TEST(close_stops_at_once_at_full_speed),
         TEST(works_where_io_uring_is_forbidden),
+        TEST(nothing_is_written_without_the_right_to),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
