@@ -430,7 +430,7 @@ def writers(place):
     found = set()
     for fd in pathlib.Path('/proc').glob('[0-9]*/fd/*'):
         with contextlib.suppress(OSError):
-            if os.readlink(fd) == str(place):
+            if os.path.samefile(fd, place):  # by name it may be elsewhere
                 found.add(fd.parts[2])
     return found
 
