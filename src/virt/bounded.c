@@ -131,7 +131,9 @@ static bool list_locked(struct bounded *bounded, struct request *request)
     }
     bounded->n_untaken++;
     list_append(&bounded->requests, &request->link);
-    (void)pthread_cond_signal(&bounded->listed); /* cannot fail */
+    /* Not signal: glibc before 2.41 loses one now and then (its bug 25847), and
+     * what nobody takes blocks its key for ever. */
+    (void)pthread_cond_broadcast(&bounded->listed); /* cannot fail */
     return true;
 }
 

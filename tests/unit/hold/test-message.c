@@ -13,53 +13,49 @@
 
 #include <cmocka.h>
 
-/* No two members alike. */
-static void fill(struct hold_request *request)
-{
-    *request = (struct hold_request){
-        .verb = HOLD_COPY,
-        .job_id = "11111111-1111-4111-8111-111111111111",
-        .lease = { "space", "lease", "/a/leases", 3 << 20, 512, 1 << 20 },
-        .also = { "other", "second", "/b/leases", UINT64_C(1) << 33, 4096,
-                  8 << 20 },
-        .record = true,
-        .generation = 999,
-        .fenced = true,
-        .note = "{\"a\":\"\\u0000 \xc3\xa4\"}",
-        .hardware_id = "22222222-2222-4222-8222-222222222222",
-        .qemu_img = "/usr/bin/qemu-img",
-        .state_dir = "/var/lib/drayd",
-        .copy = {
-            .src_path = "/src",
-            .dst_path = "nbd://h/\"x\"",
-            .src_bytes = INT64_MAX,
-            .compact = true,
-            .is_zero = true,
-            .bitmaps = true,
-            .src_format = VOLUME_COW,
-            .dst_format = VOLUME_RAW,
-            .dst_backing = "33333333-3333-4333-8333-333333333333",
-            .src_backing_format = VOLUME_COW,
-            .dst_backing_format = VOLUME_COW,
-            .bytes_per_s = 17,
-            .task = COPY_COMPARE,
-            .resume_key = "44444444-4444-4444-8444-444444444444",
-        },
-        .bytes_per_s = 18,
-        .status = HOLD_SET_NOTHING,
-    };
-}
+/* No two members alike. Static: what is between them is zero. */
+static const struct hold_request sample = {
+    .verb = HOLD_COPY,
+    .job_id = "11111111-1111-4111-8111-111111111111",
+    .lease = { "space", "lease", "/a/leases", 3 << 20, 512, 1 << 20 },
+    .also = { "other", "second", "/b/leases", UINT64_C(1) << 33, 4096,
+              8 << 20 },
+    .record = true,
+    .generation = 999,
+    .fenced = true,
+    .note = "{\"a\":\"\\u0000 \xc3\xa4\"}",
+    .hardware_id = "22222222-2222-4222-8222-222222222222",
+    .qemu_img = "/usr/bin/qemu-img",
+    .state_dir = "/var/lib/drayd",
+    .copy = {
+        .src_path = "/src",
+        .dst_path = "nbd://h/\"x\"",
+        .src_bytes = INT64_MAX,
+        .compact = true,
+        .is_zero = true,
+        .bitmaps = true,
+        .src_format = VOLUME_COW,
+        .dst_format = VOLUME_RAW,
+        .dst_backing = "33333333-3333-4333-8333-333333333333",
+        .src_backing_format = VOLUME_COW,
+        .dst_backing_format = VOLUME_COW,
+        .bytes_per_s = 17,
+        .task = COPY_COMPARE,
+        .resume_key = "44444444-4444-4444-8444-444444444444",
+    },
+    .bytes_per_s = 18,
+    .status = HOLD_SET_NOTHING,
+};
 
 static void a_request_comes_back(void **state)
 {
-    static struct hold_request request, again;
+    static struct hold_request again;
     (void)state;
-    fill(&request);
-    _cleanup_free_ char *text = hold_request_text(&request);
+    _cleanup_free_ char *text = hold_request_text(&sample);
     assert_non_null(text);
     memset(&again, 0xa5, sizeof(again));
     assert_int_equal(hold_request_parse(text, strlen(text), &again), 0);
-    assert_memory_equal(&request, &again, sizeof(request));
+    assert_memory_equal(&sample, &again, sizeof(sample));
 }
 
 static void an_answer_comes_back(void **state)

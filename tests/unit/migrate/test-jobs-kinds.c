@@ -96,7 +96,8 @@ static void internals_are_filled_beside_a_replica(void **state)
     struct err err = ERR_INIT;
 
     (void)state;
-    start(&f);
+    start_with(&f, 1); /* the fake world is no place for two threads */
+    open_table(&f);
     f.world.libvirt_back_us = INT64_MAX; /* neither ends */
     const struct job wish = replica(&f);
     const struct job all = sync_of(&wish, JOB_ALL);
