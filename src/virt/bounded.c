@@ -19,8 +19,7 @@ enum {
 
 struct bounded {
     pthread_mutex_t lock;   /* protects what follows */
-    pthread_cond_t listed;  /* a request, for one of the threads; stopping */
-    pthread_cond_t changed; /* a request or a thread has ended */
+    pthread_cond_t changed; /* a request was listed or has ended; stopping */
     struct list requests;   /* listed, until they end */
     unsigned n_threads, n_idle, n_untaken;
     bool stopping;
@@ -55,7 +54,7 @@ static struct request *next_request(struct bounded *bounded)
         if (request)
             return request;
         bounded->n_idle++;
-        (void)pthread_cond_wait(&bounded->listed, &bounded->lock);
+        (void)pthread_cond_wait(&bounded->changed, &bounded->lock);
         bounded->n_idle--;
     }
     bounded->n_threads--;
@@ -131,9 +130,7 @@ static bool list_locked(struct bounded *bounded, struct request *request)
     }
     bounded->n_untaken++;
     list_append(&bounded->requests, &request->link);
-    /* Not signal: glibc before 2.41 loses one now and then (its bug 25847), and
-     * what nobody takes blocks its key for ever. */
-    (void)pthread_cond_broadcast(&bounded->listed); /* cannot fail */
+    (void)pthread_cond_broadcast(&bounded->changed); /* cannot fail */
     return true;
 }
 
@@ -172,8 +169,6 @@ int bounded_new(struct bounded **ret_bounded)
     list_init(&bounded->requests);
     int rc = thread_init_condition(&bounded->changed);
     if (rc == 0)
-        rc = thread_init_condition(&bounded->listed);
-    if (rc == 0)
         rc = -pthread_mutex_init(&bounded->lock, NULL);
     if (rc < 0) {
         free(bounded);
@@ -188,7 +183,7 @@ static bool stop(struct bounded *bounded)
     const struct timespec deadline = time_after_ms(STOP_MS);
     SCOPED_LOCK(&bounded->lock);
     bounded->stopping = true;
-    (void)pthread_cond_broadcast(&bounded->listed); /* cannot fail */
+    (void)pthread_cond_broadcast(&bounded->changed); /* cannot fail */
     while (bounded->n_threads > 0) {
         if (!wait_locked(bounded, &deadline))
             return bounded->n_threads == 0;
@@ -206,8 +201,6 @@ bool bounded_free(struct bounded *bounded)
     int rc = pthread_mutex_destroy(&bounded->lock);
     assert(rc == 0);
     rc = pthread_cond_destroy(&bounded->changed);
-    assert(rc == 0);
-    rc = pthread_cond_destroy(&bounded->listed);
     assert(rc == 0);
     (void)rc;
     free(bounded);

@@ -14,24 +14,16 @@
 
 int call_begin(struct call *call, struct virt *virt, struct err *err)
 {
-    struct session session = { NULL, NULL };
-    int rc = connection_get(virt, &session, err);
-    *call = (struct call){
-        .virt = virt,
-        .conn = session.conn,
-        .last = session.vm,
-        .err = err,
-    };
-    return rc;
+    *call = (struct call){ .virt = virt, .err = err };
+    return connection_get(virt, &call->conn, err);
 }
 
 void call_end(struct call *call)
 {
-    struct session session = { call->conn, call->vm ? call->vm : call->last };
-    if (call->vm && call->last)
-        (void)virDomainFree(call->last); /* drops a reference */
+    if (call->vm)
+        (void)virDomainFree(call->vm); /* drops a reference */
     if (call->conn)
-        connection_put(call->virt, &session);
+        connection_put(call->virt, call->conn);
 }
 
 int call_error_number(void)
@@ -46,8 +38,12 @@ static bool is_not_found(int number)
     return number == VIR_ERR_NO_DOMAIN || number == VIR_ERR_INVALID_ARG;
 }
 
-static int look_up(struct call *call, const char *vm, struct err *err)
+int call_find_vm(struct call *call, struct virt *virt, const char *vm,
+                 struct err *err)
 {
+    int rc = call_begin(call, virt, err);
+    if (rc < 0)
+        return rc;
     call->vm = virDomainLookupByUUIDString(call->conn, vm);
     if (!call->vm && is_not_found(call_error_number()))
         call->vm = virDomainLookupByName(call->conn, vm);
@@ -57,32 +53,9 @@ static int look_up(struct call *call, const char *vm, struct err *err)
     }
     if (!is_not_found(call_error_number()))
         return call_fail(call, "VM %s", vm);
-    int rc = err_set_code(err, ERR_NO_VM, "no VM has the name or UUID %s", vm);
+    rc = err_set_code(err, ERR_NO_VM, "no VM has the name or UUID %s", vm);
     (void)err_next(err, "see drayctl vm list");
     return rc;
-}
-
-int call_find_vm(struct call *call, struct virt *virt, const char *vm,
-                 struct err *err)
-{
-    int rc = call_begin(call, virt, err);
-    return rc < 0 ? rc : look_up(call, vm, err);
-}
-
-/* libvirt takes a VM by its UUID, so one that came back since is the right one,
- * and of one that is gone every call says so. */
-static bool take_last(struct call *call, const char *vm)
-{
-    char uuid[UUID_SIZE];
-    if (!call->last)
-        return false;
-    call_uuid(call->last, uuid);
-    if (!str_equal(uuid, vm))
-        return false;
-    call->vm = TAKE(call->last);
-    call->name = virDomainGetName(call->vm);
-    call->again = true;
-    return true;
 }
 
 /* For a VM that libvirt takes for stopped, or does not know. */
@@ -106,11 +79,7 @@ int call_begin_vm(struct call *call, struct virt *virt, const char *vm,
                   struct err *err)
 {
     struct err not_found = ERR_INIT;
-    int rc = call_begin(call, virt, err);
-    if (rc < 0 || take_last(call, vm))
-        return rc;
-    call->err = &not_found;
-    rc = look_up(call, vm, &not_found);
+    int rc = call_find_vm(call, virt, vm, &not_found);
     call->err = err;
     if (rc == 0)
         return 0;
@@ -144,14 +113,12 @@ static int fill(const struct call *call, int number, const char *context,
     return rc;
 }
 
-/* "domain is not running", or not there any more: 0 when that is so, or
- * something else was wrong. */
+/* "domain is not running": 0 when that is so, or something else was wrong. */
 static int check_stopped(const struct call *call, int number)
 {
     char uuid[UUID_SIZE];
-    bool gone = number == VIR_ERR_NO_DOMAIN && call->again;
-    if (!gone && (number != VIR_ERR_OPERATION_INVALID || !call->vm ||
-                  virDomainIsActive(call->vm) != 0))
+    if (number != VIR_ERR_OPERATION_INVALID || !call->vm ||
+        virDomainIsActive(call->vm) != 0)
         return 0;
     call_uuid(call->vm, uuid);
     return check_orphan(uuid, call->err);
@@ -237,12 +204,9 @@ static enum vm_state state_of(int libvirt_state)
 int call_state_of(const struct call *call, virDomainPtr vm,
                   enum vm_state *ret_state)
 {
-    /* Asked for after a failure, the name would take the reason with it. */
-    const char *name = virDomainGetName(vm);
     int state = 0;
-    int rc = virDomainGetState(vm, &state, NULL, 0);
-    if (rc < 0)
-        return call_fail(call, "state of VM %s", name ? name : "?");
+    if (virDomainGetState(vm, &state, NULL, 0) < 0)
+        return call_fail(call, "state of VM %s", virDomainGetName(vm));
     *ret_state = state_of(state);
     return 0;
 }

@@ -17,8 +17,6 @@ struct call {
     struct virt *virt;
     virConnectPtr conn; /* for this one alone */
     virDomainPtr vm;    /* NULL for requests about no single VM */
-    virDomainPtr last;  /* of the one before; NULL: none, or it is @vm */
-    bool again;         /* @vm was not looked up: it may be gone since */
     const char *name;   /* the vm's; any call of libvirt resets its last error,
                            also the one that tells the name */
     struct err *err;    /* borrowed */

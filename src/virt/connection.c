@@ -18,9 +18,6 @@
  * 9.0 the second call is sent only when something arrives if it comes at the
  * wrong moment (a keepalive may be the first), and libvirtd reads no further
  * when it has five calls of a connection under way.
- *
- * With each goes the VM that it served last: a job asks about one VM all the
- * time, and to look that up again would be every other call.
  */
 #include "connection.h"
 #include "room.h"
@@ -81,33 +78,20 @@ static bool wait_until_lost(struct virt *virt)
     return !virt->stopping;
 }
 
-static struct session take_connection(struct virt *virt,
-                                      struct events *ret_events)
+static virConnectPtr take_connection(struct virt *virt,
+                                     struct events *ret_events)
 {
     SCOPED_LOCK(&virt->lock);
-    struct session taken = { virt->conn, virt->vm };
     *ret_events = virt->events;
     virt->lost = virt->in_use = false;
-    virt->conn = NULL;
-    virt->vm = NULL;
     atomic_store(&virt->up, false);
-    return taken;
+    return TAKE(virt->conn);
 }
 
-static struct session take_idle(struct virt *virt)
+static virConnectPtr take_idle(struct virt *virt)
 {
     SCOPED_LOCK(&virt->lock);
-    return virt->n_idle > 0 ? virt->idle[--virt->n_idle]
-                            : (struct session){ NULL, NULL };
-}
-
-/* Drops references. */
-static void end_session(const struct session *session)
-{
-    if (session->vm)
-        (void)virDomainFree(session->vm);
-    if (session->conn)
-        (void)virConnectClose(session->conn);
+    return virt->n_idle > 0 ? virt->idle[--virt->n_idle] : NULL;
 }
 
 static void publish(struct virt *virt, virConnectPtr conn)
@@ -142,13 +126,11 @@ static void pause_before_retry(struct virt *virt)
 static void drop_ours(struct virt *virt)
 {
     struct events events;
-    struct session idle, first = take_connection(virt, &events);
-    if (first.vm)
-        (void)virDomainFree(first.vm); /* drops a reference */
-    if (first.conn)
-        drop_connection(first.conn, &events);
-    while ((idle = take_idle(virt)).conn != NULL)
-        end_session(&idle); /* nobody uses it */
+    virConnectPtr idle, conn = take_connection(virt, &events);
+    if (conn)
+        drop_connection(conn, &events);
+    while ((idle = take_idle(virt)) != NULL)
+        (void)virConnectClose(idle); /* nobody uses it */
 }
 
 static void *run_connector(void *arg)
@@ -219,7 +201,7 @@ enum {
 };
 
 /* *ret_why is the reason of the last. */
-static int find_connection(struct virt *virt, struct session *ret_session,
+static int find_connection(struct virt *virt, virConnectPtr *ret_conn,
                            char *ret_why, size_t size)
 {
     SCOPED_LOCK(&virt->lock);
@@ -230,20 +212,19 @@ static int find_connection(struct virt *virt, struct session *ret_session,
     /* Counts up, no more: safe under the lock. */
     if (!virt->in_use && virConnectRef(virt->conn) == 0) {
         virt->in_use = true;
-        *ret_session = (struct session){ virt->conn, TAKE(virt->vm) };
+        *ret_conn = virt->conn;
         return 0;
     }
     if (virt->n_idle == 0)
         return CONNECTION_OPEN;
-    *ret_session = virt->idle[--virt->n_idle];
+    *ret_conn = virt->idle[--virt->n_idle];
     return 0;
 }
 
-int connection_get(struct virt *virt, struct session *ret_session,
-                   struct err *err)
+int connection_get(struct virt *virt, virConnectPtr *ret_conn, struct err *err)
 {
     char why[sizeof(virt->why)];
-    int rc = find_connection(virt, ret_session, why, sizeof(why));
+    int rc = find_connection(virt, ret_conn, why, sizeof(why));
     if (rc == CONNECTION_AWAY)
         return connection_away(virt, why, err);
     if (rc == 0)
@@ -251,30 +232,29 @@ int connection_get(struct virt *virt, struct session *ret_session,
     virConnectPtr conn = open_connection(virt);
     if (!conn)
         return connection_away(virt, virGetLastErrorMessage(), err);
-    *ret_session = (struct session){ .conn = conn };
+    *ret_conn = conn;
     return 0;
 }
 
-/* Takes of it what is kept for the next call. */
-static void keep(struct virt *virt, struct session *session)
+/* True: it is kept, for the next call. */
+static bool keep(struct virt *virt, virConnectPtr conn)
 {
     SCOPED_LOCK(&virt->lock);
-    if (virt->conn == session->conn) { /* that has a reference of its own */
+    if (virt->conn == conn) {
         virt->in_use = false;
-        virt->vm = TAKE(session->vm);
-        return;
+        return false; /* by its own reference */
     }
     if (!virt->conn || virt->lost || virt->n_idle == CONNECTIONS_IDLE_MAX ||
-        virConnectIsAlive(session->conn) == 0) /* looks at a flag, no more */
-        return;
-    virt->idle[virt->n_idle++] = *session;
-    *session = (struct session){ NULL, NULL };
+        virConnectIsAlive(conn) == 0) /* looks at a flag, no more */
+        return false;
+    virt->idle[virt->n_idle++] = conn;
+    return true;
 }
 
-void connection_put(struct virt *virt, struct session *session)
+void connection_put(struct virt *virt, virConnectPtr conn)
 {
-    keep(virt, session);
-    end_session(session);
+    if (!keep(virt, conn))
+        (void)virConnectClose(conn); /* drops a reference */
 }
 
 void connection_lost(struct virt *virt, virConnectPtr conn)

@@ -21,18 +21,10 @@ struct reasons;
 int connection_start(struct virt *virt, struct err *err);
 bool connection_stop(struct virt *virt);
 
-/* A connection, and the VM that it served last; NULL: none. */
-struct session {
-    virConnectPtr conn;
-    virDomainPtr vm;
-};
-
-/* A session for the caller alone, who puts it back; it may have another VM
- * then. -ENOTCONN while libvirtd is away. May block in libvirt when it has to
- * open one. */
-int connection_get(struct virt *virt, struct session *ret_session,
-                   struct err *err);
-void connection_put(struct virt *virt, struct session *session);
+/* A connection for the caller alone, who puts it back. -ENOTCONN while libvirtd
+ * is away. May block in libvirt when it has to open one. */
+int connection_get(struct virt *virt, virConnectPtr *ret_conn, struct err *err);
+void connection_put(struct virt *virt, virConnectPtr conn);
 
 /* Says that @conn is dead; a new one is made. */
 void connection_lost(struct virt *virt, virConnectPtr conn);

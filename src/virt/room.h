@@ -5,7 +5,6 @@
 #ifndef DRAY_VIRT_ROOM_H
 #define DRAY_VIRT_ROOM_H
 
-#include "connection.h"
 #include "events.h"
 #include "listeners.h"
 #include "loop.h"
@@ -40,10 +39,9 @@ struct virt {
     pthread_mutex_t lock;   /* protects what follows */
     pthread_cond_t changed; /* lost, stopping or connector_ended was set */
     virConnectPtr conn;     /* NULL: none, or not published yet */
-    virDomainPtr vm;        /* that it served last; NULL: none */
     bool in_use;            /* by a call */
     struct events events;   /* of conn */
-    struct session idle[CONNECTIONS_IDLE_MAX]; /* more of them, for calls */
+    virConnectPtr idle[CONNECTIONS_IDLE_MAX]; /* more of them, for calls */
     size_t n_idle;
     bool lost;
     bool stopping;

@@ -288,8 +288,7 @@ static bool enqueue(struct work *work, struct request *request)
                    WORK_PER_KEY;
     list_append(&work->waiting, &request->link);
     work->n_waiting++;
-    /* Not signal: glibc before 2.41 loses one now and then (its bug 25847). */
-    (void)pthread_cond_broadcast(&work->changed);
+    (void)pthread_cond_signal(&work->changed);
     return may_run && work->n_waiting > work->n_idle;
 }
 
