@@ -16,8 +16,6 @@
 
 struct copier;
 
-/* Checkpoints go to @state_dir/copies, which is made if missing; NULL or empty:
- * there are none. */
 /* Whoever may lose the right to write while a copy runs. */
 struct copier_guard {
     /* Asked before each write, from any thread; false: never again. */
@@ -26,6 +24,8 @@ struct copier_guard {
     int fd; /* stays open in the tools that write, too; 0: none */
 };
 
+/* Checkpoints go to @state_dir/copies, which is made if missing; NULL or empty:
+ * there are none. */
 int copier_new(const char *qemu_img, const char *state_dir,
                struct copier **ret_copier, struct err *err);
 /* Before the first copy. @guard must outlive the copier. */
