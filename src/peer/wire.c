@@ -145,15 +145,18 @@ struct json_object *wire_end(const struct peer_layer *layer, uint64_t size)
 {
     struct json_object *object = wire_volume(layer);
 
-    return end(object, add_u64(object, "size", size));
+    return end(object,
+               add_u64(object, "size", size) &&
+                   add_text(object, "description", layer->spec.description));
 }
 
 struct json_object *wire_range(const struct peer_layer *layer,
                                const struct volume_digest *range)
 {
-    struct json_object *object = wire_end(layer, range->size);
+    struct json_object *object = wire_volume(layer);
 
-    return end(object, add_u64(object, "offset", range->offset));
+    return end(object, add_u64(object, "offset", range->offset) &&
+                           add_u64(object, "size", range->size));
 }
 
 /* --- reading ----------------------------------------------------------- */
