@@ -281,20 +281,24 @@ bool migrate_is_maker(const char *job_id, const struct volume_info *info)
            strcmp(info->description, maker) == 0;
 }
 
-/* Another host's job may have made it since this one was planned. */
-static int find_maker(struct disk *d, struct err *err)
+/* While it is not whole it says itself who makes it. */
+static int is_ours(const struct disk *d, bool *ret, struct err *err)
 {
-    struct job_disk *of = d->of;
+    const struct job_disk *of = d->of;
     struct volume_id id = disk_target(d, of->template_vol);
     struct volume_info info;
     int rc;
 
-    if (!of->template_absent || of->template_made)
+    *ret = false;
+    if (!of->template_absent)
         return 0;
     memcpy(id.img, of->template_img, UUID_SIZE);
     rc = PORT(&d->m->ports, storage, volume_info, &id, &info, err);
-    of->template_made = rc == 0 && migrate_is_maker(d->m->job.id, &info);
-    return err->code == ERR_NO_IMAGE || err->code == ERR_NO_VOLUME ? 0 : rc;
+    if (rc == 0)
+        *ret = info.legality == VOLUME_LEGAL
+                   ? of->template_made
+                   : migrate_is_maker(d->m->job.id, &info);
+    return err->code == ERR_NO_VOLUME ? 0 : rc;
 }
 
 /* Of a template that came for this VM's sake, and has come for nothing. */
@@ -303,9 +307,10 @@ static enum job_outcome remove_template(struct disk *d)
     const struct job_disk *of = d->of;
     struct migration *m = d->m;
     struct err err = ERR_INIT;
-    int rc = find_maker(d, &err);
+    bool ours = false;
+    int rc = is_ours(d, &ours, &err);
 
-    if (rc == 0 && of->template_made)
+    if (rc == 0 && ours)
         rc = PORT(&m->ports, storage, image_delete, of->dst_sd,
                   of->template_img, &err);
     if (rc == 0 || err.code == ERR_NO_IMAGE || err.code == ERR_VOLUME_SHARED)
