@@ -118,6 +118,8 @@ struct job_disk {
     bool dst_made;      /* a file outside that is ours to delete */
     bool fold_begun;    /* the pivot to the leaf may have been asked for */
     bool overlay_stays; /* it could not be folded; the warning says so */
+    bool in_doubt;      /* left on both sides, and nobody could find out which
+                           of them the VM uses */
     uint64_t capacity;  /* bytes */
     uint64_t done;      /* of a VM's move, bytes; not in the journal */
     uint64_t total;     /* 0: not known */
@@ -223,6 +225,9 @@ bool job_can_cancel(const struct job *job);
  * what was asked (VM, images, destinations, format, fate of the source), not
  * what it was resolved to: after the move the source's path is another one. */
 bool job_same_request(const struct job *a, const struct job *b);
+/* It ended, and a disk of it may be the VM's on either side: until somebody
+ * deletes the job, neither is deleted. */
+bool job_is_in_doubt(const struct job *job);
 /* The disk of @job that is @img on either side, NULL if none. */
 const struct job_disk *job_disk_of_image(const struct job *job,
                                          const char *img);

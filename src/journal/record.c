@@ -112,6 +112,7 @@ static const struct field disk_fields[] = {
     { "dst_made", &field_bool, DISK(dst_made), 0, 0 },
     { "fold_begun", &field_bool, DISK(fold_begun), 0, 0 },
     { "overlay_stays", &field_bool, DISK(overlay_stays), 0, 0 },
+    { "in_doubt", &field_bool, DISK(in_doubt), 0, 0 },
     { "capacity", &field_uint64, DISK(capacity), 0, 0 },
     { "src_path", &field_text, DISK(src_path), 0, 0 },
     { "dst_path", &field_text, DISK(dst_path), 0, 0 },

@@ -175,7 +175,7 @@ static void forget_old(struct migrate_jobs *jobs)
     for (size_t i = jobs->n; i-- > 0;) {
         const struct entry *entry = jobs->entries[i];
 
-        if (entry->migration)
+        if (entry->migration || job_is_in_doubt(&entry->job))
             continue;
         ended++;
         if (ended > ENDED_MAX || now_ms - entry->job.ended_ms > ended_max_ms)
