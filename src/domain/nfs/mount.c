@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * mount(8) and umount(8), with a deadline. What came of it is read from the
+ * kernel's table, which waits for no server.
+ *
+ * As a service drayd has a mount namespace of its own: what it mounts there,
+ * qemu and sanlock do not see. systemd then runs the programs, in the host's;
+ * and what is mounted in that one comes to ours by itself.
+ *
+ * Unmounting does not look at the server (no helper, no lookup of the path). A
+ * mount of a server that does not answer is detached, and what waits for it
+ * fails, which is ours only: not while another process has anything open there.
+ */
+#include "mount.h"
+#include "../open.h"
+#include <dray/base/file.h>
+#include <dray/base/mounts.h>
+#include <dray/exec.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum {
+    UNMOUNT_MS = 15 * 1000,
+    ARGS_MAX = 24,
+    DIR_MODE = 0755,
+};
+
+/* systemd ends by itself what we have given up. */
+#define UNIT_LIMIT "RuntimeMaxSec=40"
+
+/* @argv: at most half of ARGS_MAX. */
+static int run(const struct nfs *nfs, const char *const *argv, int limit_ms,
+               struct exec_result *ret_result, struct err *err)
+{
+    static const char *const through[] = {
+        "--quiet",  "--pipe", "--wait",    "--collect", "-p",
+        UNIT_LIMIT, "-p",     "Type=exec", "--",
+    };
+    const struct exec_options options = { .deadline_ms =
+                                              time_now_ms() + limit_ms };
+    const char *args[ARGS_MAX] = { NULL };
+    size_t n = 0;
+    if (nfs->systemd_run[0]) {
+        args[n++] = nfs->systemd_run;
+        for (size_t i = 0; i < ARRAY_SIZE(through); i++)
+            args[n++] = through[i];
+    }
+    for (size_t i = 0; argv[i]; i++)
+        args[n++] = argv[i];
+    return exec_run(args, &options, ret_result, err);
+}
+
+/* --- what is mounted --- */
+
+/* 0, or DOMAIN_NONE: nothing is mounted there. */
+static int find(const struct nfs *nfs, const char *path,
+                struct mount_entry *ret_entry, struct err *err)
+{
+    _cleanup_free_ char *text = NULL;
+    struct mount_entry entry;
+    size_t len = 0;
+    int found = DOMAIN_NONE;
+    int rc = file_read(nfs->table, MOUNTS_TEXT_MAX, &text, &len, err);
+    if (rc < 0)
+        return rc;
+    for (const char *rest = text; mounts_next(&rest, &entry);) {
+        if (!str_equal(entry.point, path))
+            continue;
+        *ret_entry = entry; /* the last one covers the others */
+        found = 0;
+    }
+    return found;
+}
+
+/* 0, or DOMAIN_NONE: nothing is mounted there. */
+static int check_mounted(const struct nfs *nfs, const char *remote,
+                         const char *path, struct err *err)
+{
+    char source[DOMAIN_REMOTE_SIZE];
+    struct mount_entry entry;
+    int rc = find(nfs, path, &entry, err);
+    if (rc != 0)
+        return rc;
+    if ((str_equal(entry.type, "nfs") || str_equal(entry.type, "nfs4")) &&
+        nfs_export_read(entry.source, source, NULL) == 0 &&
+        str_equal(source, remote))
+        return 0;
+    (void)err_set_code(err, ERR_MOUNT,
+                       "%s cannot be mounted on %s: %.256s (%s) is there",
+                       remote, path, entry.source, entry.type);
+    return err_next(err, "umount %s", path);
+}
+
+/* --- mounting --- */
+
+int nfs_mount_point(const struct nfs *nfs, const char *remote,
+                    char ret_path[PATH_MAX], struct err *err)
+{
+    char name[NAME_MAX + 1], top[PATH_MAX];
+    nfs_export_dir(remote, name);
+    int rc = file_make_dir(nfs->dir, DIR_MODE, err);
+    if (rc < 0)
+        return err_default_code(err, ERR_MOUNT);
+    /* VMs' disks are found by their names without links. */
+    if (!realpath(nfs->dir, top))
+        return err_set_code(err, ERR_MOUNT, "%s: %m", nfs->dir);
+    if (!str_format(ret_path, PATH_MAX, "%s/%s", top, name))
+        return err_set_code(err, ERR_MOUNT, "%s: the path is too long",
+                            nfs->dir);
+    return 0;
+}
+
+/* What mount says, in its own words (LC_ALL=C), and what it means. */
+static const struct {
+    const char *words;
+    const char *means;
+    const char *next;
+} answers[] = {
+    {"access denied",                    "the server refuses this host",
+     "let this host in: exportfs(8) on the server, and mountOptions sec="                                                },
+    { "Operation not permitted",         "the server refuses this host",
+     "let this host in: exportfs(8) on the server, and mountOptions sec="                                                },
+    { "Permission denied",               "the server refuses this host",
+     "let this host in: exportfs(8) on the server, and mountOptions sec="                                                },
+    { "reason given by server: No such", "the server has no such export",
+     "showmount -e SERVER lists its exports; NFS 4 names them below the one "
+      "with fsid=0"                                                                                                      },
+    { "Failed to resolve server",        "nobody knows the server",
+     "look at its name, /etc/hosts and DNS"                                                                              },
+    { "Connection timed out",            "the server does not answer",
+     "is it up, and nothing in between? It is TCP port 2049"                                                             },
+    { "Connection refused",              "the server has no NFS running",
+     "start it there: systemctl status nfs-server"                                                                       },
+    { "No route to host",                "the server cannot be reached",
+     "is it up, and is there a route to it?"                                                                             },
+    { "Network is unreachable",          "the server cannot be reached",
+     "is it up, and is there a route to it?"                                                                             },
+    { "Host is down",                    "the server cannot be reached",
+     "is it up, and is there a route to it?"                                                                             },
+    { "rotocol not supported",
+     "the server does not speak this "
+      "version",                                                                 "mountOptions vers=3, or a newer server"},
+    { "requested NFS version",
+     "the server does not speak this "
+      "version",                                                                 "mountOptions vers=3, or a newer server"},
+    { "incorrect mount option",          "the kernel does not take the options",
+     "leave out some of mountOptions"                                                                                    },
+    { "unknown filesystem type",         "this host cannot mount NFS",
+     "install nfs-common (Debian) or nfs-utils"                                                                          },
+    { "helper program",                  "this host cannot mount NFS",
+     "install nfs-common (Debian) or nfs-utils"                                                                          },
+};
+
+static int explain(const char *remote, const struct exec_result *result,
+                   struct err *err)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(answers); i++) {
+        if (!strstr(result->err, answers[i].words))
+            continue;
+        (void)err_set_code(err, ERR_MOUNT, "mount %s: %s (%s)", remote,
+                           answers[i].means, result->err);
+        return err_next(err, "%s", answers[i].next);
+    }
+    return err_set_code(err, ERR_MOUNT, "mount %s: exit status %d: %s", remote,
+                        result->status, result->err);
+}
+
+static int mount_now(const struct nfs *nfs, const char *remote,
+                     const char *options, const char *path, struct err *err)
+{
+    char all[NFS_OPTIONS_SIZE];
+    struct exec_result result = { 0 };
+    struct err why = ERR_INIT;
+    nfs_options_complete(options, all);
+    const char *argv[] = { nfs->mount, "-t",   "nfs", "-o", all,
+                           "--",       remote, path,  NULL };
+    int rc = run(nfs, argv, nfs->mount_ms, &result, &why);
+    if (rc == -ETIMEDOUT) {
+        (void)err_set_code(err, ERR_MOUNT,
+                           "mount %s: the server does not answer within "
+                           "%.1f s",
+                           remote, nfs->mount_ms / 1000.0);
+        return err_next(err, "is it up, and nothing in between? It is TCP port "
+                             "2049");
+    }
+    if (rc < 0)
+        return err_set_code(err, ERR_MOUNT, "mount %s: %s", remote,
+                            why.message);
+    rc = result.status == 0 ? 0 : explain(remote, &result, err);
+    exec_result_deinit(&result);
+    return rc;
+}
+
+int nfs_mount(const struct nfs *nfs, const char *remote, const char *options,
+              const char *path, struct err *err)
+{
+    int rc = check_mounted(nfs, remote, path, err);
+    if (rc != DOMAIN_NONE)
+        return rc < 0 ? err_default_code(err, ERR_MOUNT) : 0;
+    rc = file_make_dir(path, DIR_MODE, err);
+    if (rc < 0)
+        return err_default_code(err, ERR_MOUNT);
+    rc = mount_now(nfs, remote, options, path, err);
+    if (rc == 0)
+        rc = check_mounted(nfs, remote, path, err);
+    if (rc == DOMAIN_NONE)
+        rc = err_set_code(err, ERR_MOUNT,
+                          "mount %s: it is not on %s, though %s said so",
+                          remote, path, nfs->mount);
+    if (rc < 0)
+        (void)rmdir(path); /* not when something is mounted there */
+    return rc;
+}
+
+/* --- unmounting --- */
+
+static int unmount_now(const struct nfs *nfs, const char *path, bool detach,
+                       struct err *err)
+{
+    struct exec_result result = { .status = -1 };
+    struct mount_entry entry;
+    struct err why = ERR_INIT;
+    const char *argv[] = { nfs->umount, "-i", "-c", "--", path, NULL };
+    const char *detaching[] = { nfs->umount, "-i", "-c", "-f",
+                                "-l",        "--", path, NULL };
+    int rc = run(nfs, detach ? detaching : argv, UNMOUNT_MS, &result, &why);
+    int found = find(nfs, path, &entry, err);
+    if (found == 0)
+        (void)err_set_code(err, ERR_MOUNT, "umount %s: %s", path,
+                           rc < 0 ? why.message : result.err);
+    exec_result_deinit(&result);
+    return found == DOMAIN_NONE ? 0 : found < 0 ? found : -EBUSY;
+}
+
+/* What has nothing open there hangs no longer once it is detached; what has
+ * would go on with files that nobody finds any more. */
+static int check_unused(const char *path, struct err *err)
+{
+    struct domain_opener opener;
+    int rc = domain_open_find(path, &opener);
+    if (rc < 0)
+        return err_set(err, rc, "/proc: %s", strerrordesc_np(-rc));
+    if (opener.pid == 0)
+        return 0;
+    (void)err_set_code(err, ERR_MOUNT, "%s is mounted still: %s has %s open",
+                       path, opener.name, opener.path);
+    return err_next(err, "end process %d first", (int)opener.pid);
+}
+
+int nfs_unmount(const struct nfs *nfs, const char *path, bool hangs,
+                struct err *err)
+{
+    struct mount_entry entry;
+    int rc = find(nfs, path, &entry, err);
+    bool is_mounted = rc == 0;
+    if (is_mounted && hangs)
+        rc = check_unused(path, err);
+    if (is_mounted && rc == 0)
+        rc = unmount_now(nfs, path, hangs, err);
+    if (rc < 0)
+        return rc;
+    (void)rmdir(path); /* what is not empty is not ours */
+    return is_mounted && hangs ? NFS_DETACHED : 0;
+}
