@@ -11,9 +11,11 @@
 #include "known.h"
 #include "layout.h"
 #include "metadata.h"
+#include "open.h"
 #include "ops.h"
 #include "scan.h"
 #include "sdm.h"
+#include <dray/base/reach.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -320,6 +322,32 @@ int domain_join(void *ctx, const char *sd, const char *path,
 
 /* --- leaving --- */
 
+/* Another host may take the host id afterwards: who still has volumes open
+ * here ends first. */
+static int check_closed(struct domains *domains, const struct domain_info *info,
+                        struct err *err)
+{
+    char real[PATH_MAX];
+    char dir[PATH_MAX];
+    struct domain_opener opener;
+    if (reach_real(domains->reach, info->path, real) < 0 ||
+        !str_format(dir, sizeof(dir), "%s/%s/images", real, info->sd))
+        return 0; /* away: as one that is missing */
+    int rc = domain_open_find(dir, &opener);
+    if (rc < 0)
+        return err_set(err, rc, "/proc: %s", strerrordesc_np(-rc));
+    if (opener.pid == 0)
+        return 0;
+    (void)err_set_code(err, ERR_RELEASE_HOST_ID, "domain %s: %s has %s open",
+                       info->sd, opener.name, opener.path);
+    if (!opener.vm[0])
+        return err_next(err, "end process %d first", (int)opener.pid);
+    return err_next(err,
+                    "move its disk to another domain (drayctl disk migrate %s "
+                    "DISK DOMAIN), or shut it down (virsh shutdown %s)",
+                    opener.vm, opener.vm);
+}
+
 int domain_leave(void *ctx, const char *sd, struct err *err)
 {
     struct domains *domains = ctx;
@@ -336,6 +364,8 @@ int domain_leave(void *ctx, const char *sd, struct err *err)
     bool is_here = info.block && info.status == DOMAIN_JOINED;
     if (is_here)
         rc = block_check_closed(domains, &info, err);
+    else if (info.status == DOMAIN_JOINED)
+        rc = check_closed(domains, &info, err);
     if (rc == 0)
         rc = remove_lockspace(domains, &info, err);
     if (rc < 0)

@@ -30,7 +30,6 @@ enum {
 };
 
 static const int64_t ended_max_ms = 24LL * 3600 * 1000;
-
 struct entry {
     struct list link; /* of migrate_jobs.removals, when it is on its way out */
     struct migrate_jobs *jobs;
@@ -165,10 +164,8 @@ static void forget(struct migrate_jobs *jobs, size_t i)
     memmove(&jobs->entries[i], &jobs->entries[i + 1],
             (jobs->n - i) * sizeof(struct entry *));
     list_append(&jobs->removals, &entry->link);
-    /* A lease goes, too: on storage, which may be slow. */
-    const char *key = entry->job.data.lease_made ? "forget" : NULL;
-
-    if (work_submit(jobs->work, key, remove_run, remove_done, entry))
+    if (work_submit(jobs->work, lease_forget_key(&entry->job), remove_run,
+                    remove_done, entry))
         remove_done(entry);
 }
 
@@ -180,7 +177,7 @@ static void forget_old(struct migrate_jobs *jobs)
     for (size_t i = jobs->n; i-- > 0;) {
         const struct entry *entry = jobs->entries[i];
 
-        if (entry->migration)
+        if (entry->migration || job_is_in_doubt(&entry->job))
             continue;
         ended++;
         leased += entry->job.data.lease_made;
@@ -528,10 +525,14 @@ int migrate_jobs_visit(struct migrate_jobs *jobs, const char *id,
     return 0;
 }
 
-void migrate_jobs_leave(struct migrate_jobs *jobs, const char *id)
+void migrate_jobs_leave(struct migrate_jobs *jobs, const char *id,
+                        const char *made)
 {
     struct entry *entry = find(jobs, id);
 
+    for (size_t i = 0; made && entry && i < entry->job.n_disks; i++)
+        entry->orders.made |= str_equal(entry->job.disks[i].template_img, made)
+                              << i;
     if (!entry || --entry->visitors > 0 || entry->running)
         return;
     if (!entry->timer || entry->wake)

@@ -276,3 +276,8 @@ int lease_forget(const struct migrate_ports *ports, const struct job *job,
         return 0; /* with a domain that is gone for good it is, too */
     return err->rc;
 }
+
+const char *lease_forget_key(const struct job *job)
+{
+    return job->data.lease_made ? "forget" : NULL;
+}

@@ -33,6 +33,8 @@ enum xlease_job_status lease_status(const struct job *job, bool well);
 /* The job is forgotten: so is a lease that it made. */
 int lease_forget(const struct migrate_ports *ports, const struct job *job,
                  struct err *err);
+/* For work_submit(): that waits for storage, unless there is no such lease. */
+const char *lease_forget_key(const struct job *job);
 
 /* --- guard.c --- */
 

@@ -217,6 +217,7 @@ static enum job_outcome say_dead(struct migration *m)
 
 static enum job_outcome leave(struct disk *d, const char *why)
 {
+    d->of->in_doubt = true;
     migration_warn(d->m, "destination left: image %s on %s: %.160s", d->of->img,
                    d->of->dst_sd, why);
     return JOB_OK;
