@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Joining and leaving. Joining: read and verify everything, take part in the
- * lockspace, mend what a crash left (under SDM), remember. Each step may be
- * repeated, so joining again what is joined checks it and is done.
+ * Joining: read and verify everything, take part in the lockspace, mend what a
+ * crash left (under SDM), remember. Each step may be repeated, so joining again
+ * what is joined checks it and is done.
  */
 #include "join.h"
 #include "block/find.h"
@@ -292,17 +292,6 @@ static int add_lockspace(struct domains *domains,
     return rc < 0 ? err_default_code(err, ERR_ACQUIRE_HOST_ID) : 0;
 }
 
-static int remove_lockspace(struct domains *domains,
-                            const struct domain_info *info, struct err *err)
-{
-    const struct lease_port *leases = &domains->leases;
-    struct lease_place place;
-    domain_place_lockspace(info, &place);
-    domain_sdm_drop(domains->sdms, info->sd);
-    int rc = leases->ops->leave(leases->ctx, &place, domains->host_id, err);
-    return rc < 0 ? err_default_code(err, ERR_RELEASE_HOST_ID) : 0;
-}
-
 /* Not of a pool's domain: that is its hosts' business. */
 static int scan(struct domain_view *view, struct err *err)
 {
@@ -322,7 +311,7 @@ static int take_part(struct domains *domains, const struct domain_info *info,
         return rc;
     rc = info->block ? block_mend(domains, info, err) : scan(view, err);
     if (rc < 0 && !was_joined)
-        (void)remove_lockspace(domains, info, NULL);
+        (void)domain_lockspace_leave(domains, info, NULL);
     return rc;
 }
 
@@ -400,68 +389,5 @@ int domain_join(void *ctx, const char *sd, const struct domain_place *place,
         nfs_give(ctx, joining.taken);
     if (rc == 0)
         (void)str_copy(ret_sd, UUID_SIZE, joining.info.sd);
-    return rc;
-}
-
-/* --- leaving --- */
-
-/* The domain is left in any case; what of its mount could not go is said. */
-static void unmount(struct domains *domains, const struct domain_info *info)
-{
-    struct err err = ERR_INIT;
-    char problem[sizeof(info->problem)] = "";
-    int rc = nfs_rest(domains, info->remote, &err);
-    if (rc == NFS_DETACHED)
-        (void)str_format(problem, sizeof(problem),
-                         "%s did not answer: its mount was detached "
-                         "(umount -l)",
-                         info->remote);
-    else if (rc < 0)
-        (void)str_format(problem, sizeof(problem), "still mounted: %s",
-                         err.message);
-    domain_known_problem(domains, info->sd, DOMAIN_LEFT, problem);
-}
-
-/* One that is missing has nothing here that could be asked. */
-static int check_unused(struct domains *domains, const struct domain_info *info,
-                        struct err *err)
-{
-    if (info->status == DOMAIN_JOINING) {
-        (void)err_set_code(err, ERR_DOMAIN_ACTION,
-                           "domain %s is just being joined", info->sd);
-        return err_next(err, "repeat when that is done");
-    }
-    if (info->remote[0])
-        return nfs_check_unused(info->path, info->sd, err);
-    return info->block && info->status == DOMAIN_JOINED
-               ? block_check_closed(domains, info, err)
-               : 0;
-}
-
-static int leave(struct domains *domains, struct domain_info *info,
-                 struct err *err)
-{
-    bool was_joined = info->status == DOMAIN_JOINED;
-    int rc = check_unused(domains, info, err);
-    if (rc == 0)
-        rc = remove_lockspace(domains, info, err);
-    if (rc < 0)
-        return rc;
-    info->status = DOMAIN_LEFT;
-    info->host_id = 0;
-    info->problem[0] = '\0';
-    rc = domain_known_put(domains, info, err);
-    return rc == 0 && info->block && was_joined ? block_rest(domains, info, err)
-                                                : rc;
-}
-
-int domain_leave(void *ctx, const char *sd, struct err *err)
-{
-    struct domain_info info;
-    int rc = domain_known_get(ctx, sd, &info, err);
-    if (rc == 0 && info.status != DOMAIN_LEFT)
-        rc = leave(ctx, &info, err);
-    if (rc == 0 && info.remote[0]) /* when repeated, too */
-        unmount(ctx, &info);
     return rc;
 }

@@ -336,6 +336,15 @@ bool job_same_request(const struct job *a, const struct job *b)
     return same && (!job_is_data(a) || same_data(a, b));
 }
 
+bool job_is_in_doubt(const struct job *job)
+{
+    for (size_t i = 0; i < job->n_disks; i++) {
+        if (job->disks[i].in_doubt)
+            return true;
+    }
+    return false;
+}
+
 const struct job_disk *job_disk_of_image(const struct job *job, const char *img)
 {
     for (size_t i = 0; i < job->n_disks; i++) {

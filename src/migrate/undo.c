@@ -210,6 +210,16 @@ static enum job_outcome free_qemu(struct migration *m, const struct err *err)
     return JOB_OK;
 }
 
+/* Before it is tried again to see and to remove, or where nothing does. */
+static enum job_outcome doubt(struct migration *m, const struct err *err)
+{
+    if (retry_or_go_on(m, err, "the VM could not be asked") == JOB_AGAIN)
+        return JOB_AGAIN;
+    for_each_disk (d, m)
+        d->of->in_doubt = m->job.kind != JOB_MERGE;
+    return JOB_OK;
+}
+
 static enum job_outcome abort_all(struct migration *m)
 {
     struct err err = ERR_INIT;
@@ -224,7 +234,7 @@ static enum job_outcome abort_all(struct migration *m)
     if (resume(m, &w) == JOB_AGAIN)
         return JOB_AGAIN;
     if (!w.seen)
-        return retry_or_go_on(m, &err, "the VM could not be asked");
+        return doubt(m, &err);
     for_each_disk (d, m) {
         enum job_outcome outcome = end_job(d);
 

@@ -141,6 +141,22 @@ def flip_last_data_byte(path):
         run('sync', '-d', path)
 
 
+# --- a domain in use ---
+
+def test_a_domain_that_a_vm_runs_on_stays(drayd, domains, make_guest):
+    src = domains[0]
+    image = make_image(src, ['RAW', 'COW'])
+    guest = start_two(make_guest, [image])
+    with pytest.raises(RpcError) as error:
+        src.call('StorageDomain.leave')
+    assert error.value.code == 662 and guest.name in error.value.message
+    guest.wait_acks(20)
+    guest.power_off()
+    src.call('StorageDomain.leave')
+    src.call('StorageDomain.join')
+    assert src.images() == [image.img]
+
+
 # --- cut off ---
 
 def test_killed_copy_goes_on_where_it_was(host, drayd, domains, make_guest):

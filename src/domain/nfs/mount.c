@@ -12,6 +12,7 @@
  * fails, which is ours only: not while another process has anything open there.
  */
 #include "mount.h"
+#include "../open.h"
 #include <dray/base/file.h>
 #include <dray/base/mounts.h>
 #include <dray/exec.h>
@@ -232,6 +233,18 @@ static int unmount_now(const struct nfs *nfs, const char *path, bool detach,
     return found == DOMAIN_NONE ? 0 : found < 0 ? found : -EBUSY;
 }
 
+/* By another process than ours. */
+static int check_closed(const char *path, struct err *err)
+{
+    struct domain_opener opener;
+    int rc = domain_open_find(path, &opener);
+    if (rc < 0)
+        return err_set(err, rc, "/proc: %s", strerrordesc_np(-rc));
+    return opener.pid == 0 ? 0
+                           : err_set(err, -EBUSY, "%s has %s open", opener.name,
+                                     opener.path);
+}
+
 int nfs_unmount(const struct nfs *nfs, const char *path, bool hangs,
                 struct err *err)
 {
@@ -239,7 +252,7 @@ int nfs_unmount(const struct nfs *nfs, const char *path, bool hangs,
     int rc = find(nfs, path, &entry, err);
     bool is_mounted = rc == 0;
     if (is_mounted && hangs)
-        rc = nfs_check_unused(path, NULL, err);
+        rc = check_closed(path, err);
     if (is_mounted && rc == 0)
         rc = unmount_now(nfs, path, hangs, err);
     if (rc < 0)

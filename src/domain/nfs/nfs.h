@@ -33,10 +33,4 @@ enum {
 /* 0: unmounted, or somebody uses it. NFS_DETACHED. */
 int nfs_rest(struct domains *domains, const char *remote, struct err *err);
 
-/* --- user.c --- */
-
-/* ERR_RELEASE_HOST_ID when another process has something on @path open: of
- * domain @sd, but for its leases; NULL: anything. */
-int nfs_check_unused(const char *path, const char *sd, struct err *err);
-
 #endif

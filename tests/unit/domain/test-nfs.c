@@ -411,7 +411,7 @@ static void one_in_use_is_not_left(void **state)
     int rc = leave(f);
     assert_int_equal(kill(pid, SIGKILL), 0);
     assert_int_equal(waitpid(pid, NULL, 0), pid);
-    assert_error(f, rc, ERR_RELEASE_HOST_ID, "in use");
+    assert_error(f, rc, ERR_RELEASE_HOST_ID, "open");
     assert_int_equal(info_of(f).status, DOMAIN_JOINED);
     assert_int_equal(fake_leases_joined(f->leases), 1);
     assert_mounted(f, true);

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Which process of this host has a file open.
+ */
+#ifndef DRAY_DOMAIN_OPEN_H
+#define DRAY_DOMAIN_OPEN_H
+
+#include <limits.h>
+#include <sys/types.h>
+
+/* A process that has a file beneath a directory open. */
+struct domain_opener {
+    pid_t pid;      /* 0: there is none */
+    char name[256]; /* "VM web1", "process 123 (qemu-nbd)" */
+    char vm[256];   /* its VM's; empty: none */
+    char path[PATH_MAX];
+};
+
+/* Any but our own, beneath @dir, which has no links in it. Reads /proc only. 0
+ * or negative errno. */
+int domain_open_find(const char *dir, struct domain_opener *ret);
+
+#endif
