@@ -111,45 +111,73 @@ int nfs_mount_point(const struct nfs *nfs, const char *remote,
     return 0;
 }
 
-/* What mount says, in its own words (LC_ALL=C), and what it means. */
+enum meaning {
+    REFUSED,
+    NO_EXPORT,
+    UNKNOWN,
+    SILENT,
+    NO_SERVICE,
+    UNREACHABLE,
+    OTHER_VERSION,
+    NO_STATD,
+    BAD_OPTION,
+    NO_KERNEL,
+    NO_HELPER,
+};
+
+static const struct {
+    const char *text;
+    const char *next;
+} meanings[] = {
+    [REFUSED] = {"the server refuses this host",
+                 "let this host in: exportfs(8) on the server, and "
+                  "mountOptions sec="                                   },
+    [NO_EXPORT] = { "the server has no such export",
+                 "showmount -e SERVER lists its exports; NFS 4 names them "
+                    "below the one with fsid=0"                         },
+    [UNKNOWN] = { "nobody knows the server",
+                 "look at its name, /etc/hosts and DNS"                 },
+    [SILENT] = { "the server does not answer",
+                 "is it up, and nothing in between? It is TCP port 2049"},
+    [NO_SERVICE] = { "the server has no NFS running",
+                 "start it there: systemctl status nfs-server"          },
+    [UNREACHABLE] = { "the server cannot be reached",
+                 "is it up, and is there a route to it?"                },
+    [OTHER_VERSION] = { "the server does not speak this version",
+                 "mountOptions vers=3, or a newer server"               },
+    [NO_STATD] = { "version 3 needs rpc.statd on this host",
+                 "systemctl start rpc-statd, or leave out vers=3"       },
+    [BAD_OPTION] = { "the kernel does not take the options",
+                 "leave out some of mountOptions"                       },
+    [NO_KERNEL] = { "this host cannot mount NFS",
+                 "its kernel has none: modprobe nfs"                    },
+    [NO_HELPER] = { "this host cannot mount NFS",
+                 "install nfs-common (Debian) or nfs-utils"             },
+};
+
+/* What mount(8) and mount.nfs(8) say (LC_ALL=C). */
 static const struct {
     const char *words;
-    const char *means;
-    const char *next;
+    enum meaning meaning;
 } answers[] = {
-    {"access denied",                    "the server refuses this host",
-     "let this host in: exportfs(8) on the server, and mountOptions sec="                                                },
-    { "Operation not permitted",         "the server refuses this host",
-     "let this host in: exportfs(8) on the server, and mountOptions sec="                                                },
-    { "Permission denied",               "the server refuses this host",
-     "let this host in: exportfs(8) on the server, and mountOptions sec="                                                },
-    { "reason given by server: No such", "the server has no such export",
-     "showmount -e SERVER lists its exports; NFS 4 names them below the one "
-      "with fsid=0"                                                                                                      },
-    { "Failed to resolve server",        "nobody knows the server",
-     "look at its name, /etc/hosts and DNS"                                                                              },
-    { "Connection timed out",            "the server does not answer",
-     "is it up, and nothing in between? It is TCP port 2049"                                                             },
-    { "Connection refused",              "the server has no NFS running",
-     "start it there: systemctl status nfs-server"                                                                       },
-    { "No route to host",                "the server cannot be reached",
-     "is it up, and is there a route to it?"                                                                             },
-    { "Network is unreachable",          "the server cannot be reached",
-     "is it up, and is there a route to it?"                                                                             },
-    { "Host is down",                    "the server cannot be reached",
-     "is it up, and is there a route to it?"                                                                             },
-    { "rotocol not supported",
-     "the server does not speak this "
-      "version",                                                                 "mountOptions vers=3, or a newer server"},
-    { "requested NFS version",
-     "the server does not speak this "
-      "version",                                                                 "mountOptions vers=3, or a newer server"},
-    { "incorrect mount option",          "the kernel does not take the options",
-     "leave out some of mountOptions"                                                                                    },
-    { "unknown filesystem type",         "this host cannot mount NFS",
-     "install nfs-common (Debian) or nfs-utils"                                                                          },
-    { "helper program",                  "this host cannot mount NFS",
-     "install nfs-common (Debian) or nfs-utils"                                                                          },
+    {"rpc.statd is not running",          NO_STATD     }, /* and more */
+    { "access denied",                    REFUSED      },
+    { "Operation not permitted",          REFUSED      },
+    { "Permission denied",                REFUSED      },
+    { "reason given by server: No such",  NO_EXPORT    },
+    { "Failed to resolve server",         UNKNOWN      },
+    { "Resource temporarily unavailable", UNKNOWN      }, /* no DNS */
+    { "Connection timed out",             SILENT       },
+    { "Connection refused",               NO_SERVICE   },
+    { "No route to host",                 UNREACHABLE  },
+    { "Network is unreachable",           UNREACHABLE  },
+    { "Host is down",                     UNREACHABLE  },
+    { "rotocol not supported",            OTHER_VERSION},
+    { "requested NFS version",            OTHER_VERSION},
+    { "incorrect mount option",           BAD_OPTION   },
+    { "No such device",                   NO_KERNEL    },
+    { "unknown filesystem type",          NO_HELPER    },
+    { "helper program",                   NO_HELPER    },
 };
 
 static int explain(const char *remote, const struct exec_result *result,
@@ -158,9 +186,10 @@ static int explain(const char *remote, const struct exec_result *result,
     for (size_t i = 0; i < ARRAY_SIZE(answers); i++) {
         if (!strstr(result->err, answers[i].words))
             continue;
+        enum meaning meaning = answers[i].meaning;
         (void)err_set_code(err, ERR_MOUNT, "mount %s: %s (%s)", remote,
-                           answers[i].means, result->err);
-        return err_next(err, "%s", answers[i].next);
+                           meanings[meaning].text, result->err);
+        return err_next(err, "%s", meanings[meaning].next);
     }
     return err_set_code(err, ERR_MOUNT, "mount %s: exit status %d: %s", remote,
                         result->status, result->err);

@@ -343,6 +343,11 @@ static void failures_to_mount_are_told_apart(void **state)
         { "mount.nfs: requested NFS version or transport protocol is not "
           "supported",                                                 "this version"   },
         { "mount.nfs: Protocol not supported",                                  "this version"   },
+        { "mount.nfs: Resource temporarily unavailable",                        "nobody knows"   },
+        { "mount.nfs: rpc.statd is not running but is required for remote "
+          "locking.\nmount.nfs: Either use '-o nolock' to keep locks local, or "
+          "start statd.",                                              "needs rpc.statd"},
+        { "mount.nfs: No such device",                                          "cannot mount"   },
         { "mount: x: unknown filesystem type 'nfs'.",                           "cannot mount"   },
         { "mount.nfs: an incorrect mount option was specified",                 "the options"    },
         { "something else",                                                     "something else" },
