@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Joining and leaving. Joining: read and verify everything, take part in the
- * lockspace, mend what a crash left (under SDM), remember. Each step may be
- * repeated, so joining again what is joined checks it and is done.
+ * Joining: read and verify everything, take part in the lockspace, mend what a
+ * crash left (under SDM), remember. Each step may be repeated, so joining again
+ * what is joined checks it and is done.
  */
 #include "join.h"
 #include "block/find.h"
@@ -12,12 +12,10 @@
 #include "layout.h"
 #include "metadata.h"
 #include "nfs/nfs.h"
-#include "open.h"
 #include "ops.h"
 #include "scan.h"
 #include "sdm.h"
 #include <dray/base/lock.h>
-#include <dray/base/reach.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -294,17 +292,6 @@ static int add_lockspace(struct domains *domains,
     return rc < 0 ? err_default_code(err, ERR_ACQUIRE_HOST_ID) : 0;
 }
 
-static int remove_lockspace(struct domains *domains,
-                            const struct domain_info *info, struct err *err)
-{
-    const struct lease_port *leases = &domains->leases;
-    struct lease_place place;
-    domain_place_lockspace(info, &place);
-    domain_sdm_drop(domains->sdms, info->sd);
-    int rc = leases->ops->leave(leases->ctx, &place, domains->host_id, err);
-    return rc < 0 ? err_default_code(err, ERR_RELEASE_HOST_ID) : 0;
-}
-
 /* Not of a pool's domain: that is its hosts' business. */
 static int scan(struct domain_view *view, struct err *err)
 {
@@ -324,7 +311,7 @@ static int take_part(struct domains *domains, const struct domain_info *info,
         return rc;
     rc = info->block ? block_mend(domains, info, err) : scan(view, err);
     if (rc < 0 && !was_joined)
-        (void)remove_lockspace(domains, info, NULL);
+        (void)domain_lockspace_leave(domains, info, NULL);
     return rc;
 }
 
@@ -402,100 +389,5 @@ int domain_join(void *ctx, const char *sd, const struct domain_place *place,
         nfs_give(ctx, joining.taken);
     if (rc == 0)
         (void)str_copy(ret_sd, UUID_SIZE, joining.info.sd);
-    return rc;
-}
-
-/* --- leaving --- */
-
-static int refuse_open(const struct domain_info *info,
-                       const struct domain_opener *opener, struct err *err)
-{
-    (void)err_set_code(err, ERR_RELEASE_HOST_ID, "domain %s: %s has %s open",
-                       info->sd, opener->name, opener->path);
-    if (!opener->vm[0])
-        return err_next(err, "end process %d first", (int)opener->pid);
-    return err_next(err,
-                    "move its disk to another domain (drayctl disk migrate %s "
-                    "DISK DOMAIN), or shut it down (virsh shutdown %s)",
-                    opener->vm, opener->vm);
-}
-
-/* Another host may take the host id afterwards: who still has volumes open
- * here ends first. The server of an export may be away: its name is enough. */
-static int check_closed(struct domains *domains, const struct domain_info *info,
-                        struct err *err)
-{
-    char real[PATH_MAX];
-    char dir[PATH_MAX];
-    struct domain_opener opener;
-    if (info->remote[0])
-        (void)str_copy(real, sizeof(real), info->path);
-    else if (reach_real(domains->reach, info->path, real) < 0)
-        return 0; /* away: as one that is missing */
-    if (!str_format(dir, sizeof(dir), "%s/%s/images", real, info->sd))
-        return 0;
-    int rc = domain_open_find(dir, &opener);
-    if (rc < 0)
-        return err_set(err, rc, "/proc: %s", strerrordesc_np(-rc));
-    return opener.pid == 0 ? 0 : refuse_open(info, &opener, err);
-}
-
-/* The domain is left in any case; what of its mount could not go is said. */
-static void unmount(struct domains *domains, const struct domain_info *info)
-{
-    struct err err = ERR_INIT;
-    char problem[sizeof(info->problem)] = "";
-    int rc = nfs_rest(domains, info->remote, &err);
-    if (rc == NFS_DETACHED)
-        (void)str_format(problem, sizeof(problem),
-                         "%s did not answer: its mount was detached "
-                         "(umount -l)",
-                         info->remote);
-    else if (rc < 0)
-        (void)str_format(problem, sizeof(problem), "still mounted: %s",
-                         err.message);
-    domain_known_problem(domains, info->sd, DOMAIN_LEFT, problem);
-}
-
-/* One that is missing has nothing here that could be asked. */
-static int check_unused(struct domains *domains, const struct domain_info *info,
-                        struct err *err)
-{
-    if (info->status == DOMAIN_JOINING) {
-        (void)err_set_code(err, ERR_DOMAIN_ACTION,
-                           "domain %s is just being joined", info->sd);
-        return err_next(err, "repeat when that is done");
-    }
-    if (info->status != DOMAIN_JOINED && !info->remote[0])
-        return 0;
-    return info->block ? block_check_closed(domains, info, err)
-                       : check_closed(domains, info, err);
-}
-
-static int leave(struct domains *domains, struct domain_info *info,
-                 struct err *err)
-{
-    bool was_joined = info->status == DOMAIN_JOINED;
-    int rc = check_unused(domains, info, err);
-    if (rc == 0)
-        rc = remove_lockspace(domains, info, err);
-    if (rc < 0)
-        return rc;
-    info->status = DOMAIN_LEFT;
-    info->host_id = 0;
-    info->problem[0] = '\0';
-    rc = domain_known_put(domains, info, err);
-    return rc == 0 && info->block && was_joined ? block_rest(domains, info, err)
-                                                : rc;
-}
-
-int domain_leave(void *ctx, const char *sd, struct err *err)
-{
-    struct domain_info info;
-    int rc = domain_known_get(ctx, sd, &info, err);
-    if (rc == 0 && info.status != DOMAIN_LEFT)
-        rc = leave(ctx, &info, err);
-    if (rc == 0 && info.remote[0]) /* when repeated, too */
-        unmount(ctx, &info);
     return rc;
 }

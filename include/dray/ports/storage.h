@@ -302,9 +302,9 @@ struct storage_ops {
     int (*domain_join)(void *ctx, const char *sd,
                        const struct domain_place *place, char ret_sd[UUID_SIZE],
                        struct err *err);
-    /* Refused (ERR_RELEASE_HOST_ID) while leases are held, or a process has
-     * something open in a domain that we mounted. Left: success. An export that
-     * could not be unmounted: success, and the domain's problem says why. */
+    /* Refused (ERR_RELEASE_HOST_ID) while leases are held, or another process
+     * has a volume open. Left: success. An export that could not be unmounted:
+     * success, and the domain's problem says why. */
     int (*domain_leave)(void *ctx, const char *sd, struct err *err);
     /* Whether the storage of a joined file domain answers; others: 0. The
      * domain's problem says what was found, until it answers. Some seconds at

@@ -111,45 +111,73 @@ int nfs_mount_point(const struct nfs *nfs, const char *remote,
     return 0;
 }
 
-/* What mount says, in its own words (LC_ALL=C), and what it means. */
+enum meaning {
+    REFUSED,
+    NO_EXPORT,
+    UNKNOWN,
+    SILENT,
+    NO_SERVICE,
+    UNREACHABLE,
+    OTHER_VERSION,
+    NO_STATD,
+    BAD_OPTION,
+    NO_KERNEL,
+    NO_HELPER,
+};
+
+static const struct {
+    const char *text;
+    const char *next;
+} meanings[] = {
+    [REFUSED] = {"the server refuses this host",
+                 "let this host in: exportfs(8) on the server, and "
+                  "mountOptions sec="                                   },
+    [NO_EXPORT] = { "the server has no such export",
+                 "showmount -e SERVER lists its exports; NFS 4 names them "
+                    "below the one with fsid=0"                         },
+    [UNKNOWN] = { "nobody knows the server",
+                 "look at its name, /etc/hosts and DNS"                 },
+    [SILENT] = { "the server does not answer",
+                 "is it up, and nothing in between? It is TCP port 2049"},
+    [NO_SERVICE] = { "the server has no NFS running",
+                 "start it there: systemctl status nfs-server"          },
+    [UNREACHABLE] = { "the server cannot be reached",
+                 "is it up, and is there a route to it?"                },
+    [OTHER_VERSION] = { "the server does not speak this version",
+                 "mountOptions vers=3, or a newer server"               },
+    [NO_STATD] = { "version 3 needs rpc.statd on this host",
+                 "systemctl start rpc-statd, or leave out vers=3"       },
+    [BAD_OPTION] = { "the kernel does not take the options",
+                 "leave out some of mountOptions"                       },
+    [NO_KERNEL] = { "this host cannot mount NFS",
+                 "its kernel has none: modprobe nfs"                    },
+    [NO_HELPER] = { "this host cannot mount NFS",
+                 "install nfs-common (Debian) or nfs-utils"             },
+};
+
+/* What mount(8) and mount.nfs(8) say (LC_ALL=C). */
 static const struct {
     const char *words;
-    const char *means;
-    const char *next;
+    enum meaning meaning;
 } answers[] = {
-    {"access denied",                    "the server refuses this host",
-     "let this host in: exportfs(8) on the server, and mountOptions sec="                                                },
-    { "Operation not permitted",         "the server refuses this host",
-     "let this host in: exportfs(8) on the server, and mountOptions sec="                                                },
-    { "Permission denied",               "the server refuses this host",
-     "let this host in: exportfs(8) on the server, and mountOptions sec="                                                },
-    { "reason given by server: No such", "the server has no such export",
-     "showmount -e SERVER lists its exports; NFS 4 names them below the one "
-      "with fsid=0"                                                                                                      },
-    { "Failed to resolve server",        "nobody knows the server",
-     "look at its name, /etc/hosts and DNS"                                                                              },
-    { "Connection timed out",            "the server does not answer",
-     "is it up, and nothing in between? It is TCP port 2049"                                                             },
-    { "Connection refused",              "the server has no NFS running",
-     "start it there: systemctl status nfs-server"                                                                       },
-    { "No route to host",                "the server cannot be reached",
-     "is it up, and is there a route to it?"                                                                             },
-    { "Network is unreachable",          "the server cannot be reached",
-     "is it up, and is there a route to it?"                                                                             },
-    { "Host is down",                    "the server cannot be reached",
-     "is it up, and is there a route to it?"                                                                             },
-    { "rotocol not supported",
-     "the server does not speak this "
-      "version",                                                                 "mountOptions vers=3, or a newer server"},
-    { "requested NFS version",
-     "the server does not speak this "
-      "version",                                                                 "mountOptions vers=3, or a newer server"},
-    { "incorrect mount option",          "the kernel does not take the options",
-     "leave out some of mountOptions"                                                                                    },
-    { "unknown filesystem type",         "this host cannot mount NFS",
-     "install nfs-common (Debian) or nfs-utils"                                                                          },
-    { "helper program",                  "this host cannot mount NFS",
-     "install nfs-common (Debian) or nfs-utils"                                                                          },
+    {"rpc.statd is not running",          NO_STATD     }, /* and more */
+    { "access denied",                    REFUSED      },
+    { "Operation not permitted",          REFUSED      },
+    { "Permission denied",                REFUSED      },
+    { "reason given by server: No such",  NO_EXPORT    },
+    { "Failed to resolve server",         UNKNOWN      },
+    { "Resource temporarily unavailable", UNKNOWN      }, /* no DNS */
+    { "Connection timed out",             SILENT       },
+    { "Connection refused",               NO_SERVICE   },
+    { "No route to host",                 UNREACHABLE  },
+    { "Network is unreachable",           UNREACHABLE  },
+    { "Host is down",                     UNREACHABLE  },
+    { "rotocol not supported",            OTHER_VERSION},
+    { "requested NFS version",            OTHER_VERSION},
+    { "incorrect mount option",           BAD_OPTION   },
+    { "No such device",                   NO_KERNEL    },
+    { "unknown filesystem type",          NO_HELPER    },
+    { "helper program",                   NO_HELPER    },
 };
 
 static int explain(const char *remote, const struct exec_result *result,
@@ -158,9 +186,10 @@ static int explain(const char *remote, const struct exec_result *result,
     for (size_t i = 0; i < ARRAY_SIZE(answers); i++) {
         if (!strstr(result->err, answers[i].words))
             continue;
+        enum meaning meaning = answers[i].meaning;
         (void)err_set_code(err, ERR_MOUNT, "mount %s: %s (%s)", remote,
-                           answers[i].means, result->err);
-        return err_next(err, "%s", answers[i].next);
+                           meanings[meaning].text, result->err);
+        return err_next(err, "%s", meanings[meaning].next);
     }
     return err_set_code(err, ERR_MOUNT, "mount %s: exit status %d: %s", remote,
                         result->status, result->err);
@@ -233,19 +262,16 @@ static int unmount_now(const struct nfs *nfs, const char *path, bool detach,
     return found == DOMAIN_NONE ? 0 : found < 0 ? found : -EBUSY;
 }
 
-/* What has nothing open there hangs no longer once it is detached; what has
- * would go on with files that nobody finds any more. */
-static int check_unused(const char *path, struct err *err)
+/* By another process than ours. */
+static int check_closed(const char *path, struct err *err)
 {
     struct domain_opener opener;
     int rc = domain_open_find(path, &opener);
     if (rc < 0)
         return err_set(err, rc, "/proc: %s", strerrordesc_np(-rc));
-    if (opener.pid == 0)
-        return 0;
-    (void)err_set_code(err, ERR_MOUNT, "%s is mounted still: %s has %s open",
-                       path, opener.name, opener.path);
-    return err_next(err, "end process %d first", (int)opener.pid);
+    return opener.pid == 0 ? 0
+                           : err_set(err, -EBUSY, "%s has %s open", opener.name,
+                                     opener.path);
 }
 
 int nfs_unmount(const struct nfs *nfs, const char *path, bool hangs,
@@ -255,7 +281,7 @@ int nfs_unmount(const struct nfs *nfs, const char *path, bool hangs,
     int rc = find(nfs, path, &entry, err);
     bool is_mounted = rc == 0;
     if (is_mounted && hangs)
-        rc = check_unused(path, err);
+        rc = check_closed(path, err);
     if (is_mounted && rc == 0)
         rc = unmount_now(nfs, path, hangs, err);
     if (rc < 0)
