@@ -111,7 +111,8 @@ struct job_disk {
     char parent[UUID_SIZE];
     char template_img[UUID_SIZE];
     char template_vol[UUID_SIZE];
-    bool template_made; /* JOB_VM_RECEIVE: it was not there before */
+    bool template_absent; /* JOB_VM_RECEIVE: when it was planned */
+    bool template_made; /* ... and this job has made it: it is its to delete */
     bool convert;       /* base_cow says the destination's base format */
     bool base_cow;      /* true: COW, false: RAW */
     bool dst_made;      /* a file outside that is ours to delete */

@@ -219,6 +219,7 @@ struct migration_orders {
     uint64_t limit;
     uint64_t visits; /* so many began */
     bool filled;     /* and nobody will come any more */
+    unsigned made;   /* bits: disks whose template this job has made */
 };
 
 /* Journals the state if it is new, does its act (bounded: seconds), moves on.
@@ -226,6 +227,12 @@ struct migration_orders {
  * when the job is terminal and journaled. */
 int64_t migration_step(struct migration *migration,
                        const struct migration_orders *orders);
+
+/* A template that a job makes is called so until all of its data is there: on
+ * shared storage others see whose it is, and two that make the same one at the
+ * same time know which of them does. */
+void migrate_maker(const char *job_id, char ret[VOLUME_DESCRIPTION_SIZE]);
+bool migrate_is_maker(const char *job_id, const struct volume_info *info);
 
 /* --- the job table (owner loop) --------------------------------------- */
 
@@ -274,7 +281,10 @@ int migrate_jobs_finish(struct migrate_jobs *jobs, const char *id,
  * is removed under his hands. *ret_life: a UUID of this table. */
 int migrate_jobs_visit(struct migrate_jobs *jobs, const char *id,
                        const char **ret_life, struct err *err);
-void migrate_jobs_leave(struct migrate_jobs *jobs, const char *id);
+/* @made: the image of a template that the job has made (migrate_is_maker()),
+ * and deletes when the VM does not come; NULL: none. */
+void migrate_jobs_leave(struct migrate_jobs *jobs, const char *id,
+                        const char *made);
 /* All that the visits were for is there. Not kept: to be said again. */
 void migrate_jobs_filled(struct migrate_jobs *jobs, const char *id);
 /* Whether the journal has the job and all that was ordered so far (or the order

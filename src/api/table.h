@@ -81,7 +81,7 @@ extern const struct param_spec vm_migrate_params[8];
 extern const struct param_spec peer_offer_params[7];
 extern const struct param_spec peer_layer_params[13];
 extern const struct param_spec peer_fill_params[7];
-extern const struct param_spec peer_end_params[6];
+extern const struct param_spec peer_end_params[7];
 extern const struct param_spec peer_digest_params[7];
 
 /* clang-format 14 crashes on tables like these. */

@@ -105,6 +105,7 @@ static const struct field disk_fields[] = {
     { "parent", &field_place, DISK(parent), 0, 0 },
     { "template_img", &field_place, DISK(template_img), 0, 0 },
     { "template_vol", &field_place, DISK(template_vol), 0, 0 },
+    { "template_absent", &field_bool, DISK(template_absent), 0, 0 },
     { "template_made", &field_bool, DISK(template_made), 0, 0 },
     { "convert", &field_bool, DISK(convert), 0, 0 },
     { "base_cow", &field_bool, DISK(base_cow), 0, 0 },

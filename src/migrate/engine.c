@@ -183,6 +183,18 @@ static int64_t without_record(struct migration *m)
 
 /* --- the step ---------------------------------------------------------- */
 
+static void take_made(struct migration *m, unsigned made)
+{
+    for (size_t i = 0; i < m->job.n_disks; i++) {
+        struct job_disk *of = &m->job.disks[i];
+
+        if (!(made & 1U << i) || of->template_made)
+            continue;
+        of->template_made = true;
+        m->durable = false;
+    }
+}
+
 /* Not while the guest is suspended: a record would prolong its pause, and a
  * pivot that was asked for cannot be called back. */
 static void take_orders(struct migration *m,
@@ -203,6 +215,7 @@ static void take_orders(struct migration *m,
         m->job.finish_requested = true;
         m->durable = false;
     }
+    take_made(m, orders->made);
     m->filled = m->filled || orders->filled;
     if (orders->visits != m->visits) {
         m->visits = orders->visits;

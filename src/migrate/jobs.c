@@ -521,10 +521,14 @@ int migrate_jobs_visit(struct migrate_jobs *jobs, const char *id,
     return 0;
 }
 
-void migrate_jobs_leave(struct migrate_jobs *jobs, const char *id)
+void migrate_jobs_leave(struct migrate_jobs *jobs, const char *id,
+                        const char *made)
 {
     struct entry *entry = find(jobs, id);
 
+    for (size_t i = 0; made && entry && i < entry->job.n_disks; i++)
+        entry->orders.made |= str_equal(entry->job.disks[i].template_img, made)
+                              << i;
     if (!entry || --entry->visitors > 0 || entry->running)
         return;
     if (!entry->timer || entry->wake)

@@ -184,7 +184,7 @@ def make_shared(image):
     image.domain.drayd.call('SDM.update_volume', job_id=job_id, vol_info={
         'sd_id': image.domain.sd, 'img_id': image.img,
         'vol_id': image.volumes[-1], 'generation': 0},
-        vol_attr={'type': 'SHARED'})
+        vol_attr={'type': 'SHARED', 'description': 'golden'})
     assert image.domain.drayd.wait_job(job_id)['state'] == 'done'
 
 
@@ -230,6 +230,8 @@ def test_linked_clones_stay_linked(world, present):
     assert sorted(world.there.images()) == sorted(
         [base.img, *[image.img for image in images]])
     assert is_shared(world.there, base.img)
+    assert volumes(world.there, base.img)[base.volumes[0]]['description'] == \
+        'golden'
     require_chain(world, guest, images, below)
 
 
@@ -247,6 +249,27 @@ def test_another_template_of_the_same_name(world):
     assert info['state'] == 'failed', info
     assert f'template {base.img} of disk vda is another' in \
         info['error']['message']
+    wait_for('the other host has cleaned up', lambda: world.drayd_b.call(
+        'Job.info', jobID=job['id']).get('ended'), 60)
+    assert world.there.images() == [base.img]
+    require_runs_here(world, guest, images)
+
+
+def test_a_template_that_another_host_makes_is_left_to_it(world):
+    base = template(world.here)
+    guest, images = world.guest_on([linked_clone(base)])
+    job = world.migrate(guest, limit=MIB)
+    meta = base.in_domain(world.there).path().with_suffix('.meta')
+    mark = f"made by job {job['id']}"
+    wait_for('it is being filled', lambda: meta.exists() and
+             mark in meta.read_text(), 30)
+    # As if a third host had been the first to make it.
+    meta.write_text(meta.read_text().replace(job['id'], new_uuid()))
+    world.drayd_a.call('Job.limit', jobID=job['id'], limit=0)
+    info = world.drayd_a.wait_job(job['id'])
+    assert info['state'] == 'failed', info
+    assert f'template {base.img}' in info['error']['message']
+    assert 'another job' in info['error']['message']
     wait_for('the other host has cleaned up', lambda: world.drayd_b.call(
         'Job.info', jobID=job['id']).get('ended'), 60)
     assert world.there.images() == [base.img]

@@ -7,53 +7,13 @@ import time
 
 import pytest
 
-from conftest import at_once
+from conftest import CHUNK, EXTENT, LUNS, MORE, at_once
 from drayd import RpcError
 from host import wait_for
 from moves import migrate, require_moved, start
 from storage import MIB
 
-LUNS = {'one': '/dev/vda', 'two': '/dev/vdd'}
-FILES, MORE = '/dev/vdc', '/dev/vde'
-EXTENT = CHUNK = 128 * MIB
 NO_SPACE = 397
-
-
-@pytest.fixture(scope='module')
-def drayds(nodes):
-    """One on each host. Small chunks: a guest of an emulated host is slow."""
-    both = at_once(*(lambda node=node: node.drayd(
-        lease={'io_timeout': 4, 'require_watchdog': 'no'},
-        monitor={'chunk_mib': CHUNK // MIB, 'utilization_percent': 50})
-        for node in nodes))
-    yield both
-    for drayd in both:
-        drayd.kill()
-
-
-@pytest.fixture(scope='module')
-def domains(nodes, drayds):
-    """{name: domain} of host1: one and two on LUNs, files on a file system;
-    host2 has joined one."""
-    host, drayd = nodes[0], drayds[0]
-    host.sh(f'mkfs.ext4 -qF {FILES}; mkdir -p /mnt/files;'
-            f' mount {FILES} /mnt/files')
-    make = host.load('storage').make_block_domain
-    # One at a time is what drayd makes of those on LUNs.
-    blocks, files = at_once(
-        lambda: [make(drayd, name, lun) for name, lun in LUNS.items()],
-        lambda: host.domain(drayd, pathlib.Path('/mnt/files'), 'files'))
-    made = [*blocks, files]
-    drayds[1].call('StorageDomain.join', name='one', timeout=120)
-    yield dict(zip([*LUNS, 'files'], made))
-    drayds[1].call('StorageDomain.leave', storagedomainID=made[0].sd)
-    for domain in made:
-        domain.call('StorageDomain.leave')
-    host.sh('umount /mnt/files')
-    for domain, lun in zip(made, LUNS.values()):
-        host.sh(f'vgremove -q -f {domain.sd}; pvremove -q -f {lun};'
-                f' blkdiscard -z -l 1G {lun}')
-    host.sh(f'wipefs -qaf {MORE}; blkdiscard -z -l 2M {FILES}')
 
 
 def volumes(node, domain):
@@ -156,12 +116,15 @@ def has_written(guest, mib, disk='vda'):
     return guest.read().acked[disk] >= mib * 16
 
 
-@pytest.mark.check
-def test_a_guest_that_writes_fast_never_waits(nodes, drayds, domains,
-                                              make_thin):
+@pytest.mark.parametrize('rate, mib', [
+    (0, 300),
+    # An extension may take ten seconds, on a machine that is busy.
+    pytest.param(100, 140, marks=pytest.mark.check)])
+def test_a_guest_that_writes_never_waits(nodes, drayds, domains, make_thin,
+                                         rate, mib):
     before = stats(drayds[0])
-    image, guest = make_thin(domains['one'])
-    wait_for('it has written', lambda: has_written(guest, 300), 60, 0.5)
+    image, guest = make_thin(domains['one'], rate=rate)
+    wait_for('it has written', lambda: has_written(guest, mib), 60, 0.5)
     after = stats(drayds[0])
     assert after['pauses'] == before['pauses']
     extensions = after['extensions']
@@ -169,7 +132,7 @@ def test_a_guest_that_writes_fast_never_waits(nodes, drayds, domains,
     assert extensions['failures'] == before['extensions']['failures']
     print(extensions)
     now = mark(drayds[0], guest)
-    assert now['allocation'] > 200 * MIB, now
+    assert now['allocation'] > mib * 2 // 3 * MIB, now
     guest.verify()
     guest.power_off()
     assert stats(drayds[0])['pauses'] == before['pauses']

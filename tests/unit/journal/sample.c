@@ -19,6 +19,9 @@ static const struct job_disk first_disk = {
     .overlay = "77777777-7777-4777-8777-777777777777",
     .dst_img = "88888888-8888-4888-8888-888888888888",
     .dst_vol = "99999999-9999-4999-8999-999999999999",
+    .template_img = "66666666-6666-4666-8666-666666666666",
+    .template_absent = true,
+    .template_made = true,
     .convert = true,
     .base_cow = false,
     .dst_made = true,
@@ -119,6 +122,9 @@ static void assert_disks_equal(const struct job_disk *a,
     assert_string_equal(a->img, b->img);
     assert_string_equal(a->leaf, b->leaf);
     assert_string_equal(a->overlay, b->overlay);
+    assert_string_equal(a->template_img, b->template_img);
+    assert_int_equal(a->template_absent, b->template_absent);
+    assert_int_equal(a->template_made, b->template_made);
     assert_int_equal(a->convert, b->convert);
     assert_int_equal(a->base_cow, b->base_cow);
     assert_int_equal(a->dst_made, b->dst_made);

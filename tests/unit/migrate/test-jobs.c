@@ -152,11 +152,11 @@ static void nothing_is_undone_under_a_visitors_hands(void **state)
     assert_int_equal(migrate_jobs_cancel(f.jobs, job->id, &err), 0);
     assert_true(migrate_jobs_visit(f.jobs, job->id, &life, &err) < 0);
     assert_int_equal(err.code, ERR_NOT_READY);
-    migrate_jobs_leave(f.jobs, job->id);
+    migrate_jobs_leave(f.jobs, job->id, NULL);
     (void)start_job(&f, &other);
     run_until(&f, &f.done); /* time enough for what must not happen */
     assert_int_equal(job->state, JOB_PREPARING);
-    migrate_jobs_leave(f.jobs, job->id);
+    migrate_jobs_leave(f.jobs, job->id, NULL);
     run_until_state(&f, job, JOB_ABORTING);
     stop(&f);
 }
