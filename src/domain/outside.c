@@ -113,9 +113,10 @@ static int look_at_file(const struct outside_place *place,
     if (fstatvfs(place->dir.fd, &fs) < 0)
         return domain_fail(err, ERR_STORAGE, "stat", &place->dir, NULL);
     info->free_bytes = (uint64_t)fs.f_frsize * fs.f_bavail;
+    char temporary[NAME_MAX + 1];
     info->exists = place->kind == OUTSIDE_FILE;
-    if (!info->exists)
-        return 0;
+    if (!info->exists) /* it may be about to be made */
+        return outside_place_temporary(place, temporary, err);
     _cleanup_close_ int fd = -1;
     int rc = domain_file_open(&place->dir, place->name, O_RDONLY, &fd, err);
     info->exists = rc == 0; /* it may be gone by now */

@@ -41,12 +41,6 @@ static int refuse_existing(const struct outside_place *place, struct err *err)
     return err_next(err, "take another name, or move the file away");
 }
 
-static bool temporary_name(const struct outside_place *place,
-                           char ret_name[NAME_MAX + 1])
-{
-    return str_format(ret_name, NAME_MAX + 1, ".%s.drayd", place->name);
-}
-
 /* --- what is there --- */
 
 /* Made by us for this, and nothing was written to it since. */
@@ -195,10 +189,9 @@ static int make_file(struct making *m, struct err *err)
     _cleanup_close_ int fd = -1;
     if (m->place->kind == OUTSIDE_FILE && m->place->st.st_size > 0)
         return check_fresh(m, err);
-    if (!temporary_name(m->place, m->name))
-        return err_set_code(err, ERR_VALUE, "%s: the name is too long",
-                            m->place->path);
-    int rc = open_temporary(m, &fd, err);
+    int rc = outside_place_temporary(m->place, m->name, err);
+    if (rc == 0)
+        rc = open_temporary(m, &fd, err);
     if (rc < 0)
         return rc;
     rc = fill(m, fd, err);
@@ -333,7 +326,7 @@ int domain_outside_remove(void *ctx, const char *place, struct err *err)
     int rc = open_file(ctx, place, &found, err);
     if (rc != 0)
         return rc == DOMAIN_NONE ? 0 : rc;
-    if (temporary_name(&found, temporary))
+    if (outside_place_temporary(&found, temporary, NULL) == 0)
         rc = remove_leftover(&found.dir, temporary, err);
     if (rc >= 0 && found.kind == OUTSIDE_FILE) {
         rc = check_ours(ctx, &found, err);

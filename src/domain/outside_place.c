@@ -110,9 +110,10 @@ static int open_parent(const char *text, struct outside_place *place,
 static int refuse_kind(const struct outside_place *place, const char *what,
                        struct err *err)
 {
-    return err_set_code(err, ERR_VALUE,
-                        "%s is %s, and not a regular file or block device",
-                        place->path, what);
+    (void)err_set_code(err, ERR_VALUE,
+                       "%s is %s, and not a regular file or block device",
+                       place->path, what);
+    return err_next(err, "name a file that is not there yet, or a device");
 }
 
 static int look(struct outside_place *place, struct err *err)
@@ -159,6 +160,16 @@ int outside_place_open(struct domains *domains, const char *text,
     *ret_place = place;
     place.dir.fd = -1;
     return 0;
+}
+
+int outside_place_temporary(const struct outside_place *place,
+                            char ret_name[NAME_MAX + 1], struct err *err)
+{
+    if (str_format(ret_name, NAME_MAX + 1, ".%s.drayd", place->name))
+        return 0;
+    (void)err_set_code(err, ERR_VALUE, "%s: the name is too long", place->path);
+    return err_next(err, "take one of %d bytes or less",
+                    NAME_MAX - (int)strlen("..drayd"));
 }
 
 int outside_place_open_device(const struct outside_place *place, int flags,

@@ -36,6 +36,10 @@ int outside_place_open(struct domains *domains, const char *text,
                        struct outside_place *ret_place, struct err *err);
 void outside_place_close(struct outside_place *place);
 
+/* ".NAME.drayd", under which its file is made. ERR_VALUE: too long. */
+int outside_place_temporary(const struct outside_place *place,
+                            char ret_name[NAME_MAX + 1], struct err *err);
+
 /* Opens the device and tells its size. With O_EXCL in @flags it must not be
  * mounted nor part of anything: ERR_VOLUME_BUSY. */
 int outside_place_open_device(const struct outside_place *place, int flags,

@@ -51,7 +51,8 @@ static void find_overlay_dir(struct question *q)
         return;
     /* A server that takes no second client would not let us copy either. */
     if (PORT(q->ports, storage, outside_info, place, VOLUME_RAW, &info, &err)) {
-        plan_obstacle_from(q->plan, &err);
+        if (of->dst_sd[0]) /* else it was said */
+            plan_obstacle_from(q->plan, &err);
         return;
     }
     if (info.block || info.network)

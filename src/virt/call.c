@@ -67,11 +67,18 @@ static int check_orphan(const char *uuid, struct err *err)
         return err_set(err, rc, "/proc: %s", strerrordesc_np(-rc));
     if (!pid)
         return 0;
+    char disks[256];
+    orphan_writes(pid, disks, sizeof(disks));
     rc = err_set_code(err, ERR_NOT_RESPONDING,
-                      "VM %s: libvirt does not know that it runs (process %d)",
-                      uuid, (int)pid);
-    (void)err_next(err, "do not start it, its disks are in use; shut it down "
-                        "from within, or end the process");
+                      "VM %s: libvirt does not know that it runs (process %d)"
+                      "%s%s",
+                      uuid, (int)pid, disks[0] ? ", writing to " : "", disks);
+    (void)err_next(err,
+                   "do not start it, its disks are in use; shut it down from "
+                   "within, or end the process (kill %d), see that its "
+                   "definition names the disks that it wrote to (virsh edit), "
+                   "then start it",
+                   (int)pid);
     return rc;
 }
 

@@ -12,7 +12,9 @@
 #include <dray/base/util.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum {
     CMDLINE_SIZE = 128 * 1024
@@ -77,4 +79,64 @@ int orphan_find(const char *uuid, pid_t *ret_pid)
     free(cmdline);
     *ret_pid = (pid_t)pid;
     return 0;
+}
+
+/* --- what it writes to ------------------------------------------------- */
+
+/* qemu has a shared lock on this byte of each file that a guest, or a block
+ * job, of it may write to; what it only reads, or has left after a pivot and
+ * not closed, has none. */
+static bool is_written(int fd)
+{
+    enum {
+        WRITE_BYTE = 101
+    };
+    struct flock lock = {
+        .l_type = F_WRLCK,
+        .l_whence = SEEK_SET,
+        .l_start = WRITE_BYTE,
+        .l_len = 1,
+    };
+    return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+/* Through the link, so that it is that very file, whatever its name is by now;
+ * O_NONBLOCK for a pipe, which is none. */
+static bool is_written_disk(int fds, const char *name)
+{
+    struct stat st;
+    if (fstatat(fds, name, &st, 0) < 0 ||
+        (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)))
+        return false;
+    _cleanup_close_ int fd =
+        openat(fds, name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    return fd >= 0 && is_written(fd);
+}
+
+static void add_path(int fds, const char *name, char *text, size_t size)
+{
+    char path[PATH_MAX];
+    size_t used = strlen(text);
+    ssize_t n = readlinkat(fds, name, path, sizeof(path) - 1);
+    path[n < 0 ? 0 : n] = '\0';
+    str_make_line(path);
+    if (n < 0 || strstr(text, path))
+        return;
+    if (!str_format(text + used, size - used, "%s%s", used ? ", " : "", path))
+        text[used] = '\0'; /* no half of a name */
+}
+
+void orphan_writes(pid_t pid, char *ret_text, size_t size)
+{
+    char name[32];
+    ret_text[0] = '\0';
+    (void)str_format(name, sizeof(name), "/proc/%d/fd", (int)pid); /* fits */
+    _cleanup_(close_dir) DIR *fds = opendir(name);
+    const struct dirent *entry;
+    /* As above. NOLINTNEXTLINE */
+    while (fds && (entry = readdir(fds)) != NULL) {
+        if (isdigit((unsigned char)entry->d_name[0]) &&
+            is_written_disk(dirfd(fds), entry->d_name))
+            add_path(dirfd(fds), entry->d_name, ret_text, size);
+    }
 }

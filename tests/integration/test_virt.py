@@ -475,6 +475,9 @@ def test_a_vm_that_libvirt_forgot_is_not_taken_for_stopped(
         unsure = refused(virt.call, operation, machine.uuid, 'vdb')
         assert unsure.code == NONRESP and unsure.next
         assert str(pid) in str(unsure)
+        written = str(unsure).split('writing to ')[1].split(', ')
+        assert str(machine.dir / 'leaf') in written
+        assert str(machine.dir / 'mid') not in written
     os.kill(pid, signal.SIGKILL)
     wait_for('its end', lambda: not os.path.exists(f'/proc/{pid}/exe'), 5,
              0.01)

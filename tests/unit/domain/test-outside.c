@@ -361,6 +361,25 @@ static void an_overlay_goes_into_the_disk_below(void **state)
 }
 
 /* What a mirror left in it would shine through the next one. */
+/* Said before anything is begun. */
+static void a_name_that_cannot_be_made_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct outside_info info;
+    char name[NAME_MAX + 1] = { 0 };
+    char path[PATH_MAX];
+    memset(name, 'x', NAME_MAX - 7);
+    fixture_path(f, path, "%s", name);
+    assert_int_equal(look(f, path, &info), 0);
+    assert_int_equal(make(f, path, VOLUME_COW), 0);
+    name[NAME_MAX - 7] = 'x';
+    fixture_path(f, path, "%s", name);
+    assert_error(f, look(f, path, &info), ERR_VALUE, "too long");
+    assert_error(f, make(f, path, VOLUME_COW), ERR_VALUE, "too long");
+    fixture_write(f, name, "is there");
+    assert_int_equal(look(f, path, &info), 0);
+}
+
 static void an_overlay_is_made_anew(void **state)
 {
     struct fixture *f = *state;
@@ -419,6 +438,7 @@ int main(void)
         TEST(a_domain_is_named_by_its_name),
         TEST(a_server_gets_no_qcow2),
         TEST(an_overlay_goes_into_the_disk_below),
+        TEST(a_name_that_cannot_be_made_is_refused),
         TEST(an_overlay_is_made_anew),
         TEST(an_overlay_in_use_stays),
     };
