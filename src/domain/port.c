@@ -82,6 +82,8 @@ static const struct storage_ops ops = {
     .outside_info = domain_outside_info,
     .outside_create = domain_outside_create,
     .outside_keep = domain_outside_keep,
+    .outside_mark = domain_outside_mark,
+    .outside_claim = domain_outside_claim,
     .outside_remove = domain_outside_remove,
     .locate = domain_locate,
 };

@@ -10,6 +10,7 @@
  * volume in the way is not one that we make, and is left alone (undo.c too).
  */
 #include "offer.h"
+#include "own.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -280,7 +281,7 @@ static int make_outside(struct disk *d, struct err *err)
 
     if (rc == 0 || (why.code == ERR_VOLUME_EXISTS && d->m->adopted &&
                     d->of->dst_made)) /* by an earlier life */
-        return 0;
+        return guard_mark(d, err);
     *err = why;
     return rc;
 }
