@@ -119,11 +119,14 @@ struct job_disk {
     char dst_mark[48];  /* by which another host can tell it; may be empty */
     bool fold_begun;    /* the pivot to the leaf may have been asked for */
     bool overlay_stays; /* it could not be folded; the warning says so */
-    bool in_doubt;      /* left on both sides, and nobody could find out which
-                           of them the VM uses */
-    uint64_t capacity;  /* bytes */
-    uint64_t done;      /* of a VM's move, bytes; not in the journal */
-    uint64_t total;     /* 0: not known */
+    /* The side outside, when it has an overlay: */
+    bool src_cow;               /* the source's format */
+    char beside[JOB_PATH_SIZE]; /* the overlay's file */
+    bool in_doubt;     /* left on both sides, and nobody could find out which
+                          of them the VM uses */
+    uint64_t capacity; /* bytes */
+    uint64_t done;     /* of a VM's move, bytes; not in the journal */
+    uint64_t total;    /* 0: not known */
     char src_path[JOB_PATH_SIZE]; /* the leaf, as the VM had it */
     char dst_path[JOB_PATH_SIZE]; /* the leaf there; set in JOB_PREPARING */
 };

@@ -90,6 +90,8 @@ struct migrate_plan_disk {
                                      be made there */
     /* By a snapshot: the same, and what the source needs for the overlay. */
     uint64_t frozen_required, overlay_bytes;
+    bool no_overlay;       /* over what is outside: there is no place for it */
+    bool too_large;        /* ... and it cannot be above a part of a device */
     enum copy_mover mover; /* how frozen volumes would be copied */
 };
 

@@ -60,6 +60,7 @@ static int open_storage(struct daemon *daemon, struct err *err)
         .owner_gid = config->owner_gid,
         .host_id = config->host_id,
         .hardware_id = machine,
+        .systemd_run = mounts_through(),
     };
     struct lease_port port;
     int rc = leases_new(&lease_options, &daemon->leases, err);

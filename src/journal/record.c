@@ -118,6 +118,8 @@ static const struct field disk_fields[] = {
     { "fold_begun", &field_bool, DISK(fold_begun), 0, 0 },
     { "overlay_stays", &field_bool, DISK(overlay_stays), 0, 0 },
     { "in_doubt", &field_bool, DISK(in_doubt), 0, 0 },
+    { "src_cow", &field_bool, DISK(src_cow), 0, 0 },
+    { "beside", &field_text, DISK(beside), 0, 0 },
     { "capacity", &field_uint64, DISK(capacity), 0, 0 },
     { "src_path", &field_text, DISK(src_path), 0, 0 },
     { "dst_path", &field_text, DISK(dst_path), 0, 0 },

@@ -310,6 +310,11 @@ static enum job_outcome remove_copy(struct disk *d)
 /* Before the pivot a snapshot of the job's is what the VM wrote to. */
 static void name_overlay(struct disk *d)
 {
+    if (d->of->beside[0] && d->m->job.data.left_in != JOB_PLANNED)
+        migration_warn(d->m,
+                       "there may be the file %.160s, a layer of disk %s: keep "
+                       "it until the VM runs",
+                       d->of->beside, d->of->target);
     if (d->of->overlay[0] && d->of->src_sd[0] &&
         d->m->job.data.left_in != JOB_PLANNED &&
         d->m->job.kind == JOB_DISK_MIGRATE)

@@ -500,6 +500,8 @@ struct storage_port fake_storage(struct fake_world *world)
         .volume_sever = fake_volume_sever,
         .outside_info = fake_outside_info,
         .outside_create = fake_outside_create,
+        .outside_overlay = fake_outside_overlay,
+        .outside_commit = fake_outside_commit,
         .outside_keep = fake_outside_keep,
         .outside_remove = fake_outside_remove,
         .locate = locate,
