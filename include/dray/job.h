@@ -116,6 +116,7 @@ struct job_disk {
     bool convert;       /* base_cow says the destination's base format */
     bool base_cow;      /* true: COW, false: RAW */
     bool dst_made;      /* a file outside that is ours to delete */
+    char dst_mark[48];  /* by which another host can tell it; may be empty */
     bool fold_begun;    /* the pivot to the leaf may have been asked for */
     bool overlay_stays; /* it could not be folded; the warning says so */
     /* The side outside, when it has an overlay: */

@@ -96,6 +96,10 @@ int domain_outside_overlay(void *ctx, const char *place, const char *backing,
                            struct err *err);
 int domain_outside_commit(void *ctx, const char *place, struct err *err);
 int domain_outside_keep(void *ctx, const char *place, struct err *err);
+int domain_outside_mark(void *ctx, const char *place,
+                        char ret_mark[OUTSIDE_MARK_SIZE], struct err *err);
+int domain_outside_claim(void *ctx, const char *place, const char *mark,
+                         struct err *err);
 int domain_outside_remove(void *ctx, const char *place, struct err *err);
 int domain_locate(void *ctx, const char *path, struct volume_id *ret_id,
                   struct err *err);

@@ -86,6 +86,8 @@ static const struct storage_ops ops = {
     .outside_overlay = domain_outside_overlay,
     .outside_commit = domain_outside_commit,
     .outside_keep = domain_outside_keep,
+    .outside_mark = domain_outside_mark,
+    .outside_claim = domain_outside_claim,
     .outside_remove = domain_outside_remove,
     .locate = domain_locate,
 };

@@ -114,6 +114,7 @@ static const struct field disk_fields[] = {
     { "convert", &field_bool, DISK(convert), 0, 0 },
     { "base_cow", &field_bool, DISK(base_cow), 0, 0 },
     { "dst_made", &field_bool, DISK(dst_made), 0, 0 },
+    { "dst_mark", &field_text, DISK(dst_mark), 0, 0 },
     { "fold_begun", &field_bool, DISK(fold_begun), 0, 0 },
     { "overlay_stays", &field_bool, DISK(overlay_stays), 0, 0 },
     { "in_doubt", &field_bool, DISK(in_doubt), 0, 0 },

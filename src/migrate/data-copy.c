@@ -9,6 +9,7 @@
  * share blocks and be gone on with; the rest is converted.
  */
 #include "data.h"
+#include "own.h"
 
 #include <errno.h>
 #include <string.h>
@@ -157,9 +158,26 @@ static int make_room(struct disk *d, const struct data_ends *ends,
                 migration_now_ms(d->m) + GROW_MS, &size, err);
 }
 
-static int make_outside(const struct migration *m, const struct data_ends *ends,
+/* Before anything is written there, so that whoever takes the job over can tell
+ * whose file it is. */
+static int mark_outside(struct disk *d, struct err *err)
+{
+    struct migration *m = d->m;
+    int rc = guard_mark(d, err);
+
+    if (rc || !d->of->dst_mark[0])
+        return rc;
+    m->durable = false; /* for a later life */
+    return guard_note(m) == JOB_OK ? 0
+                                   : err_set_code(err, ERR_ACQUIRE_LOCK,
+                                                  "the lease cannot be written "
+                                                  "to");
+}
+
+static int make_outside(struct disk *d, const struct data_ends *ends,
                         struct err *err)
 {
+    const struct migration *m = d->m;
     const struct job_disk *disk = &m->job.disks[0];
     int rc = 0;
 
@@ -167,16 +185,18 @@ static int make_outside(const struct migration *m, const struct data_ends *ends,
         return 0;
     if (disk->dst_made)
         rc = PORT(&m->ports, storage, outside_remove, disk->dst_path, err);
-    return rc ? rc
-              : PORT(&m->ports, storage, outside_create, disk->dst_path,
-                     m->job.data.dst.cow ? VOLUME_COW : VOLUME_RAW,
-                     data_capacity(ends), err);
+    if (rc == 0)
+        rc = PORT(&m->ports, storage, outside_create, disk->dst_path,
+                  m->job.data.dst.cow ? VOLUME_COW : VOLUME_RAW,
+                  data_capacity(ends), err);
+    return rc ? rc : mark_outside(d, err);
 }
 
 /* Empty, unless @spec is gone on with. */
-static int make_fresh(const struct migration *m, const struct data_ends *ends,
+static int make_fresh(struct disk *d, const struct data_ends *ends,
                       const struct copy_spec *spec, struct err *err)
 {
+    const struct migration *m = d->m;
     const struct volume_id id = data_target(&m->job);
 
     if (lease_is_there(&m->job)
@@ -184,7 +204,7 @@ static int make_fresh(const struct migration *m, const struct data_ends *ends,
             : PORT(&m->ports, copier, resumable, spec))
         return 0;
     if (!id.sd[0])
-        return make_outside(m, ends, err);
+        return make_outside(d, ends, err);
     return PORT(&m->ports, storage, volume_reset, &id, err);
 }
 
@@ -216,7 +236,7 @@ static int start_with(struct disk *d, const struct data_ends *ends,
     if (rc == 0 && task == COPY_DATA)
         rc = make_room(d, ends, err);
     if (rc == 0 && task == COPY_DATA)
-        rc = make_fresh(m, ends, &spec, err);
+        rc = make_fresh(d, ends, &spec, err);
     if (rc == 0)
         rc = start_copy(d, &spec, err);
     d->limit_applied = true;

@@ -11,6 +11,7 @@
  * we made outside is removed.
  */
 #include "data.h"
+#include "own.h"
 
 #include <string.h>
 
@@ -304,12 +305,9 @@ static enum job_outcome remove_target(struct migration *m)
     const struct job_disk *disk = &m->job.disks[0];
     struct err err = ERR_INIT;
 
-    if (disk->dst_made && m->job.data.taken_over)
-        migration_warn(m,
-                       "destination left: %.160s: the dead host made it, and "
-                       "it is not known whether it is the same file here",
-                       disk->dst_path);
-    if (!disk->dst_made || m->job.data.taken_over ||
+    if (m->job.data.taken_over)
+        return takeover_remove_file(&m->disks[0]);
+    if (!disk->dst_made ||
         PORT(&m->ports, storage, outside_remove, disk->dst_path, &err) == 0)
         return JOB_OK;
     if (migration_trouble(m, &err, TIDY_PATIENCE_MS) == JOB_AGAIN)

@@ -194,8 +194,7 @@ static void keep(struct migration *m)
         (void)lease_try(m, &record, &err);
 }
 
-/* What a host that takes the job over has to go by. */
-static enum job_outcome leave_note(struct migration *m)
+enum job_outcome guard_note(struct migration *m)
 {
     _cleanup_free_ char *text = NULL;
     struct err err = ERR_INIT;
@@ -206,6 +205,16 @@ static enum job_outcome leave_note(struct migration *m)
     if (rc == HOLD_NONE)
         return migration_again(m, LOOK_MS);
     return rc == 0 ? JOB_OK : migration_doubt(m, &err, QUERY_PATIENCE_MS);
+}
+
+int guard_mark(struct disk *d, struct err *err)
+{
+    struct migration *m = d->m;
+
+    if (!d->of->dst_made || !lease_is_there(&m->job))
+        return 0;
+    return PORT(&m->ports, storage, outside_mark, d->of->dst_path,
+                d->of->dst_mark, err);
 }
 
 static bool is_first(const struct migration *m)
@@ -226,7 +235,7 @@ static enum job_outcome make_sure(struct migration *m)
         outcome = lease_own(m);
     if (outcome == JOB_OK && !is_first(m) && !m->job.data.taken_over &&
         !(m->guarded && m->guarded_in == m->job.state))
-        outcome = leave_note(m);
+        outcome = guard_note(m);
     if (outcome == JOB_OK)
         looked(m);
     return outcome;

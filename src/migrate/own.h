@@ -44,6 +44,12 @@ void guard_choose(struct migration *m);
 /* Whether the act of the job's state may be done. False: *ret_outcome is what
  * the act came to instead. */
 bool guard_allows(struct migration *m, enum job_outcome *ret_outcome);
+/* Leaves the job as it stands for a host that takes it over. */
+enum job_outcome guard_note(struct migration *m);
+/* A file that was just made at the destination: another host can tell it. */
+int guard_mark(struct disk *d, struct err *err);
+/* Removes it, of a dead host's job, if it is the same. What stays is said. */
+enum job_outcome takeover_remove_file(struct disk *d);
 /* Says in the job's record how it ended. False: once more, after m->wait_ms. */
 bool guard_end(struct migration *m, bool well);
 

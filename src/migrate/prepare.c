@@ -10,6 +10,7 @@
  * volume in the way is not one that we make, and is left alone (undo.c too).
  */
 #include "offer.h"
+#include "own.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -285,7 +286,8 @@ static int make_outside(struct disk *d, struct err *err)
         *err = why;
         return rc;
     }
-    return overlay_make(d, true, err);
+    rc = guard_mark(d, err);
+    return rc ? rc : overlay_make(d, true, err);
 }
 
 static int make(struct disk *d, struct err *err)

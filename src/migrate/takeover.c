@@ -217,10 +217,40 @@ static enum job_outcome say_dead(struct migration *m)
 
 static enum job_outcome leave(struct disk *d, const char *why)
 {
+    const struct job_disk *of = d->of;
+
     d->of->in_doubt = true;
-    migration_warn(d->m, "destination left: image %s on %s: %.160s", d->of->img,
-                   d->of->dst_sd, why);
+    if (of->dst_sd[0])
+        migration_warn(d->m, "destination left: image %s on %s: %.160s",
+                       of->img, of->dst_sd, why);
+    else if (of->dst_path[0])
+        migration_warn(d->m, "destination left: %.160s: %.160s", of->dst_path,
+                       why);
     return JOB_OK;
+}
+
+enum job_outcome takeover_remove_file(struct disk *d)
+{
+    const struct job_disk *of = d->of;
+    struct migration *m = d->m;
+    struct err err = ERR_INIT;
+    int rc = OUTSIDE_OTHER;
+
+    if (!of->dst_made)
+        return JOB_OK;
+    if (of->dst_mark[0])
+        rc = PORT(&m->ports, storage, outside_claim, of->dst_path, of->dst_mark,
+                  &err);
+    if (rc == 0)
+        rc = PORT(&m->ports, storage, outside_remove, of->dst_path, &err);
+    if (rc == OUTSIDE_OTHER)
+        migration_warn(m,
+                       "destination left: %.160s: the dead host made a file of "
+                       "this name, and it is not certain that this is it",
+                       of->dst_path);
+    if (rc >= 0 || migration_trouble(m, &err, TIDY_PATIENCE_MS) == JOB_AGAIN)
+        return rc >= 0 ? JOB_OK : JOB_AGAIN;
+    return leave(d, err.message);
 }
 
 /* What has it on this host, or its host that came back. */
@@ -280,6 +310,11 @@ static enum job_outcome remove_copy(struct disk *d)
 /* Before the pivot a snapshot of the job's is what the VM wrote to. */
 static void name_overlay(struct disk *d)
 {
+    if (d->of->beside[0] && d->m->job.data.left_in != JOB_PLANNED)
+        migration_warn(d->m,
+                       "there may be the file %.160s, a layer of disk %s: keep "
+                       "it until the VM runs",
+                       d->of->beside, d->of->target);
     if (d->of->overlay[0] && d->of->src_sd[0] &&
         d->m->job.data.left_in != JOB_PLANNED &&
         d->m->job.kind == JOB_DISK_MIGRATE)
@@ -296,18 +331,9 @@ static enum job_outcome tidy(struct disk *d)
     name_overlay(d);
     if (job->data.left_in == JOB_PLANNED || !makes_images(job))
         return JOB_OK;
-    if (!d->of->dst_sd[0]) {
-        if (d->of->dst_made)
-            migration_warn(d->m,
-                           "destination left: %.160s: the dead host made it, "
-                           "and it is not known whether it is the same file "
-                           "here",
-                           d->of->dst_path);
-        return JOB_OK;
-    }
     if (!is_only_a_copy(job))
         return leave(d, "the VM may have been on it");
-    return remove_copy(d);
+    return d->of->dst_sd[0] ? remove_copy(d) : takeover_remove_file(d);
 }
 
 enum job_outcome takeover_act(struct migration *m)

@@ -241,6 +241,11 @@ struct volume_digest {
     char hex[VOLUME_DIGEST_SIZE];
 };
 
+enum {
+    OUTSIDE_MARK_SIZE = 48,
+    OUTSIDE_OTHER = 1, /* an outcome */
+};
+
 /* Something outside all domains: file, block device, or URI. */
 struct outside_info {
     bool exists;
@@ -486,6 +491,14 @@ struct storage_ops {
     /* What outside_create() made is the caller's for good: a later
      * outside_remove() leaves it alone. */
     int (*outside_keep)(void *ctx, const char *place, struct err *err);
+    /* What another host can tell that file by. Empty: the file system says too
+     * little. */
+    int (*outside_mark)(void *ctx, const char *place,
+                        char ret_mark[OUTSIDE_MARK_SIZE], struct err *err);
+    /* 0: the file with that mark is there, and ours as if it had been made
+     * here. OUTSIDE_OTHER: another one is, or none. */
+    int (*outside_claim)(void *ctx, const char *place, const char *mark,
+                         struct err *err);
     /* Unlinks a file that outside_create() made for us and nobody kept;
      * anything else: 0. No VM may have it. */
     int (*outside_remove)(void *ctx, const char *place, struct err *err);

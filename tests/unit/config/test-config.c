@@ -188,6 +188,7 @@ static void ships_a_file_that_says_the_defaults(void **state)
     assert_int_equal(config.buffer_bytes, defaults.buffer_bytes);
     assert_int_equal(config.converge_limit_s, defaults.converge_limit_s);
     assert_int_equal(config.migration_wait_s, defaults.migration_wait_s);
+    assert_int_equal(config.job_leases, defaults.job_leases);
     assert_string_equal(config.peers, defaults.peers);
 }
 

@@ -37,7 +37,7 @@ static void sets_every_key(void **state)
                        "[lease]\nio_timeout = 1\nrequire_watchdog = no\n"
                        "[libvirt]\nuri = test:///default\n"
                        "[migrate]\nbuffer_kib = 64\nconverge_limit = 604800\n"
-                       "migration_wait = 86400\n"
+                       "migration_wait = 86400\njob_leases = never\n"
                        "[peers]\nhost-b =  b:1   qemu+tls://b/system\n"
                        "c = c qemu+unix:///system?socket=/x tcp://c:1\n"
                        "[monitor]\nchunk_mib = 512\n"
@@ -70,6 +70,7 @@ static void sets_every_key(void **state)
     assert_int_equal(config.buffer_bytes, 65536);
     assert_int_equal(config.converge_limit_s, 604800);
     assert_int_equal(config.migration_wait_s, 86400);
+    assert_int_equal(config.job_leases, 2);
     assert_string_equal(config.peers,
                         "host-b b:1 qemu+tls://b/system\n"
                         "c c qemu+unix:///system?socket=/x tcp://c:1\n");
@@ -206,6 +207,7 @@ static const char *const broken[][2] = {
     { "[migrate]\nbuffer_kib = 63\n", "from 64 to 262144" },
     { "[migrate]\nconverge_limit = 604801\n", "from 0 to 604800" },
     { "[migrate]\nmigration_wait = 604801\n", "from 0 to 604800" },
+    { "[migrate]\njob_leases = yes\n", "none of shared, always, never" },
     { "[peers]\nb = b\n", "[peers] b: 'b' is not ADDRESS LIBVIRT_URI" },
     { "[peers]\nb =\n", "is not ADDRESS" },
     { "[peers]\nb = b c d e\n", "is not ADDRESS" },

@@ -155,6 +155,35 @@ static void what_is_ours_is_known_after_a_restart(void **state)
     assert_false(fixture_exists(f, ".disk.drayd"));
 }
 
+static int claim(struct fixture *f, const char *place, const char *mark)
+{
+    return f->port.ops->outside_claim(f->port.ctx, place, mark, FRESH(f));
+}
+
+/* Whose ledger does not have it. */
+static void another_host_removes_it_by_its_mark(void **state)
+{
+    struct fixture *f = *state;
+    char path[PATH_MAX], mark[OUTSIDE_MARK_SIZE] = "x";
+    disk_path(f, path);
+    assert_int_equal(f->port.ops->outside_mark(f->port.ctx, path, mark, NULL),
+                     0);
+    assert_string_equal(mark, ""); /* there is no such file */
+    assert_int_equal(make(f, path, VOLUME_RAW), 0);
+    assert_int_equal(f->port.ops->outside_mark(f->port.ctx, path, mark, NULL),
+                     0);
+    if (!mark[0])
+        skip(); /* the file system knows no births */
+    assert_int_equal(keep(f, path), 0);
+    assert_int_equal(claim(f, path, "1.1"), OUTSIDE_OTHER);
+    assert_int_equal(drop(f, path), 0);
+    assert_true(fixture_exists(f, "disk"));
+    assert_int_equal(claim(f, path, mark), 0);
+    assert_int_equal(drop(f, path), 0);
+    assert_false(fixture_exists(f, "disk"));
+    assert_int_equal(claim(f, path, mark), OUTSIDE_OTHER);
+}
+
 static void an_empty_file_is_filled(void **state)
 {
     struct fixture *f = *state;
@@ -430,6 +459,7 @@ int main(void)
         TEST(a_file_that_was_written_is_not_made_again),
         TEST(what_was_kept_stays),
         TEST(what_is_ours_is_known_after_a_restart),
+        TEST(another_host_removes_it_by_its_mark),
         TEST(an_empty_file_is_filled),
         TEST(a_disk_in_use_is_not_removed),
         TEST(only_dead_makers_are_cleaned_up_after),

@@ -344,6 +344,22 @@ static void only_a_joined_domain_is_changed(void **state)
     assert_error(f, CALL(f, rebuild, SD, &rebuilt), ERR_DOMAIN_ACTION, SD);
 }
 
+/* --- other hosts --- */
+
+static void other_hosts_are_known_from_the_lockspace(void **state)
+{
+    struct fixture *f = *state;
+    struct xlease_port port = domains_xlease_port(f->domains);
+    fake_leases_set_others(f->leases, true);
+    assert_true(port.ops->is_shared(port.ctx, SD));
+    assert_false(port.ops->is_shared(port.ctx, JOB)); /* no domain of ours */
+    assert_true(port.ops->host_lives(port.ctx, SD, 7));
+    fake_leases_set_dead_host(f->leases, 7);
+    assert_false(port.ops->host_lives(port.ctx, SD, 7));
+    assert_true(port.ops->host_lives(port.ctx, SD, 8));
+    assert_true(port.ops->host_lives(port.ctx, JOB, 7)); /* nobody knows */
+}
+
 /* --- damage --- */
 
 /* Numbers that are the same each time. */
@@ -654,6 +670,7 @@ int main(void)
         TEST(a_lease_without_a_record_is_cleared),
         TEST(a_lease_without_a_record_that_is_held_gets_one),
         TEST(a_lease_of_which_nobody_knows_whether_it_is_held_is_kept),
+        TEST(other_hosts_are_known_from_the_lockspace),
         TEST(records_that_were_swapped_are_put_right),
         TEST(a_held_lease_is_never_written_over),
         TEST(a_record_without_a_lease_gets_one),

@@ -279,6 +279,20 @@ static void a_job_succeeds(void **state)
     assert_int_equal(take(5), HOLD_NONE); /* one life, one lease */
 }
 
+static void the_note_follows_the_job(void **state)
+{
+    (void)state;
+    write_record(JOB, FORMAT_JOB_PENDING, 4);
+    assert_int_equal(take(4), 0);
+    (void)str_copy(world.request.note, sizeof(world.request.note), "pivots");
+    assert_int_equal(say(HOLD_NOTE), 0);
+    assert_string_equal(world.note, "pivots");
+    world.note_fails = true;
+    assert_true(say(HOLD_NOTE) < 0);
+    assert_int_equal(release(XLEASE_SUCCEEDED), 0);
+    assert_int_equal(say(HOLD_NOTE), HOLD_NONE);
+}
+
 static void a_failure_keeps_the_generation(void **state)
 {
     (void)state;
@@ -455,6 +469,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(nothing_is_held_before_it_is_taken),
         TEST(a_job_succeeds),
+        TEST(the_note_follows_the_job),
         TEST(a_failure_keeps_the_generation),
         TEST(a_fence_counts_the_generation),
         TEST(the_record_can_be_left_alone),

@@ -132,6 +132,22 @@ static void the_path_counts_outside_of_domains(void **state)
     assert_true(job_same_request(&a, &b));
 }
 
+static void a_lease_that_was_asked_for_counts(void **state)
+{
+    struct job a = a_job();
+    struct job b = a_job();
+
+    (void)state;
+    a.kind = b.kind = JOB_COPY_DATA;
+    (void)str_copy(b.data.dst.lease, UUID_SIZE, b.id);
+    assert_false(job_same_request(&a, &b));
+    b.data.lease_made = true; /* by the job itself */
+    assert_true(job_same_request(&a, &b));
+    assert_true(job_same_request(&b, &a));
+    (void)str_copy(b.data.src.lease, UUID_SIZE, b.id);
+    assert_false(job_same_request(&a, &b));
+}
+
 static void finds_the_disk_of_an_image(void **state)
 {
     struct job job = a_job();
@@ -163,6 +179,7 @@ int main(void)
         cmocka_unit_test(any_other_wish_is_another_request),
         cmocka_unit_test(base_format_counts_when_conversion_is_asked),
         cmocka_unit_test(the_path_counts_outside_of_domains),
+        cmocka_unit_test(a_lease_that_was_asked_for_counts),
         cmocka_unit_test(finds_the_disk_of_an_image),
         cmocka_unit_test(a_place_outside_makes_a_disk_flat),
     };

@@ -354,6 +354,39 @@ static void has_vdsms_word_for_every_state(void **state)
     assert_string_equal(job_vdsm_status(&job), "aborting");
 }
 
+static void another_hosts_job_is_only_tidied_up_after(void **state)
+{
+    struct job job;
+
+    (void)state;
+    for (int kind = 0; kind < JOB_KIND_COUNT; kind++) {
+        job_init(&job, "66666666-6666-4666-8666-666666666666",
+                 (enum job_kind)kind, 0);
+        job.data.taken_over = true;
+        if (job_is_data(&job))
+            continue;
+        assert_int_equal(job_next(&job, JOB_FAIL), JOB_REMOVING);
+        job.state = JOB_REMOVING;
+        assert_int_equal(job_next(&job, JOB_FAIL), JOB_REMOVING);
+        assert_int_equal(job_next(&job, JOB_OK), JOB_FAILED);
+    }
+}
+
+static void a_job_that_was_lost_ends_in_any_state(void **state)
+{
+    (void)state;
+    for (int at = 0; at < JOB_STATE_COUNT; at++) {
+        struct job job;
+
+        job_init(&job, "66666666-6666-4666-8666-666666666666", JOB_DISK_MIGRATE,
+                 0);
+        job.state = (enum job_state)at;
+        job.data.lost = true;
+        assert_int_equal(job_next(&job, JOB_FAIL),
+                         job_is_terminal(job.state) ? job.state : JOB_FAILED);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -364,6 +397,8 @@ int main(void)
         cmocka_unit_test(undo_ends_cancelled_only_without_an_error),
         cmocka_unit_test(can_be_cancelled_while_the_source_is_right),
         cmocka_unit_test(has_vdsms_word_for_every_state),
+        cmocka_unit_test(another_hosts_job_is_only_tidied_up_after),
+        cmocka_unit_test(a_job_that_was_lost_ends_in_any_state),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,6 +25,7 @@ static const struct job_disk first_disk = {
     .convert = true,
     .base_cow = false,
     .dst_made = true,
+    .dst_mark = "1a.2b",
     .overlay_stays = true,
     .in_doubt = true,
     .src_cow = true,
