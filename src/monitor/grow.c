@@ -17,7 +17,7 @@
 enum {
     LANE_MAX = 64,
     LANE_SICK_MAX = 1,
-    ORDER_MS = 1000, /* at least, or twice the longest extension there */
+    ORDER_MS = 1000, /* at least, or twice the longest extension */
     ORDER_MAX_MS = 10 * 1000,
     REPEAT_MS = 60 * 1000,
 };
@@ -142,15 +142,21 @@ static bool goes_first(const struct layer *other, const struct layer *layer)
     return other->asked && other->replica && other->cow;
 }
 
-/* How long @other may take: on slow storage a source that waits no longer
- * than on fast storage would overtake it each time. */
-static int64_t order_ms(struct core *core, const struct layer *other)
+static int64_t longer(int64_t a, int64_t b)
 {
-    int64_t ms = 0;
+    return a > b ? a : b;
+}
+
+/* How long @other may take: on slow storage a source that waits no longer
+ * than on fast storage would overtake it each time. Where nothing has grown
+ * yet, storage is held to be as slow as the source's. */
+static int64_t order_ms(struct core *core, const struct layer *layer,
+                        const struct layer *other)
+{
+    int64_t ms = layer_pace(core, layer).extension_ms;
     if (other->watched)
-        ms = 2 * layer_pace(core, other).extension_ms;
-    if (ms < ORDER_MS)
-        return ORDER_MS;
+        ms = longer(ms, layer_pace(core, other).extension_ms);
+    ms = longer(2 * ms, ORDER_MS);
     return ms < ORDER_MAX_MS ? ms : ORDER_MAX_MS;
 }
 
@@ -161,7 +167,7 @@ static bool is_held(struct core *core, const struct watched_vm *vm,
         const struct layer *other = container_of(item, struct layer, link);
         if (str_equal(other->target, layer->target) &&
             goes_first(other, layer) &&
-            now_ms - layer->tried_ms < order_ms(core, other))
+            now_ms - layer->tried_ms < order_ms(core, layer, other))
             return true;
     }
     return false;

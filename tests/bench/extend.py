@@ -97,7 +97,8 @@ def measure(bench, exits):
         node.host.virsh('suspend', setting.guest.name)
         samples[PEER] += setting.by_command(EACH)
         samples[OURS] += setting.by_drayd(EACH)
-        bench.say(f'  run {turn + 1} of {bench.scale.runs}')
+        bench.say(f'  run {turn + 1} of {bench.scale.runs}: '
+                  f'{[row[2] for row in rows(samples)]} ms at p50')
     return samples, setting.pauses()
 
 

@@ -301,30 +301,6 @@ def fill(host, domain, leave):
         ''', timeout=120)
 
 
-def test_a_vg_that_fills_while_a_disk_moves_there(nodes, drayds, domains,
-                                                  make_thin):
-    """The move fails, its guest notices nothing."""
-    host, drayd, domain = nodes[0], drayds[0], domains['two']
-    image, guest = make_thin(domains['one'], rate=100)
-    wait_for('it has written', lambda: has_written(guest, 50), 60, 0.5)
-    pauses = stats(drayd)['pauses']
-    job = migrate(drayd, guest, domain, strategy='mirror', limit=2 * MIB)
-    wait_for_mirror(drayd, job)
-    fill(host, domain, leave=0)
-    try:
-        drayd.call('Job.limit', jobID=job['id'], limit=0)
-        info = drayd.wait_job(job['id'])
-    finally:
-        host.sh(f'lvremove -qq -y {domain.sd}/filler', timeout=120)
-    assert stats(drayd)['pauses'] == pauses
-    assert info['state'] == 'failed', info
-    assert 'free' in str(info['error']), info
-    assert guest.disk_path() == image.path()
-    assert domain.images() == []
-    guest.wait_acks(30)
-    guest.verify()
-
-
 def test_a_full_vg_is_told_before_the_guest_pauses(nodes, drayds, domains,
                                                    make_thin, make_image):
     domain, host = domains['two'], nodes[0]

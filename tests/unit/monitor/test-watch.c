@@ -422,6 +422,30 @@ static void a_destination_that_takes_long_still_goes_first(void **state)
     assert_true(source->size > 10 * GIB);
 }
 
+/* Seen on emulated hosts: at the first extension of a destination's VG its
+ * source did not wait long enough. */
+static void a_destination_whose_vg_is_new_still_goes_first(void **state)
+{
+    (void)state;
+    struct rig_layer *source = rig_add(&rig, 1, "vda", 1, 10 * GIB);
+    rig.vgs[1].grow_ms = rig.vgs[2].grow_ms = 3000;
+    rig_run(&rig, 10);
+    rig_write(&rig, source, 9 * GIB);
+    rig_run(&rig, 4000);
+    uint64_t size = source->size;
+    assert_true(size > 10 * GIB);
+    struct rig_layer *replica = rig_add(&rig, 1, "vda", 2, size);
+    replica->replica = true;
+    rig_run(&rig, 4000);
+    rig_write(&rig, replica, size - GIB);
+    rig_write(&rig, source, size - GIB);
+    rig_run(&rig, 2500);
+    assert_int_equal(source->size, size);
+    rig_run(&rig, 4000);
+    assert_true(replica->size > size);
+    assert_true(source->size > size);
+}
+
 /* Seen: a mirror's source grew before it was known whose its destination is. */
 static void a_destination_that_is_not_known_yet_may_go_first(void **state)
 {
@@ -544,6 +568,7 @@ int main(void)
         WITH_RIG(a_larger_destination_stays_as_it_is),
         WITH_RIG(a_destination_that_hangs_delays_the_source_by_a_second),
         WITH_RIG(a_destination_that_takes_long_still_goes_first),
+        WITH_RIG(a_destination_whose_vg_is_new_still_goes_first),
         WITH_RIG(a_destination_that_is_not_known_yet_may_go_first),
         WITH_RIG(storage_that_does_not_say_so_delays_by_a_second),
         WITH_RIG(the_base_of_a_commit_is_watched_while_it_runs),
