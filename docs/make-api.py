@@ -214,6 +214,8 @@ def show_string(schema):
         return 'size'
     if pattern == '^/':
         return 'path'
+    if pattern == '^(/|[^/]+:/)':
+        return 'path or export'
     if 'format' in schema:
         return schema['format']
     if 'maxLength' in schema:

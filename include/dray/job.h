@@ -158,6 +158,10 @@ struct job_data {
     bool owned;                /* was ours: there may be something to undo */
     bool taken_over;           /* the job was a dead host's */
     bool fenced;               /* ... and its record says so already */
+    enum job_state left_in;    /* ... and was doing that, or had begun to */
+    bool lost;        /* ... as this one is: another host may have gone on */
+    bool lease_made;  /* by the job itself: removed when it is forgotten */
+    unsigned host_id; /* ... on this host; 0: there is no such lease */
 };
 
 struct job_progress {

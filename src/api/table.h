@@ -13,10 +13,10 @@
 #define DESCRIPTION_MAX (VOLUME_DESCRIPTION_SIZE - 1)
 
 /* table-domain.c */
-extern const struct param_spec domain_create_params[10];
+extern const struct param_spec domain_create_params[11];
 extern const struct param_spec domain_extend_params[4];
 extern const struct param_spec domain_audit_params[2];
-extern const struct param_spec domain_join_params[3];
+extern const struct param_spec domain_join_params[4];
 extern const struct param_spec domain_params[1];
 extern const struct param_spec domain_volumes_params[3];
 

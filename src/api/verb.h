@@ -30,6 +30,7 @@ enum param_type {
     PARAM_XML,      /* lines, at most max bytes */
     PARAM_PATH,     /* absolute, without ".." */
     PARAM_PATHS,    /* array of min to max of them */
+    PARAM_STORE,    /* absolute path, or an NFS export, SERVER:/PATH */
     PARAM_SIZE,     /* bytes: decimal digits in a string, or a number */
     PARAM_UINT,
     PARAM_BOOL,

@@ -105,8 +105,13 @@ struct migration {
     bool troubled;      /* it did just now */
     int64_t looked_ms;  /* when we last saw that the VM is there */
     struct meter meter;
-    struct vm_disk_io io; /* of all disks, when we began to watch */
-    bool lease_ended;     /* its record says how the job ended */
+    struct vm_disk_io io;      /* of all disks, when we began to watch */
+    bool lease_ended;          /* its record says how the job ended */
+    bool came_back;            /* it was asked for since this life began */
+    bool guarded;              /* its lease was ours, ... */
+    enum job_state guarded_in; /* ... in this state */
+    int64_t guarded_ms;        /* ... and then */
+    int64_t ending_ms; /* since when the record cannot be set; 0: it can */
 
     /* Of a VM's move. */
     bool filling;       /* the other host waits for layers */

@@ -400,6 +400,7 @@ static int image_delete(void *ctx, const char *sd, const char *img,
         return rc;
     if (count_volumes(world, sd, img) == 0)
         return no_image(img, err);
+    world_needs_lease(world, "image delete");
     for (size_t i = 0; i < world->n_volumes; i++) {
         const struct fake_volume *volume = &world->volumes[i];
 

@@ -20,7 +20,8 @@
 static int join(struct fixture *f, const char *sd, const char *path)
 {
     char ret_sd[UUID_SIZE] = "";
-    return f->port.ops->domain_join(f->port.ctx, sd, path, ret_sd, FRESH(f));
+    const struct domain_place place = { .path = path };
+    return f->port.ops->domain_join(f->port.ctx, sd, &place, ret_sd, FRESH(f));
 }
 
 static int leave(struct fixture *f, const char *sd)
@@ -456,12 +457,13 @@ static void a_damaged_list_stops_the_start(void **state)
 static void *join_and_list(void *arg)
 {
     struct fixture *f = arg;
+    const struct domain_place known = { .path = NULL };
     for (size_t i = 0; i < 20; i++) {
         char sd[UUID_SIZE];
         struct domain_info *infos = NULL;
         size_t n = 0;
         assert_int_equal(
-            f->port.ops->domain_join(f->port.ctx, SD, NULL, sd, NULL), 0);
+            f->port.ops->domain_join(f->port.ctx, SD, &known, sd, NULL), 0);
         assert_int_equal(
             f->port.ops->domain_list(f->port.ctx, &infos, &n, NULL), 0);
         assert_int_equal(n, 1);
