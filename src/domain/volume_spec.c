@@ -56,10 +56,11 @@ int domain_spec_check(const struct volume_create *spec, struct err *err)
     return 0;
 }
 
-/* A clone has exactly its original's size; others get whole blocks. */
+/* A clone has exactly its original's size, and what a guest writes to from one
+ * moment to the next that of its disk; others get whole blocks. */
 static uint64_t capacity_of(const struct volume_create *spec)
 {
-    if (spec->clone)
+    if (spec->clone || spec->exact)
         return spec->capacity;
     return (spec->capacity + CAPACITY_UNIT - 1) / CAPACITY_UNIT * CAPACITY_UNIT;
 }

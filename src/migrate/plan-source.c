@@ -155,7 +155,7 @@ static void check_layer(struct question *q, size_t i)
         plan_obstacle(q->plan, ERR_IMAGE_CHAIN,
                       "VM %s writes to volume %s, which has children",
                       q->vm->name, volume->id.vol);
-    if (volume->capacity % 4096 != 0)
+    if (q->abroad && volume->capacity % 4096 != 0)
         plan_obstacle(q->plan, ERR_UNSUPPORTED,
                       "volume %s has %" PRIu64 " bytes, no multiple of 4096",
                       volume->id.vol, volume->capacity);

@@ -248,6 +248,7 @@ static int make_source_overlay(struct disk *d, struct err *err)
     spec = describe_overlay(d, false);
     spec.legality = VOLUME_LEGAL;
     spec.clone = false;
+    spec.exact = true;
     return PORT(&d->m->ports, storage, volumes_create, &spec, 1, err);
 }
 

@@ -131,6 +131,12 @@ static int check_stopped(const struct call *call, int number)
     return check_orphan(uuid, call->err);
 }
 
+__attribute__((format(printf, 3, 0))) static void format_text(
+    char *dst, size_t size, const char *format, va_list args)
+{
+    (void)vsnprintf(dst, size, format, args); /* may be cut */
+}
+
 int call_fail(const struct call *call, const char *format, ...)
 {
     const virError *error = virGetLastError();
@@ -141,7 +147,7 @@ int call_fail(const struct call *call, const char *format, ...)
                                            : "libvirt gives no reason");
     va_list args;
     va_start(args, format);
-    (void)vsnprintf(context, sizeof(context), format, args); /* may be cut */
+    format_text(context, sizeof(context), format, args);
     va_end(args);
     int rc = check_stopped(call, number);
     return rc < 0 ? rc : fill(call, number, context, text);

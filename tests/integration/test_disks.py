@@ -237,6 +237,29 @@ def test_export_to_a_file(drayd, domains, make_guest, make_fs, kind):
     guest.verify_image(out, kind)
 
 
+def test_a_disk_of_an_odd_size_keeps_it(drayd, domains, make_guest, make_fs):
+    """What came in can leave again, by all ways."""
+    src, dst = domains
+    place = make_fs('ext4', 256)
+    run('qemu-img', 'create', '-q', '-f', 'qcow2', place / 'odd',
+        str(16 * MIB + 512))
+    guest = make_guest([Disk(place / 'odd', 'qcow2')], start=0, size=8)
+    for domain, members in ((dst.name, {}),
+                            (src.name, {'strategy': 'mirror'}),
+                            (dst.name, {'verify': True}),
+                            (str(place / 'out'), {'format': 'RAW'})):
+        guest.wait_acks(20)
+        job = drayd.call('Disk.migrate', vmID=guest.name, disk='vda',
+                         domain=domain, **members)
+        info = drayd.wait_job(job['id'])
+        assert info['state'] == 'done' and not info.get('warning'), info
+    guest.verify()
+    guest.power_off()
+    assert (place / 'out').stat().st_size == 16 * MIB + 512
+    guest.verify_image(place / 'out', 'raw')
+    assert src.images() == dst.images() == []
+
+
 def test_cancelled_export_leaves_nothing(drayd, domains, make_guest, make_fs):
     src = domains[0]
     image = make_image(src, ['RAW', 'COW'], data=24 * MIB)

@@ -179,6 +179,7 @@ struct volume_create {
      * when a child follows. Its parent's role is not touched. */
     bool clone;
     enum volume_role role; /* with clone only */
+    bool exact;            /* the capacity is as it is; so it is of a clone */
 };
 
 /* What becomes of a volume's record, in one write. */
