@@ -109,9 +109,19 @@ static const struct param_spec offer_members[] = {
     IMAGE, VOLUME,
     P("format", WORD, "COW is qcow2.", .words = table_formats),
     P("capacity", SIZE, "Bytes.", .min = 1, .max = SIZE_BYTES_MAX),
+    FLAG("sparse", "false", "RAW, but without all of its space: on LVs it "
+                            "becomes qcow2."),
+    P("data", SIZE, "Bytes of its data, as qcow2.",
+      OPTIONAL, .preset = "0", .max = SIZE_BYTES_MAX),
     P("required", SIZE, "Bytes of space that it will take.",
       OPTIONAL, .preset = "0", .max = SIZE_BYTES_MAX),
     P("templateRequired", SIZE, "And if its template is not here.",
+      OPTIONAL, .preset = "0", .max = SIZE_BYTES_MAX),
+    P("below", SIZE, "Bytes of its layers between the two.",
+      OPTIONAL, .preset = "0", .max = SIZE_BYTES_MAX),
+    P("layers", UINT, "How many there are.",
+      OPTIONAL, .preset = "0", .max = DOMAIN_CHAIN_MAX),
+    P("templateSize", SIZE, "Bytes of its template.",
       OPTIONAL, .preset = "0", .max = SIZE_BYTES_MAX),
     P("parentID", UUID, "The layer below it.", OPTIONAL, NULLABLE),
     P("templateImageID", UUID, "The template below it.", OPTIONAL, NULLABLE),
@@ -130,13 +140,26 @@ const struct param_spec peer_offer_params[7] = {
     FLAG("filled", "false", "The layers below are here, and were compared."),
 };
 
+static const struct param_spec room_members[] = {
+    P("disk", DISK, "Target (vda)."),
+    P("bytes", SIZE, "As far as is known by now.", .max = SIZE_BYTES_MAX),
+};
+
+const struct param_spec peer_info_params[2] = {
+    JOB,
+    P("room", OBJECTS, "What is written to disks while the VM comes; those on "
+                       "LVs get the room for it.",
+      OPTIONAL, NULLABLE, .min = 1, .max = JOB_DISKS_MAX,
+      .members = room_members, .n_members = ARRAY_SIZE(room_members)),
+};
+
 #define LAYER JOB, DOMAIN, IMAGE, VOLUME
 #define LIFE \
     P("life", UUID, "As Peer.layer gave it.", OPTIONAL, NULLABLE)
 #define OFFSET \
     P("offset", SIZE, "From here on.", .max = SIZE_BYTES_MAX)
 
-const struct param_spec peer_layer_params[13] = {
+const struct param_spec peer_layer_params[14] = {
     LAYER, LIFE,
     P("format", WORD, "COW is qcow2.", .words = table_formats),
     P("allocation", WORD, "As the source's.", .words = allocations),
@@ -145,6 +168,8 @@ const struct param_spec peer_layer_params[13] = {
     P("parentID", UUID, "The layer below; all zeros: none.",
       OPTIONAL, .blank = true, .preset = UUID_BLANK),
     P("capacity", SIZE, "Virtual size.", .min = 1, .max = SIZE_BYTES_MAX),
+    P("initialSize", SIZE, "Bytes that it will have: for COW on LVs.",
+      OPTIONAL, .preset = "0", .max = SIZE_BYTES_MAX),
     P("sequence", UINT, "Ordinal in the chain.",
       OPTIONAL, .preset = "0", .max = UINT32_MAX),
     P("diskType", TEXT, "What the disk is for.",
@@ -153,9 +178,11 @@ const struct param_spec peer_layer_params[13] = {
       OPTIONAL, .preset = "", .max = DESCRIPTION_MAX),
 };
 
-const struct param_spec peer_fill_params[7] = {
+const struct param_spec peer_fill_params[8] = {
     LAYER, LIFE, OFFSET,
     P("data", TEXT, "Base64.", .max = DATA_MAX),
+    P("gap", SIZE, "So many bytes before it are zeros: for LVs.",
+      OPTIONAL, .preset = "0", .max = SIZE_BYTES_MAX),
 };
 
 const struct param_spec peer_end_params[6] = {

@@ -106,6 +106,8 @@ static const struct field disk_fields[] = {
     { "template_img", &field_place, DISK(template_img), 0, 0 },
     { "template_vol", &field_place, DISK(template_vol), 0, 0 },
     { "template_made", &field_bool, DISK(template_made), 0, 0 },
+    { "dst_block", &field_bool, DISK(dst_block), 0, 0 },
+    { "data", &field_uint64, DISK(data), 0, 0 },
     { "convert", &field_bool, DISK(convert), 0, 0 },
     { "base_cow", &field_bool, DISK(base_cow), 0, 0 },
     { "dst_made", &field_bool, DISK(dst_made), 0, 0 },

@@ -77,6 +77,9 @@ struct disk {
     struct peer_layer *sent; /* of chain.volumes[layer]; NULL: not begun */
     bool compared;           /* it is there, and was not copied now */
     uint64_t below;          /* bytes of all of them */
+    uint64_t room;           /* the other host made room for so many bytes */
+    /* Of the layer on its way: its bytes, and zeros before copied, not sent. */
+    uint64_t end, gap;
 
     struct place src, dst;
     bool watched;      /* the watch has seen to its block job */

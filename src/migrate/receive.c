@@ -21,14 +21,27 @@ static const char *parent_image(const struct disk *d)
                                                            : d->of->img;
 }
 
+/* The watch does not see what comes, see migrate_receive_room(). */
+static uint64_t first_bytes(const struct disk *d)
+{
+    const struct watermark_policy policy =
+        thin_policy(&d->m->ports, d->dst.extent_bytes);
+
+    return d->dst.block && d->of->base_cow
+               ? thin_mirrored(&policy, d->of->capacity, d->of->data)
+               : 0;
+}
+
 static struct volume_create describe(const struct disk *d)
 {
     struct volume_create spec = {
         .id = disk_target(d, d->of->leaf),
         .format = d->of->base_cow ? VOLUME_COW : VOLUME_RAW,
-        .allocation = VOLUME_SPARSE,
+        .allocation = d->dst.block && !d->of->base_cow ? VOLUME_PREALLOCATED
+                                                       : VOLUME_SPARSE,
         .legality = VOLUME_ILLEGAL,
         .capacity = d->of->capacity,
+        .initial_bytes = first_bytes(d),
         .role = VOLUME_LEAF,
         .clone = true,
     };
@@ -105,6 +118,18 @@ static enum job_outcome plan(struct migration *m)
     return JOB_OK;
 }
 
+static int make(struct disk *d, struct err *err)
+{
+    struct volume_create spec;
+    int rc = disk_learn_places(d, err);
+
+    if (rc)
+        return rc;
+    spec = describe(d);
+    rc = PORT(&d->m->ports, storage, volumes_create, &spec, 1, err);
+    return rc ? rc : prepare_image(d, err);
+}
+
 static enum job_outcome prepare(struct migration *m)
 {
     struct err err = ERR_INIT;
@@ -113,12 +138,7 @@ static enum job_outcome prepare(struct migration *m)
     if (outcome != JOB_OK)
         return outcome;
     for_each_disk (d, m) {
-        const struct volume_create spec = describe(d);
-        int rc = PORT(&m->ports, storage, volumes_create, &spec, 1, &err);
-
-        if (rc == 0)
-            rc = prepare_image(d, &err);
-        if (rc)
+        if (make(d, &err))
             return migration_storage_failed(m, &err);
     }
     return JOB_OK;

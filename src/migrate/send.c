@@ -20,6 +20,10 @@
 #include <stdarg.h>
 #include <string.h>
 
+enum {
+    ROOM_PART = 8, /* of a chunk: so much more is worth a call */
+};
+
 __attribute__((format(printf, 3, 0))) static void format_text(
     char *dst, size_t size, const char *format, va_list args)
 {
@@ -180,6 +184,8 @@ static enum job_outcome send_it(struct migration *m)
         memcpy(disks[i].target, of->target, sizeof(disks[i].target));
         (void)str_copy(disks[i].path, PATH_MAX, of->dst_path); /* is shorter */
         disks[i].format = of->base_cow ? "qcow2" : "raw";
+        disks[i].block = of->dst_block;
+        disks[i].capacity = of->capacity;
         shallow = shallow || of->parent[0];
     }
     struct vm_send_spec spec = { .libvirt_uri = way.libvirt_uri,
@@ -199,16 +205,30 @@ static enum job_outcome send_it(struct migration *m)
     return JOB_OK;
 }
 
+/* While libvirt migrates it lets nobody set a threshold: what the guest writes
+ * to here gets more room before, and is looked at now and then. */
+static int widen(struct disk *d, struct err *err)
+{
+    int rc = disk_learn_places(d, err);
+
+    return rc ? rc : watch_begin(d, NULL, err);
+}
+
 /* An earlier life may have begun it. */
 static enum job_outcome start(struct migration *m)
 {
     struct vm_send_info info;
+    struct err err = ERR_INIT;
     enum job_outcome outcome = send_look(m, &info);
 
     if (outcome != JOB_OK)
         return outcome;
     if (info.active || info.state == VM_SHUTOFF)
         return JOB_OK; /* the next state finds out */
+    for_each_disk (d, m) {
+        if (widen(d, &err))
+            return migration_doubt(m, &err, QUERY_PATIENCE_MS);
+    }
     return send_it(m);
 }
 
@@ -259,6 +279,42 @@ static void apply_limit(struct migration *m)
     }
 }
 
+/* What is written to a disk there is what libvirt has to copy in all, and grows
+ * as the guest writes. */
+static bool needs_room(const struct disk *d, const struct vm_send_progress *top)
+{
+    const struct watermark_policy policy = thin_policy(&d->m->ports, 0);
+
+    return d->of->dst_block && d->of->base_cow &&
+           top->total > d->room + policy.chunk_bytes / ROOM_PART;
+}
+
+/* The other drayd may be away for a while; there is room for some time, and
+ * without it the VM stays here. */
+static enum job_outcome give_room(struct migration *m,
+                                  const struct vm_send_info *info)
+{
+    struct peer_room rooms[JOB_DISKS_MAX];
+    struct err err = ERR_INIT;
+    size_t n = 0;
+
+    for (size_t i = 0; i < m->job.n_disks; i++) {
+        if (!needs_room(&m->disks[i], &info->disks[i]))
+            continue;
+        memcpy(rooms[n].target, m->job.disks[i].target, DISK_TARGET_SIZE);
+        rooms[n++].bytes = info->disks[i].total;
+    }
+    if (n == 0)
+        return JOB_OK;
+    if (PORT(&m->ports, peer, room, m->job.peer, m->job.id, rooms, n, &err))
+        return err.code == ERR_NO_SPACE ? migration_fail(m, &err) : JOB_OK;
+    for (size_t i = 0; i < m->job.n_disks; i++) {
+        if (needs_room(&m->disks[i], &info->disks[i]))
+            m->disks[i].room = info->disks[i].total;
+    }
+    return JOB_OK;
+}
+
 static enum job_outcome watch(struct migration *m,
                               const struct vm_send_info *info)
 {
@@ -266,6 +322,8 @@ static enum job_outcome watch(struct migration *m,
 
     report(m, info);
     apply_limit(m);
+    if (outcome == JOB_OK)
+        outcome = give_room(m, info);
     return outcome == JOB_OK ? migration_again(m, POLL_MS) : outcome;
 }
 

@@ -51,6 +51,41 @@ static void split_space(struct question *q)
     out->required -= out->template_required;
 }
 
+/* For LVs there: what is below is copied as it is. */
+static int measure_below(struct question *q, struct err *err)
+{
+    bool linked = q->of->template_img[0];
+
+    for (size_t i = 0; i + 1 < q->chain.n; i++) {
+        const struct volume_info *layer = &q->chain.volumes[i];
+        uint64_t bytes = layer->apparent_bytes;
+        int rc = 0;
+
+        if (layer->block && layer->format == VOLUME_COW)
+            rc = PORT(q->ports, copier, measure, layer->path, VOLUME_COW,
+                      &bytes, err);
+        if (rc)
+            return rc;
+        if (i == 0 && linked)
+            q->out->template_size = bytes;
+        else
+            q->out->below += bytes;
+    }
+    return 0;
+}
+
+static void measure(struct question *q)
+{
+    const struct volume_info *leaf = &q->chain.volumes[q->chain.n - 1];
+    struct err err = ERR_INIT;
+
+    q->out->sparse =
+        leaf->format == VOLUME_RAW && leaf->allocation == VOLUME_SPARSE;
+    if (thin_measure(q->ports, leaf, &q->of->data, &err) ||
+        measure_below(q, &err))
+        plan_obstacle_from(q->plan, &err);
+}
+
 /* The place is the other host's: dst_path holds what it is to look up until it
  * has said which domain that is. */
 static void name_place(struct question *q, const char *domain)
@@ -81,6 +116,7 @@ static void ask_disk(struct question *q, const char *domain)
         name_layers(q);
         plan_check_space(q);
         split_space(q);
+        measure(q);
     }
     name_place(q, domain);
 }
@@ -173,6 +209,7 @@ static void fill_disk(const struct job_disk *of, uint64_t required,
     memcpy(disk->template_vol, of->template_vol, UUID_SIZE);
     disk->cow = of->base_cow;
     disk->capacity = of->capacity;
+    disk->data = of->data;
     disk->required = required;
 }
 
@@ -208,8 +245,11 @@ static void take_verdict(struct migrate_plan *plan,
         struct job_disk *of = &plan->job.disks[i];
 
         memcpy(of->dst_sd, verdict->sd[i], UUID_SIZE);
-        if (of->dst_sd[0])
-            memset(of->dst_path, 0, sizeof(of->dst_path));
+        if (!of->dst_sd[0])
+            continue;
+        memset(of->dst_path, 0, sizeof(of->dst_path));
+        of->dst_block = verdict->block[i];
+        of->base_cow = verdict->cow[i];
     }
 }
 
@@ -220,6 +260,14 @@ static bool is_complete(const struct job *job)
         if (!job->disks[i].img[0] || !job->disks[i].dst_path[0])
             return false;
     return true;
+}
+
+/* Layers below the leaf, but for the template. */
+static size_t n_between(const struct migrate_plan *plan, size_t i)
+{
+    size_t n = plan->disks[i].chain_n;
+
+    return n < 2 ? 0 : n - 1 - (plan->job.disks[i].template_img[0] ? 1 : 0);
 }
 
 static void ask_peer(const struct migrate_ports *ports,
@@ -234,6 +282,10 @@ static void ask_peer(const struct migrate_ports *ports,
     for (size_t i = 0; i < plan->job.n_disks; i++) {
         offer.disks[i].required = plan->disks[i].required;
         offer.disks[i].template_required = plan->disks[i].template_required;
+        offer.disks[i].sparse = plan->disks[i].sparse;
+        offer.disks[i].below = plan->disks[i].below;
+        offer.disks[i].layers = n_between(plan, i);
+        offer.disks[i].template_size = plan->disks[i].template_size;
     }
     if (rc == 0)
         rc = PORT(ports, peer, check, plan->job.peer, &offer, &verdict, &err);

@@ -35,8 +35,13 @@ static int moved_xml(const struct call *call, unsigned flags,
         call, flags | VIR_DOMAIN_XML_SECURE | VIR_DOMAIN_XML_MIGRATABLE, &xml);
     for (size_t i = 0; rc == 0 && i < spec->n_disks; i++) {
         const struct vm_send_disk *disk = &spec->disks[i];
-        const struct xml_source source = { .path = disk->path,
-                                           .format = disk->format };
+        bool raw = str_equal(disk->format, "raw");
+        const struct xml_source source = {
+            .path = disk->path,
+            .format = disk->format,
+            .is_block = disk->block,
+            .slice = disk->block && raw ? disk->capacity : 0,
+        };
         char *moved = NULL;
         rc = xml_set_source(xml, disk->target, &source, &moved, call->err);
         if (rc == XML_NO_DISK)

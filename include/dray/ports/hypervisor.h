@@ -174,6 +174,8 @@ struct vm_send_disk {
     char target[DISK_TARGET_SIZE];
     char path[PATH_MAX]; /* there */
     const char *format;  /* there: raw, qcow2 */
+    bool block;          /* there: a device, which may be larger, ... */
+    uint64_t capacity;   /* ... than a raw disk is */
 };
 
 struct vm_send_spec {
