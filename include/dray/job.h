@@ -113,6 +113,7 @@ struct job_disk {
     char template_vol[UUID_SIZE];
     bool template_made; /* JOB_VM_RECEIVE: it was not there before */
     bool dst_block;     /* of a VM's move: the destination is an LV */
+    bool stays;         /* of a VM's move: both hosts see where it is */
     uint64_t data;      /* of a VM's move: bytes of the leaf, as a qcow2 */
     bool convert;       /* base_cow says the destination's base format */
     bool base_cow;      /* true: COW, false: RAW */

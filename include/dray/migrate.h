@@ -116,6 +116,7 @@ struct migrate_send_request {
     size_t n_wishes;
     struct migrate_wish wishes[JOB_DISKS_MAX]; /* disk: target */
     bool keep_source;
+    bool flatten;   /* each disk becomes one layer there, on no template */
     uint64_t limit; /* bytes/s, 0: none */
     int64_t wait_s; /* 0: for ever */
 };

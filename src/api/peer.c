@@ -47,6 +47,7 @@ static void read_disk(const struct params *params, struct peer_disk *disk)
                    params_text(params, "disk"));
     (void)str_copy(disk->domain, sizeof(disk->domain),
                    params_text(params, "domain"));
+    read_uuid(params, "fromDomain", disk->from);
     (void)str_copy(disk->img, UUID_SIZE, params_text(params, "imageID"));
     (void)str_copy(disk->leaf, UUID_SIZE, params_text(params, "volumeID"));
     disk->cow = str_equal(params_text(params, "format"), "COW");

@@ -87,6 +87,8 @@ static const struct param_spec there_members[] = {
       OPTIONAL, NULLABLE, .min = 1, .max = JOB_DISKS_MAX, \
       .members = there_members, .n_members = ARRAY_SIZE(there_members)), \
     FLAG("keepSource", "false", "Do not delete the disks here afterwards."), \
+    FLAG("flatten", "false", "Each disk becomes one layer there, without the " \
+                             "template that it was made from."), \
     P("limit", UINT, "Bytes per second of disks and memory; 0: no limit.", \
       OPTIONAL, .preset = "0", .max = RATE_MAX), \
     P("timeout", UINT, \
@@ -94,9 +96,9 @@ static const struct param_spec there_members[] = {
       "stays; 0: for ever. Left out: migration_wait of drayd.conf.", \
       OPTIONAL, NULLABLE, .max = WAIT_S_MAX)
 
-const struct param_spec vm_plan_params[7] = { VM_MOVE };
+const struct param_spec vm_plan_params[8] = { VM_MOVE };
 
-const struct param_spec vm_migrate_params[8] = {
+const struct param_spec vm_migrate_params[9] = {
     VM_MOVE,
     P("jobID", UUID,
       "The job's id, on both hosts; the same request under the same id is the "
@@ -106,6 +108,8 @@ const struct param_spec vm_migrate_params[8] = {
 static const struct param_spec offer_members[] = {
     P("disk", DISK, "Target (vda)."),
     P("domain", NAME, "The domain here."),
+    P("fromDomain", UUID, "The one that it is in; if that is the same it stays "
+                          "there.", OPTIONAL, NULLABLE),
     IMAGE, VOLUME,
     P("format", WORD, "COW is qcow2.", .words = table_formats),
     P("capacity", SIZE, "Bytes.", .min = 1, .max = SIZE_BYTES_MAX),

@@ -107,6 +107,7 @@ static const struct field disk_fields[] = {
     { "template_vol", &field_place, DISK(template_vol), 0, 0 },
     { "template_made", &field_bool, DISK(template_made), 0, 0 },
     { "dst_block", &field_bool, DISK(dst_block), 0, 0 },
+    { "stays", &field_bool, DISK(stays), 0, 0 },
     { "data", &field_uint64, DISK(data), 0, 0 },
     { "convert", &field_bool, DISK(convert), 0, 0 },
     { "base_cow", &field_bool, DISK(base_cow), 0, 0 },

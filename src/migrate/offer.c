@@ -81,6 +81,28 @@ static void plan_lv(struct question *q, const struct peer_disk *disk)
     q->out->required += disk->below + disk->layers * policy.extent_bytes;
 }
 
+/* Both hosts have joined the domain; so the volume is the same one. */
+static void check_where_it_stays(struct question *q)
+{
+    struct job_disk *of = q->of;
+    struct volume_id id;
+    struct volume_info info;
+    struct err err = ERR_INIT;
+
+    memcpy(id.sd, of->dst_sd, UUID_SIZE);
+    memcpy(id.img, of->img, UUID_SIZE);
+    memcpy(id.vol, of->leaf, UUID_SIZE);
+    of->stays = true;
+    memset(of->parent, 0, UUID_SIZE);
+    memset(of->template_img, 0, UUID_SIZE);
+    memset(of->template_vol, 0, UUID_SIZE);
+    if (plan_check_usable(q) != 1)
+        return;
+    of->dst_block = q->target.block;
+    if (PORT(q->ports, storage, volume_info, &id, &info, &err))
+        plan_obstacle_from(q->plan, &err);
+}
+
 static void check_disk(const struct migrate_ports *ports,
                        const struct peer_disk *disk, struct migrate_plan *plan,
                        size_t i)
@@ -97,6 +119,10 @@ static void check_disk(const struct migrate_ports *ports,
 
     if (PORT(ports, storage, domain_find, disk->domain, of->dst_sd, &err)) {
         plan_obstacle_from(plan, &err);
+        return;
+    }
+    if (strcmp(of->dst_sd, disk->from) == 0) {
+        check_where_it_stays(&q);
         return;
     }
     plan_check_target(&q);
@@ -222,7 +248,7 @@ int migrate_receive_room(const struct migrate_ports *ports,
         for (size_t k = 0; rc == 0 && k < job->n_disks; k++) {
             const struct job_disk *of = &job->disks[k];
 
-            if (of->dst_block && of->base_cow &&
+            if (of->dst_block && of->base_cow && !of->stays &&
                 strcmp(of->target, rooms[i].target) == 0)
                 rc = make_room(ports, of, rooms[i].bytes, err);
         }

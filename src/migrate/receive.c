@@ -110,7 +110,8 @@ static enum job_outcome wait_for_layers(struct migration *m)
 static enum job_outcome plan(struct migration *m)
 {
     for_each_disk (d, m) {
-        enum job_outcome outcome = prepare_check_absent(d);
+        enum job_outcome outcome =
+            d->of->stays ? JOB_OK : prepare_check_absent(d);
 
         if (outcome != JOB_OK)
             return outcome;
@@ -125,6 +126,8 @@ static int make(struct disk *d, struct err *err)
 
     if (rc)
         return rc;
+    if (d->of->stays)
+        return prepare_image(d, err);
     spec = describe(d);
     rc = PORT(&d->m->ports, storage, volumes_create, &spec, 1, err);
     return rc ? rc : prepare_image(d, err);
@@ -205,6 +208,13 @@ static enum job_outcome wait_for_vm(struct migration *m)
 
 /* --- it is ours -------------------------------------------------------- */
 
+/* A thin LV that both hosts see may have grown there, and here it is as long as
+ * it was. */
+static int refresh(struct disk *d, struct err *err)
+{
+    return d->of->stays && d->of->dst_block ? prepare_image(d, err) : 0;
+}
+
 static enum job_outcome run(struct migration *m)
 {
     enum vm_arrival arrival = VM_ABSENT;
@@ -213,6 +223,10 @@ static enum job_outcome run(struct migration *m)
 
     if (outcome != JOB_OK)
         return outcome;
+    for_each_disk (d, m) {
+        if (refresh(d, &err))
+            return migration_trouble(m, &err, INT64_MAX);
+    }
     if (arrival == VM_ABSENT)
         migration_warn(m,
                        "VM %s does not run, and libvirt does not know it: it "
@@ -236,8 +250,8 @@ static enum job_outcome settle(struct disk *d)
     struct err err = ERR_INIT;
     struct sight sight;
 
-    if (PORT(&d->m->ports, storage, volume_set_legality, &leaf, VOLUME_LEGAL,
-             &err) ||
+    if ((!d->of->stays && PORT(&d->m->ports, storage, volume_set_legality,
+                               &leaf, VOLUME_LEGAL, &err)) ||
         disk_check_image(d, &err) || disk_look_well(d, &sight, &err)) {
         if (migration_trouble(d->m, &err, UNDO_PATIENCE_MS) == JOB_AGAIN)
             return JOB_AGAIN;

@@ -62,6 +62,7 @@ static struct json_object *wire_disk(const struct peer_disk *disk)
         object,
         add_text(object, "disk", disk->target) &&
             add_text(object, "domain", disk->domain) &&
+            add_uuid(object, "fromDomain", disk->from) &&
             add_text(object, "imageID", disk->img) &&
             add_text(object, "volumeID", disk->leaf) &&
             add_text(object, "format", disk->cow ? "COW" : "RAW") &&

@@ -144,7 +144,7 @@ static int send_info(void *ctx, const char *vm, struct vm_send_info *ret,
     ret->active = host->travel->sending;
     ret->disks[0].total = ret->active ? SEND_MS : 0;
     if (ret->active && host->block)
-        ret->disks[0].total = host->travel->written;
+        ret->disks[0].total = CAPACITY + host->travel->written - DATA;
     ret->disks[0].done = 1;
     ret->memory_total = ret->active ? SEND_MS / 2 : 0;
     ret->state = host->running  ? VM_RUNNING
@@ -489,6 +489,23 @@ static int image_chain(void *ctx, const char *sd, const char *img,
     return leave(host, 0, err);
 }
 
+static int volume_measure(void *ctx, const struct volume_id *id,
+                          enum volume_format format, const char *base,
+                          struct volume_measure *ret, struct err *err)
+{
+    int rc = enter(ctx, "measure", err);
+
+    (void)format;
+    (void)base;
+    if (rc)
+        return rc;
+    if (strcmp(id->vol, LEAF) != 0)
+        broken(((struct travel_host *)ctx)->travel, "a strange measurement");
+    memset(ret, 0, sizeof(*ret));
+    ret->required = DATA;
+    return leave(ctx, 0, err);
+}
+
 static int volume_read(void *ctx, const struct volume_id *id,
                        struct volume_piece *piece, struct err *err)
 {
@@ -734,7 +751,8 @@ static int room(void *ctx, const char *name, const char *id,
         rc = known(there, err);
     if (rc)
         return rc;
-    if (!there->block || n != 1 || rooms[0].bytes > here->travel->written)
+    if (!there->block || n != 1 || rooms[0].bytes < DATA ||
+        (here->travel->sending && rooms[0].bytes > here->travel->written))
         broken(here->travel, "asked for strange room");
     if (there->migration)
         rc = migrate_receive_room(
@@ -991,6 +1009,7 @@ static const struct storage_ops storage = {
     .image_delete = image_delete,
     .volume_info = volume_info,
     .volume_grow = volume_grow,
+    .volume_measure = volume_measure,
     .volume_set_legality = set_legality,
     .volume_probe = probe,
     .volume_read = volume_read,

@@ -39,6 +39,8 @@ struct peer_way {
 struct peer_disk {
     char target[DISK_TARGET_SIZE];
     char domain[PEER_PATH_SIZE]; /* there: name or UUID */
+    char from[UUID_SIZE];        /* the domain that it is in: it stays there if
+                                    both are the same */
     char img[UUID_SIZE];
     char leaf[UUID_SIZE];
     bool cow;

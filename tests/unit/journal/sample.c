@@ -37,6 +37,7 @@ static const struct job_disk second_disk = {
     .base_cow = true,
     .fold_begun = true,
     .dst_block = true,
+    .stays = true,
     .data = 77777,
     .capacity = 4096,
     .src_path = "/run/drayd/storage/a/d",
@@ -123,6 +124,7 @@ static void assert_disks_equal(const struct job_disk *a,
     assert_int_equal(a->dst_made, b->dst_made);
     assert_int_equal(a->fold_begun, b->fold_begun);
     assert_int_equal(a->dst_block, b->dst_block);
+    assert_int_equal(a->stays, b->stays);
     assert_int_equal(a->data, b->data);
     assert_int_equal(a->overlay_stays, b->overlay_stays);
     assert_true(a->capacity == b->capacity);
