@@ -151,9 +151,11 @@ ERRORS = {
     'Peer.layer': VOLUME + ['NoSuchJob', 'unavail', 'InvalidParameterException',
                            'prepareIllegalVolume', 'NoSpaceLeftOnDomain'],
     'Peer.fill': VOLUME + ['NoSuchJob', 'unavail', 'InvalidParameterException',
-                           'VolumeIsBusy', 'NoSpaceLeftOnDomain'],
+                           'VolumeIsBusy', 'prepareIllegalVolume',
+                           'NoSpaceLeftOnDomain'],
     'Peer.end': VOLUME + ['NoSuchJob', 'unavail', 'InvalidParameterException',
-                          'VolumeIsBusy', 'NoSpaceLeftOnDomain'],
+                          'VolumeIsBusy', 'prepareIllegalVolume',
+                          'NoSpaceLeftOnDomain'],
     'Peer.digest': VOLUME + ['NoSuchJob', 'unavail',
                              'InvalidParameterException'],
     'Peer.info': ['nonresp', 'NoSuchJob', 'JobExists'],
@@ -212,6 +214,8 @@ def show_string(schema):
         return 'size'
     if pattern == '^/':
         return 'path'
+    if pattern == '^(/|[^/]+:/)':
+        return 'path or export'
     if 'format' in schema:
         return schema['format']
     if 'maxLength' in schema:

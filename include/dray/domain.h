@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Storage domains in oVirt's V5 format: implements ports/storage.h for file
- * domains (a directory, an NFS export).
+ * Storage domains in oVirt's V5 format: implements ports/storage.h, for file
+ * domains (a directory, an NFS export that is mounted for it) and for domains
+ * on LUNs.
  */
 #ifndef DRAY_DOMAIN_H
 #define DRAY_DOMAIN_H
@@ -15,7 +16,7 @@ struct domains;
 
 struct domains_options {
     const char *state_dir; /* domains.json: known domains, which are joined */
-    const char *run_dir;   /* run_dir/storage/SD/IMG links */
+    const char *run_dir; /* run_dir/storage/SD/IMG links, run_dir/mnt/EXPORT */
     const char *qemu_img;
     const char *dray_lvm; /* the program, absolute */
     int lvm_command_ms; /* the longest that one LVM command may take; 0: 30 s */
@@ -24,6 +25,11 @@ struct domains_options {
     unsigned host_id;
     const char *hardware_id; /* of this host, for records on shared storage;
                                 NULL: none */
+    /* Exports. NULL: the system's own mount(8), umount(8), list of mounts. */
+    const char *mount, *umount, *mount_table;
+    int mount_ms;            /* the longest that a mount may take; 0: 30 s */
+    const char *systemd_run; /* runs both in the host's mount namespace; NULL:
+                                ours is the host's */
 };
 
 /* Reads the list of known domains; joins nothing. */

@@ -111,7 +111,8 @@ struct job_disk {
     char parent[UUID_SIZE];
     char template_img[UUID_SIZE];
     char template_vol[UUID_SIZE];
-    bool template_made; /* JOB_VM_RECEIVE: it was not there before */
+    bool template_absent; /* JOB_VM_RECEIVE: when it was planned */
+    bool template_made; /* ... and this job has made it: it is its to delete */
     bool dst_block;     /* of a VM's move: the destination is an LV */
     bool stays;         /* of a VM's move: both hosts see where it is */
     uint64_t data;      /* of a VM's move: bytes of the leaf, as a qcow2 */
@@ -120,9 +121,14 @@ struct job_disk {
     bool dst_made;      /* a file outside that is ours to delete */
     bool fold_begun;    /* the pivot to the leaf may have been asked for */
     bool overlay_stays; /* it could not be folded; the warning says so */
-    uint64_t capacity;  /* bytes */
-    uint64_t done;      /* of a VM's move, bytes; not in the journal */
-    uint64_t total;     /* 0: not known */
+    /* The side outside, when it has an overlay: */
+    bool src_cow;               /* the source's format */
+    char beside[JOB_PATH_SIZE]; /* the overlay's file */
+    bool in_doubt;     /* left on both sides, and nobody could find out which
+                          of them the VM uses */
+    uint64_t capacity; /* bytes */
+    uint64_t done;     /* of a VM's move, bytes; not in the journal */
+    uint64_t total;    /* 0: not known */
     char src_path[JOB_PATH_SIZE]; /* the leaf, as the VM had it */
     char dst_path[JOB_PATH_SIZE]; /* the leaf there; set in JOB_PREPARING */
 };
@@ -155,6 +161,10 @@ struct job_data {
     bool owned;                /* was ours: there may be something to undo */
     bool taken_over;           /* the job was a dead host's */
     bool fenced;               /* ... and its record says so already */
+    enum job_state left_in;    /* ... and was doing that, or had begun to */
+    bool lost;        /* ... as this one is: another host may have gone on */
+    bool lease_made;  /* by the job itself: removed when it is forgotten */
+    unsigned host_id; /* ... on this host; 0: there is no such lease */
 };
 
 struct job_progress {
@@ -225,6 +235,9 @@ bool job_can_cancel(const struct job *job);
  * what was asked (VM, images, destinations, format, fate of the source), not
  * what it was resolved to: after the move the source's path is another one. */
 bool job_same_request(const struct job *a, const struct job *b);
+/* It ended, and a disk of it may be the VM's on either side: until somebody
+ * deletes the job, neither is deleted. */
+bool job_is_in_doubt(const struct job *job);
 /* The disk of @job that is @img on either side, NULL if none. */
 const struct job_disk *job_disk_of_image(const struct job *job,
                                          const char *img);

@@ -26,6 +26,13 @@
 
 struct work;
 
+/* Jobs without a lease from whoever asked for them make one, */
+enum migrate_leases {
+    MIGRATE_LEASES_SHARED, /* where other hosts may be */
+    MIGRATE_LEASES_ALWAYS,
+    MIGRATE_LEASES_NEVER,
+};
+
 struct migrate_ports {
     struct storage_port storage;
     struct xlease_port xleases;
@@ -33,10 +40,12 @@ struct migrate_ports {
     struct copier_port copier;
     struct journal_port journal;
     struct clock_port clock;
-    struct watch_port watch;        /* ops NULL: nobody watches */
-    struct hold_port hold;          /* ops NULL: no jobs with leases */
-    struct peer_port peer;          /* ops NULL: no other hosts */
-    const char *host_name;          /* what they call us; for people */
+    struct watch_port watch; /* ops NULL: nobody watches */
+    struct hold_port hold;   /* ops NULL: no jobs with leases */
+    struct peer_port peer;   /* ops NULL: no other hosts */
+    const char *host_name;   /* what they call us; for people */
+    unsigned host_id;        /* this host's, in all lockspaces */
+    enum migrate_leases leases;
     struct watermark_policy policy; /* chunk 0: the defaults. The extents are
                                        each domain's own */
     uint64_t buffer_bytes;     /* mirror's buf-size, unless it is to be fast */
@@ -85,6 +94,8 @@ struct migrate_plan_disk {
     bool sparse; /* VM.migrate: the leaf is raw, and lacks some space */
     /* By a snapshot: the same, and what the source needs for the overlay. */
     uint64_t frozen_required, overlay_bytes;
+    bool no_overlay;       /* over what is outside: there is no place for it */
+    bool too_large;        /* ... and it cannot be above a part of a device */
     enum copy_mover mover; /* how frozen volumes would be copied */
 };
 
@@ -230,6 +241,7 @@ struct migration_orders {
     uint64_t limit;
     uint64_t visits; /* so many began */
     bool filled;     /* and nobody will come any more */
+    unsigned made;   /* bits: disks whose template this job has made */
 };
 
 /* Journals the state if it is new, does its act (bounded: seconds), moves on.
@@ -237,6 +249,12 @@ struct migration_orders {
  * when the job is terminal and journaled. */
 int64_t migration_step(struct migration *migration,
                        const struct migration_orders *orders);
+
+/* A template that a job makes is called so until all of its data is there: on
+ * shared storage others see whose it is, and two that make the same one at the
+ * same time know which of them does. */
+void migrate_maker(const char *job_id, char ret[VOLUME_DESCRIPTION_SIZE]);
+bool migrate_is_maker(const char *job_id, const struct volume_info *info);
 
 /* --- the job table (owner loop) --------------------------------------- */
 
@@ -285,7 +303,10 @@ int migrate_jobs_finish(struct migrate_jobs *jobs, const char *id,
  * is removed under his hands. *ret_life: a UUID of this table. */
 int migrate_jobs_visit(struct migrate_jobs *jobs, const char *id,
                        const char **ret_life, struct err *err);
-void migrate_jobs_leave(struct migrate_jobs *jobs, const char *id);
+/* @made: the image of a template that the job has made (migrate_is_maker()),
+ * and deletes when the VM does not come; NULL: none. */
+void migrate_jobs_leave(struct migrate_jobs *jobs, const char *id,
+                        const char *made);
 /* All that the visits were for is there. Not kept: to be said again. */
 void migrate_jobs_filled(struct migrate_jobs *jobs, const char *id);
 /* Whether the journal has the job and all that was ordered so far (or the order

@@ -199,7 +199,7 @@ int verb_volume_set_legality_before(struct api_call *call, struct err *err)
             !may_change(call, job))
             return guard_image_before(call, err);
     }
-    return 0;
+    return guard_doubt_before(call, err);
 }
 
 int verb_volume_set_legality(struct api_call *call, struct err *err)
@@ -208,10 +208,10 @@ int verb_volume_set_legality(struct api_call *call, struct err *err)
                                         ? VOLUME_LEGAL
                                         : VOLUME_ILLEGAL;
     struct volume_id id;
-    int r = 0;
+    int r = guard_doubt(call, err);
 
     fill_id(call, "volumeID", &id);
-    if (legality == VOLUME_ILLEGAL)
+    if (r == 0 && legality == VOLUME_ILLEGAL)
         r = check_no_writer(call, &id, err);
     return r < 0 ? r
                  : API_PORT(call, storage, volume_set_legality, &id, legality,

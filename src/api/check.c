@@ -123,6 +123,22 @@ static int check_path(const struct param_spec *spec, const char *text,
     return 0;
 }
 
+static int check_store(const struct param_spec *spec, const char *text,
+                       struct err *err)
+{
+    const char *colon = strstr(text, ":/");
+    if (*text == '/')
+        return check_path(spec, text, err);
+    if (!colon || colon == text)
+        return refuse_text(
+            spec, text, "is no absolute path, and no export SERVER:/PATH", err);
+    if (strlen(text) >= DOMAIN_REMOTE_SIZE)
+        return refuse(spec, err, "longer than an export may be (255 bytes)");
+    if (check_climbs(colon + 1))
+        return refuse_text(spec, text, "contains \"..\"", err);
+    return 0;
+}
+
 static int check_disk(const struct param_spec *spec, const char *text,
                       struct err *err)
 {
@@ -189,7 +205,7 @@ static int check_string(const struct param_spec *spec, struct json_object *json,
         [PARAM_TEXT] = check_text,         [PARAM_PATH] = check_path,
         [PARAM_WORD] = check_word,         [PARAM_UUIDS] = check_uuid,
         [PARAM_PLACE] = check_place,       [PARAM_PATHS] = check_path,
-        [PARAM_XML] = check_xml,
+        [PARAM_XML] = check_xml,           [PARAM_STORE] = check_store,
     };
     if (!json_object_is_type(json, json_type_string))
         return refuse(spec, err, "must be a string");

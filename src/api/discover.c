@@ -45,6 +45,8 @@ static bool put_string_type(struct json_object *schema,
         return ok && put_text(schema, "pattern", "^[0-9]+$");
     case PARAM_PATH:
         return ok && put_text(schema, "pattern", "^/");
+    case PARAM_STORE:
+        return ok && put_text(schema, "pattern", "^(/|[^/]+:/)");
     case PARAM_PLACE:
         return ok && put_text(schema, "format", "place");
     case PARAM_TEXT:

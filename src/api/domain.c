@@ -57,6 +57,22 @@ static int check_kind(const struct api_call *call, bool block, struct err *err)
     return 0;
 }
 
+/* What is not absolute is an export: check.c. */
+static bool is_export(const char *place)
+{
+    return place && place[0] != '/';
+}
+
+static int check_mount(const struct api_call *call, struct err *err)
+{
+    if (!params_has(call->params, "mountOptions") ||
+        is_export(params_text(call->params, "typeArgs")))
+        return 0;
+    return err_set_code(err, ERR_PARAMS,
+                        "mountOptions: only with an export, SERVER:/PATH, in "
+                        "typeArgs");
+}
+
 static int check_place(const struct api_call *call, bool block, struct err *err)
 {
     bool path = params_has(call->params, "typeArgs");
@@ -65,7 +81,16 @@ static int check_place(const struct api_call *call, bool block, struct err *err)
                             block ? "typeArgs and devices: only one can be "
                                     "given"
                                   : "typeArgs is missing, or devices");
-    return 0;
+    return check_mount(call, err);
+}
+
+static void put_place(const struct api_call *call, struct domain_create *spec)
+{
+    const char *options = params_text(call->params, "mountOptions");
+    (void)str_copy(spec->path, sizeof(spec->path),
+                   params_text(call->params, "typeArgs"));
+    (void)str_copy(spec->mount_options, sizeof(spec->mount_options),
+                   options ? options : "");
 }
 
 int verb_domain_create(struct api_call *call, struct err *err)
@@ -90,27 +115,31 @@ int verb_domain_create(struct api_call *call, struct err *err)
     (void)str_copy(spec.name, sizeof(spec.name),
                    params_text(call->params, "name"));
     if (!block)
-        (void)str_copy(spec.path, sizeof(spec.path),
-                       params_text(call->params, "typeArgs"));
+        put_place(call, &spec);
     r = API_PORT(call, storage, domain_create, &spec, err);
     return r < 0 ? err_default_code(err, ERR_DOMAIN_CREATE) : 0;
 }
 
 int verb_domain_join(struct api_call *call, struct err *err)
 {
-    const char *path = params_text(call->params, "typeArgs");
+    const struct domain_place place = {
+        .path = params_text(call->params, "typeArgs"),
+        .mount_options = params_text(call->params, "mountOptions"),
+    };
     const char *which = sd_of(call);
     char sd[UUID_SIZE];
 
     if (!which)
         which = params_text(call->params, "name");
-    if (!which && !path)
+    if (!which && !place.path)
         return err_set_code(err, ERR_PARAMS,
                             "storagedomainID, typeArgs or name must be given");
-    if (path && params_has(call->params, "name"))
+    if (place.path && params_has(call->params, "name"))
         return err_set_code(err, ERR_PARAMS,
                             "name: not together with typeArgs");
-    int r = API_PORT(call, storage, domain_join, which, path, sd, err);
+    int r = check_mount(call, err);
+    if (r == 0)
+        r = API_PORT(call, storage, domain_join, which, &place, sd, err);
     if (r < 0)
         return err_default_code(err, ERR_DOMAIN_ACTION);
     return done(call, put_new_text(sd), err);

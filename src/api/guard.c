@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Before a volume is made or deleted: no job may work on its image, and before
- * it is deleted no VM may name it. A job that starts in between finds the call
+ * it is deleted no VM may name it, and no job have ended in doubt whether one
+ * uses it. A job that starts in between finds the call
  * in api->calls (Disk.migrate looks there), so neither can slip past the other.
  */
 #include "params.h"
 #include "verb.h"
 
+#include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -15,12 +18,88 @@ enum {
     USER_POLL_MS = 50,
 };
 
+/* --- jobs that ended without knowing where the VM's disk is --- */
+
+/* call->state */
+struct doubt {
+    char job[UUID_SIZE];
+    char vm[UUID_SIZE];
+    char vm_name[VM_NAME_SIZE];
+    char target[DISK_TARGET_SIZE];
+};
+
+static const struct job_disk *find_doubt(const struct job *job, const char *sd,
+                                         const char *img)
+{
+    for (size_t i = 0; job_is_terminal(job->state) && i < job->n_disks; i++) {
+        const struct job_disk *disk = &job->disks[i];
+        if (disk->in_doubt && str_equal(disk->img, img) &&
+            (str_equal(disk->src_sd, sd) || str_equal(disk->dst_sd, sd)))
+            return disk;
+    }
+    return NULL;
+}
+
+static int keep(struct api_call *call, const struct job *job,
+                const struct job_disk *disk, struct err *err)
+{
+    struct doubt *doubt = calloc(1, sizeof(*doubt));
+    if (!doubt)
+        return err_set(err, -ENOMEM, "out of memory");
+    (void)str_copy(doubt->job, sizeof(doubt->job), job->id);
+    (void)str_copy(doubt->vm, sizeof(doubt->vm), job->vm);
+    (void)str_copy(doubt->vm_name, sizeof(doubt->vm_name), job->vm_name);
+    (void)str_copy(doubt->target, sizeof(doubt->target), disk->target);
+    call->state = doubt;
+    return 0;
+}
+
+int guard_doubt_before(struct api_call *call, struct err *err)
+{
+    const struct migrate_jobs *jobs = call->api->jobs;
+    const char *sd = params_text(call->params, "storagedomainID");
+    const char *img = params_text(call->params, "imageID");
+    for (size_t i = migrate_jobs_count(jobs); i-- > 0;) {
+        const struct job *job = migrate_jobs_at(jobs, i);
+        const struct job_disk *disk = find_doubt(job, sd, img);
+        if (disk)
+            return keep(call, job, disk, err);
+    }
+    return 0;
+}
+
+/* Whoever is seen running needs no more than the look at what it has open. */
+int guard_doubt(struct api_call *call, struct err *err)
+{
+    const struct doubt *doubt = call->state;
+    struct vm_disk_truth truth = { .state = VM_SHUTOFF };
+    struct err unknown = ERR_INIT;
+    if (!doubt)
+        return 0;
+    int r = API_PORT(call, hypervisor, disk_truth, doubt->vm, doubt->target,
+                     false, &truth, &unknown);
+    if (r == 0 && truth.state != VM_SHUTOFF && truth.qemu_path[0])
+        return 0;
+    r = err_set_code(err, ERR_VOLUME_BUSY,
+                     "job %s could not find out on which side VM %s has disk "
+                     "%s: this may be the only right copy",
+                     doubt->job, doubt->vm_name, doubt->target);
+    (void)err_next(err,
+                   "see drayctl job list; when you know that the VM does "
+                   "not need it: drayctl rpc Host.deleteJobs "
+                   "'{\"job_ids\":[\"%s\"]}'",
+                   doubt->job);
+    return r;
+}
+
+/* --- jobs that work on it --- */
+
 int guard_image_before(struct api_call *call, struct err *err)
 {
     const char *img = params_text(call->params, "imageID");
     const struct job *job = migrate_jobs_of_image(call->api->jobs, img);
     if (!job)
-        return 0;
+        return guard_doubt_before(call, err);
     int r = err_set_code(err, ERR_DISK_BUSY, "job %s works on image %s",
                          job->id, img);
     (void)err_next(err,
@@ -134,9 +213,11 @@ static int check_lvs(struct api_call *call, struct err *err)
 int guard_unused(struct api_call *call, const char *vol, struct err *err)
 {
     const char *sd = params_text(call->params, "storagedomainID");
-    struct domain_info info;
+    struct domain_info info = { .block = false };
 
-    int r = API_PORT(call, storage, domain_info, sd, &info, err);
+    int r = guard_doubt(call, err);
+    if (r == 0)
+        r = API_PORT(call, storage, domain_info, sd, &info, err);
     if (r < 0)
         return r;
     if (!info.block)

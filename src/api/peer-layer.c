@@ -21,8 +21,10 @@ struct layer_visit {
     char life[UUID_SIZE];
     struct volume_id id;
     bool is_template;
-    bool made; /* what is there is this job's: it may be written */
-    int rc;    /* of the work */
+    bool may_make; /* it was not there when the job was planned */
+    bool made;     /* a template that this job has made */
+    struct volume_info info;
+    int rc; /* of the work */
 };
 
 /* --- before ------------------------------------------------------------ */
@@ -37,14 +39,14 @@ static bool belongs(const struct job *job, struct layer_visit *visit)
         if (!str_equal(disk->dst_sd, id->sd))
             continue;
         if (str_equal(disk->img, id->img) && !str_equal(disk->leaf, id->vol))
-            visit->made = true;
+            visit->may_make = true;
         if (str_equal(disk->template_img, id->img) &&
             str_equal(disk->template_vol, id->vol)) {
             visit->is_template = true;
-            visit->made = visit->made || disk->template_made;
+            visit->may_make = visit->may_make || disk->template_absent;
         }
     }
-    return visit->made || visit->is_template;
+    return visit->may_make || visit->is_template;
 }
 
 static int check_belongs(const struct api_call *call, struct layer_visit *visit,
@@ -97,7 +99,7 @@ int verb_peer_layer_before(struct api_call *call, struct err *err)
     (void)str_copy(visit->life, UUID_SIZE, life);
     r = check_life(call, life, err);
     if (r < 0)
-        migrate_jobs_leave(call->api->jobs, visit->job_id);
+        migrate_jobs_leave(call->api->jobs, visit->job_id, NULL);
     return r;
 }
 
@@ -115,7 +117,8 @@ int verb_peer_layer_after(struct api_call *call, struct err *err)
     const struct layer_visit *visit = call->state;
 
     (void)err; /* as the work left it */
-    migrate_jobs_leave(call->api->jobs, visit->job_id);
+    migrate_jobs_leave(call->api->jobs, visit->job_id,
+                       visit->made ? visit->id.img : NULL);
     return visit->rc;
 }
 
@@ -129,6 +132,27 @@ static int refuse_template(const struct layer_visit *visit, const char *problem,
     return err_next(err,
                     "wait for what fills it, or remove it there: drayctl rpc "
                     "Image.delete");
+}
+
+static bool is_whole(const struct layer_visit *visit)
+{
+    return visit->info.legality == VOLUME_LEGAL;
+}
+
+/* What is there and not yet whole is written by the job that has made it. */
+static int look(const struct api_call *call, struct err *err)
+{
+    struct layer_visit *visit = call->state;
+    int r = API_PORT(call, storage, volume_info, &visit->id, &visit->info, err);
+
+    if (r < 0 || is_whole(visit) || !visit->is_template)
+        return r;
+    visit->made = migrate_is_maker(visit->job_id, &visit->info);
+    return visit->made ? 0
+                       : refuse_template(visit,
+                                         "is being filled by another job, or "
+                                         "was left behind",
+                                         err);
 }
 
 static int make(const struct api_call *call, struct err *err)
@@ -157,41 +181,43 @@ static int make(const struct api_call *call, struct err *err)
                    params_text(params, "diskType"));
     (void)str_copy(spec.description, sizeof(spec.description),
                    params_text(params, "description"));
+    if (visit->is_template)
+        migrate_maker(visit->job_id, spec.description);
     return API_PORT(call, storage, volumes_create, &spec, 1, err);
 }
 
-static int make_unless_there(struct api_call *call, bool *ret_complete,
-                             struct err *err)
+/* Another may make the same template at the same time: what is written there
+ * says who has. */
+static int make_unless_there(struct api_call *call, struct err *err)
 {
     const struct layer_visit *visit = call->state;
-    struct volume_info info;
     struct err why = ERR_INIT;
-    int r = API_PORT(call, storage, volume_info, &visit->id, &info, &why);
+    int r = look(call, &why);
 
-    if (r < 0 && why.code != ERR_NO_IMAGE && why.code != ERR_NO_VOLUME) {
+    if (r == 0)
+        return 0;
+    if (why.code != ERR_NO_IMAGE && why.code != ERR_NO_VOLUME) {
         *err = why;
         return r;
     }
-    *ret_complete = r == 0 && info.legality == VOLUME_LEGAL;
-    if (*ret_complete)
-        return 0;
-    if (!visit->made)
-        return refuse_template(visit, r ? "has gone" : "is not legal", err);
-    return r == 0 ? 0 : make(call, err);
+    if (!visit->may_make)
+        return refuse_template(visit, "has gone", err);
+    r = make(call, err);
+    return r < 0 ? r : look(call, err);
 }
 
 int verb_peer_layer(struct api_call *call, struct err *err)
 {
     const struct layer_visit *visit = call->state;
     struct json_object *object;
-    bool complete = false;
-    int r = make_unless_there(call, &complete, err);
+    int r = make_unless_there(call, err);
 
     if (r < 0)
         return keep(call, r);
     object = json_object_new_object();
-    call->result = put_end(object, put_flag(object, "complete", complete) &&
-                                       put_text(object, "life", visit->life));
+    call->result =
+        put_end(object, put_flag(object, "complete", is_whole(visit)) &&
+                            put_text(object, "life", visit->life));
     return keep(call, call->result
                           ? 0
                           : err_set(err, -ENOMEM, "no memory for the answer"));
@@ -199,12 +225,15 @@ int verb_peer_layer(struct api_call *call, struct err *err)
 
 /* --- Peer.fill, Peer.end, Peer.digest ---------------------------------- */
 
-static int check_made(const struct layer_visit *visit, struct err *err)
+static int check_made(const struct api_call *call, struct err *err)
 {
-    return visit->made ? 0
-                       : err_set_code(err, ERR_VOLUME_SHARED,
-                                      "template %s was there before the job",
-                                      visit->id.img);
+    const struct layer_visit *visit = call->state;
+
+    return visit->may_make
+               ? look(call, err)
+               : err_set_code(err, ERR_VOLUME_SHARED,
+                              "template %s was there before the job",
+                              visit->id.img);
 }
 
 int verb_peer_fill(struct api_call *call, struct err *err)
@@ -214,8 +243,12 @@ int verb_peer_fill(struct api_call *call, struct err *err)
         .offset = params_number(call->params, "offset"),
         .gap = params_number(call->params, "gap"),
     };
-    int r = check_made(visit, err);
+    int r = check_made(call, err);
 
+    if (r == 0 && is_whole(visit))
+        r = err_set_code(err, ERR_VOLUME_SHARED,
+                         "layer %s of image %s is whole already", visit->id.vol,
+                         visit->id.img);
     if (r == 0 && rpc_blob_read(params_text(call->params, "data"), &piece.data,
                                 &piece.size) < 0)
         r = err_set_code(err, ERR_PARAMS, "data: is no base64");
@@ -225,17 +258,18 @@ int verb_peer_fill(struct api_call *call, struct err *err)
     return keep(call, r);
 }
 
-/* It is what the source is: role and mark in one write. */
-static int mark(const struct api_call *call, const struct volume_info *info,
-                struct err *err)
+/* It is what the source is: role, mark and description in one write. */
+static int mark(const struct api_call *call, struct err *err)
 {
     const struct layer_visit *visit = call->state;
+    const struct volume_info *info = &visit->info;
     const struct volume_update update = {
         .expected_generation = info->generation,
         .generation = info->generation,
         .set_legality = true,
         .legality = VOLUME_LEGAL,
         .share = visit->is_template,
+        .description = params_text(call->params, "description"),
     };
     struct err ignored = ERR_INIT;
 
@@ -249,16 +283,13 @@ static int mark(const struct api_call *call, const struct volume_info *info,
 int verb_peer_end(struct api_call *call, struct err *err)
 {
     const struct layer_visit *visit = call->state;
-    struct volume_info info = { .legality = VOLUME_ILLEGAL };
-    int r = check_made(visit, err);
+    int r = check_made(call, err);
 
-    if (r == 0)
-        r = API_PORT(call, storage, volume_info, &visit->id, &info, err);
-    if (r < 0 || info.legality == VOLUME_LEGAL)
+    if (r < 0 || is_whole(visit))
         return keep(call, r);
     r = API_PORT(call, storage, volume_end, &visit->id,
                  params_number(call->params, "size"), err);
-    return keep(call, r < 0 ? r : mark(call, &info, err));
+    return keep(call, r < 0 ? r : mark(call, err));
 }
 
 int verb_peer_digest(struct api_call *call, struct err *err)

@@ -116,24 +116,14 @@ static struct json_object *shape_paths(const struct job *job)
 static struct json_object *shape_status(const struct job *job,
                                         enum vm_arrival arrival)
 {
-    static const char *const stages[PEER_STAGE_COUNT] = {
-        [PEER_PREPARING] = "preparing", [PEER_FILLING] = "filling",
-        [PEER_READY] = "ready",         [PEER_LANDING] = "landing",
-        [PEER_DONE] = "done",           [PEER_UNDOING] = "undoing",
-        [PEER_UNDONE] = "undone",
-    };
-    static const char *const arrivals[VM_ARRIVAL_COUNT] = {
-        [VM_ABSENT] = "absent",   [VM_INCOMING] = "incoming",
-        [VM_ARRIVED] = "arrived", [VM_RUNS] = "running",
-        [VM_OFF_THERE] = "off",
-    };
     struct json_object *object = json_object_new_object();
     const char *phase = job_state_name(job->failed_in);
 
     return put_end(
         object,
-        put_text(object, "stage", stages[migrate_receive_stage(job)]) &&
-            put_text(object, "vm", arrivals[arrival]) &&
+        put_text(object, "stage",
+                 peer_stage_names[migrate_receive_stage(job)]) &&
+            put_text(object, "vm", peer_arrival_names[arrival]) &&
             put_value(object, "paths", shape_paths(job)) &&
             put_text(object, "warning", job->warning) &&
             (job->error.rc == 0 ||

@@ -55,8 +55,13 @@ static struct json_object *split(const char *joined)
 static bool put_state(struct json_object *object,
                       const struct domain_info *info)
 {
+    bool lost = info->status == DOMAIN_JOINED && info->problem[0];
     return put_text(object, "path", info->path) &&
-           put_text(object, "status", domain_status_name(info->status)) &&
+           (!info->remote[0] ||
+            (put_text(object, "remotePath", info->remote) &&
+             put_text(object, "mountOptions", info->mount_options))) &&
+           put_text(object, "status",
+                    lost ? "unreachable" : domain_status_name(info->status)) &&
            put_flag(object, "readOnly", info->read_only) &&
            put_u64(object, "hostId", info->host_id) &&
            (!info->problem[0] || put_text(object, "problem", info->problem));

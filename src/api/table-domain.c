@@ -7,14 +7,21 @@
 /* clang-format 14 crashes on tables like these. */
 /* clang-format off */
 
-const struct param_spec domain_create_params[10] = {
+#define MOUNT_OPTIONS(otherwise) \
+    P("mountOptions", TEXT, \
+      "Of the export: options of nfs(5) that do data no harm; absent: " \
+      otherwise ".", \
+      OPTIONAL, NULLABLE, .max = DOMAIN_OPTIONS_SIZE - 1)
+#define OUR_OPTIONS "vers=4,hard,timeo=100,retrans=3,lookupcache=positive"
+
+const struct param_spec domain_create_params[11] = {
     DOMAIN,
     P("domainType", UINT,
       "1 NFS, 6 POSIXFS (any directory); with devices 2 FCP, 3 ISCSI.",
       .min = 1, .max = 7),
-    P("typeArgs", PATH,
-      "The directory (or mounted export) that will hold it; with devices: "
-      "none.",
+    P("typeArgs", STORE,
+      "The directory that will hold it, or an NFS export, SERVER:/PATH, which "
+      "drayd mounts; with devices: none.",
       OPTIONAL, NULLABLE),
     P("name", NEW_NAME,
       "What people call it: letters, digits, _ . + -"),
@@ -33,6 +40,7 @@ const struct param_spec domain_create_params[10] = {
       "LUNs: the domain is a volume group on them, its metadata on the first.",
       OPTIONAL, NULLABLE, .min = 1, .max = DOMAIN_DEVICES_MAX),
     FLAG("force", "false", "Take devices that hold something: it is lost."),
+    MOUNT_OPTIONS(OUR_OPTIONS),
 };
 
 const struct param_spec domain_extend_params[4] = {
@@ -49,18 +57,20 @@ const struct param_spec domain_audit_params[2] = {
          "Mend what can be mended without a doubt; else only look."),
 };
 
-const struct param_spec domain_join_params[3] = {
+const struct param_spec domain_join_params[4] = {
     P("storagedomainID", UUID,
       "The storage domain; may be left out when the place holds one.",
       OPTIONAL, NULLABLE),
-    P("typeArgs", PATH,
-      "Its directory, or a device that it is on; may be left out for a domain "
-      "that is known, or on devices.",
+    P("typeArgs", STORE,
+      "Its directory, an NFS export, SERVER:/PATH, which drayd mounts as long "
+      "as the domain is joined, or a device that it is on; may be left out for "
+      "a domain that is known, or on devices.",
       OPTIONAL, NULLABLE),
     P("name", NAME,
       "Instead of both: what people call a domain that is known, or on "
       "devices.",
       OPTIONAL, NULLABLE),
+    MOUNT_OPTIONS("as it was mounted before, or " OUR_OPTIONS),
 };
 
 const struct param_spec domain_params[1] = { DOMAIN };

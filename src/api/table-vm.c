@@ -160,6 +160,9 @@ const struct param_spec peer_info_params[2] = {
 #define LAYER JOB, DOMAIN, IMAGE, VOLUME
 #define LIFE \
     P("life", UUID, "As Peer.layer gave it.", OPTIONAL, NULLABLE)
+#define DESCRIPTION \
+    P("description", TEXT, "Description, kept with the volume.", \
+      OPTIONAL, .preset = "", .max = DESCRIPTION_MAX)
 #define OFFSET \
     P("offset", SIZE, "From here on.", .max = SIZE_BYTES_MAX)
 
@@ -178,8 +181,7 @@ const struct param_spec peer_layer_params[14] = {
       OPTIONAL, .preset = "0", .max = UINT32_MAX),
     P("diskType", TEXT, "What the disk is for.",
       OPTIONAL, .preset = "DATA", .max = 7),
-    P("description", TEXT, "Description, kept with the volume.",
-      OPTIONAL, .preset = "", .max = DESCRIPTION_MAX),
+    DESCRIPTION,
 };
 
 const struct param_spec peer_fill_params[8] = {
@@ -189,9 +191,10 @@ const struct param_spec peer_fill_params[8] = {
       OPTIONAL, .preset = "0", .max = SIZE_BYTES_MAX),
 };
 
-const struct param_spec peer_end_params[6] = {
+const struct param_spec peer_end_params[7] = {
     LAYER, LIFE,
     P("size", SIZE, "Its bytes.", .max = SIZE_BYTES_MAX),
+    DESCRIPTION,
 };
 
 const struct param_spec peer_digest_params[7] = {

@@ -76,7 +76,7 @@ const struct verb verb_table[] = {
       GIVES("object", "Job id -> {ok: true} or {error}."),
       .before = verb_host_delete_jobs },
     { .name = "StorageDomain.create",
-      .summary = "Makes a storage domain in a directory or on devices.",
+      .summary = "Makes a storage domain in a place, or on devices.",
       FULL,
       PARAMS(domain_create_params),
       GIVES_TRUE,
@@ -113,15 +113,16 @@ const struct verb verb_table[] = {
     { .name = "StorageDomain.list",
       .summary = "Storage domains this host knows.",
       READ,
-      GIVES("array", "{uuid, name, type, devices?, path, status, readOnly, "
-                     "hostId, problem?} of each."),
+      GIVES("array", "{uuid, name, type, devices?, path, remotePath?, "
+                     "mountOptions?, status, readOnly, hostId, problem?} of "
+                     "each."),
       .work = verb_domain_list },
     { .name = "StorageDomain.getInfo",
       .summary = "A storage domain's metadata.",
       READ,
       PARAMS(domain_params),
-      GIVES("object", "VDSM's members, and path, status, readOnly, hostId; on "
-                      "devices: devices, extentSize, too."),
+      GIVES("object", "VDSM's members, and path, status, readOnly, hostId, "
+                      "mountOptions; on devices: devices, extentSize, too."),
       .work = verb_domain_get_info },
     { .name = "StorageDomain.getStats",
       .summary = "A storage domain's space.",

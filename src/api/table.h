@@ -13,10 +13,10 @@
 #define DESCRIPTION_MAX (VOLUME_DESCRIPTION_SIZE - 1)
 
 /* table-domain.c */
-extern const struct param_spec domain_create_params[10];
+extern const struct param_spec domain_create_params[11];
 extern const struct param_spec domain_extend_params[4];
 extern const struct param_spec domain_audit_params[2];
-extern const struct param_spec domain_join_params[3];
+extern const struct param_spec domain_join_params[4];
 extern const struct param_spec domain_params[1];
 extern const struct param_spec domain_volumes_params[3];
 
@@ -82,7 +82,7 @@ extern const struct param_spec peer_offer_params[7];
 extern const struct param_spec peer_info_params[2];
 extern const struct param_spec peer_layer_params[14];
 extern const struct param_spec peer_fill_params[8];
-extern const struct param_spec peer_end_params[6];
+extern const struct param_spec peer_end_params[7];
 extern const struct param_spec peer_digest_params[7];
 
 /* clang-format 14 crashes on tables like these. */

@@ -30,6 +30,7 @@ enum param_type {
     PARAM_XML,      /* lines, at most max bytes */
     PARAM_PATH,     /* absolute, without ".." */
     PARAM_PATHS,    /* array of min to max of them */
+    PARAM_STORE,    /* absolute path, or an NFS export, SERVER:/PATH */
     PARAM_SIZE,     /* bytes: decimal digits in a string, or a number */
     PARAM_UINT,
     PARAM_BOOL,
@@ -282,6 +283,10 @@ void events_drop_all(struct api *api);
 /* guard.c: what keeps a structural change away from data in use */
 int guard_image_before(struct api_call *call, struct err *err);
 int guard_unused(struct api_call *call, const char *vol, struct err *err);
+/* The two halves, loop and worker, of the question whether a job ended in doubt
+ * about the image. call->state is theirs. */
+int guard_doubt_before(struct api_call *call, struct err *err);
+int guard_doubt(struct api_call *call, struct err *err);
 /* Refuses postZero and discard. */
 int guard_wiping(const struct api_call *call, struct err *err);
 /* A call that changes image @img right now, NULL if none. Owner loop. */

@@ -12,6 +12,7 @@
 #include <dray/base/file.h>
 #include <dray/base/list.h>
 #include <dray/base/lock.h>
+#include <dray/base/mounts.h>
 #include <dray/base/reach.h>
 #include <dray/base/thread.h>
 #include <dray/base/util.h>
@@ -20,8 +21,7 @@
 
 enum {
     LINKS_MAX = 40,
-    MOUNTS_MAX = 16 << 20, /* bytes */
-    WALK_ON = 2,           /* see step() */
+    WALK_ON = 2, /* see step() */
 };
 
 struct reach {
@@ -50,34 +50,6 @@ struct question {
 
 /* --- what hangs -------------------------------------------------------- */
 
-/* Undoes /proc's spelling of blanks and the like: \040. */
-static void unescape(char *text)
-{
-    char *to = text;
-    for (const char *from = text; *from; to++) {
-        if (from[0] == '\\' && strspn(from + 1, "01234567") >= 3) {
-            *to = (char)((from[1] - '0') * 64 + (from[2] - '0') * 8 +
-                         (from[3] - '0'));
-            from += 4;
-        } else {
-            *to = *from++;
-        }
-    }
-    *to = '\0';
-}
-
-/* "ID PARENT MAJOR:MINOR ROOT MOUNT-POINT ..." */
-static void mount_point(const char *line, char ret_path[PATH_MAX])
-{
-    for (int i = 0; i < 4; i++) {
-        line += strcspn(line, " \n");
-        line += *line == ' ';
-    }
-    (void)str_format(ret_path, PATH_MAX, "%.*s", (int)strcspn(line, " \n"),
-                     line);
-    unescape(ret_path);
-}
-
 /* The file system that @path is on, or @path: not the root's, without which
  * nothing works at all. */
 static void find_mount(const char *path, char ret_mount[PATH_MAX])
@@ -85,17 +57,16 @@ static void find_mount(const char *path, char ret_mount[PATH_MAX])
     _cleanup_free_ char *mounts = NULL;
     size_t len = 0, longest = 1;
     (void)str_copy(ret_mount, PATH_MAX, path);
-    if (file_read("/proc/self/mountinfo", MOUNTS_MAX, &mounts, &len, NULL) < 0)
+    if (file_read("/proc/self/mountinfo", MOUNTS_TEXT_MAX, &mounts, &len,
+                  NULL) < 0)
         return;
-    for (const char *line = mounts; *line;) {
-        char point[PATH_MAX];
-        mount_point(line, point);
-        if (strlen(point) > longest && path_is_within(path, point)) {
-            longest = strlen(point);
-            memcpy(ret_mount, point, longest + 1);
+    const char *rest = mounts;
+    for (struct mount_entry entry; mounts_next(&rest, &entry);) {
+        if (strlen(entry.point) > longest &&
+            path_is_within(path, entry.point)) {
+            longest = strlen(entry.point);
+            memcpy(ret_mount, entry.point, longest + 1);
         }
-        line += strcspn(line, "\n");
-        line += *line == '\n';
     }
 }
 

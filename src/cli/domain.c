@@ -55,6 +55,12 @@ static char *absolute(const char *path)
     return resolved;
 }
 
+/* SERVER:/PATH; a file that is called so is ./SERVER:/PATH. */
+static bool is_export(const char *place)
+{
+    return place[0] != '/' && place[0] != '.' && strstr(place, ":/");
+}
+
 /* A list of absolute paths as @key of @params. */
 static int add_paths(struct json_object *params, const char *key,
                      const char *const *paths, size_t n)
@@ -98,6 +104,7 @@ static int call(struct cli *cli, const char *verb, struct json_object *params)
 struct create {
     const char *path; /* NULL: on devices */
     const char *type;
+    const char *mount_options;
     const char *max_hosts;
     bool block;
     bool force;
@@ -109,9 +116,10 @@ static struct json_object *create_params(const struct cli *cli,
                                          const char *uuid, const char *name,
                                          int *ret_rc)
 {
-    const char *type = create->type    ? create->type
-                       : create->block ? "fcp"
-                                       : "posixfs";
+    const char *type = create->type              ? create->type
+                       : create->block           ? "fcp"
+                       : is_export(create->path) ? "nfs"
+                                                 : "posixfs";
     uint64_t number = 0;
     uint64_t hosts = 0;
     struct err err = ERR_INIT;
@@ -124,8 +132,9 @@ static struct json_object *create_params(const struct cli *cli,
         *ret_rc = cli_usage(cli, &err);
         return NULL;
     }
-    struct json_object *params = JSON_STRINGS(
-        "storagedomainID", uuid, "typeArgs", create->path, "name", name);
+    struct json_object *params =
+        JSON_STRINGS("storagedomainID", uuid, "typeArgs", create->path, "name",
+                     name, "mountOptions", create->mount_options);
     json_add_u64(params, "domainType", number);
     if (create->max_hosts)
         json_add_u64(params, "maxHosts", hosts);
@@ -139,9 +148,14 @@ static int check_words(const struct cli *cli, const struct create *create,
                        const struct args *args)
 {
     struct err err = ERR_INIT;
-    if (create->block || args->n == 2)
+    if (!create->block && args->n != 2)
+        (void)err_set(&err, -EINVAL,
+                      "one PATH is wanted; devices need --block");
+    else if (create->mount_options &&
+             (create->block || !is_export(args->words[1])))
+        (void)err_set(&err, -EINVAL, "--mount-options: only with SERVER:/PATH");
+    else
         return CLI_OK;
-    (void)err_set(&err, -EINVAL, "one PATH is wanted; devices need --block");
     return cli_usage(cli, &err);
 }
 
@@ -165,18 +179,20 @@ static int create_and_join(struct cli *cli, const struct create *create,
     rc = cli_call(cli, "StorageDomain.create", params, &result);
     return rc ? rc
               : join(cli, JSON_STRINGS("storagedomainID", uuid, "typeArgs",
-                                       create->path));
+                                       create->path, "mountOptions",
+                                       create->mount_options));
 }
 
 static int domain_create(struct cli *cli, const char *const *argv)
 {
     struct create create = { .type = NULL };
     const struct args_option options[] = {
-        {"--type",           NULL, &create.type },
-        { "--max-hosts",      NULL, &create.max_hosts },
-        { "--block",     &create.block, NULL },
-        { "--force", &create.force, NULL },
-        { 0        },
+        {"--type",               NULL, &create.type },
+        { "--mount-options",          NULL, &create.mount_options },
+        { "--max-hosts",     NULL, &create.max_hosts },
+        { "--block", &create.block, NULL },
+        { "--force",         &create.force, NULL },
+        { 0    },
     };
     struct args args;
     _cleanup_free_ char *path = NULL;
@@ -185,7 +201,9 @@ static int domain_create(struct cli *cli, const char *const *argv)
         rc = check_words(cli, &create, &args);
     if (rc)
         return rc;
-    if (!create.block) {
+    if (!create.block && is_export(args.words[1])) {
+        create.path = args.words[1];
+    } else if (!create.block) {
         path = absolute(args.words[1]);
         if (!path)
             return CLI_FAILED;
@@ -196,11 +214,24 @@ static int domain_create(struct cli *cli, const char *const *argv)
 
 static int domain_join(struct cli *cli, const char *const *argv)
 {
+    const char *mount_options = NULL;
+    const struct args_option options[] = {
+        {"--mount-options", NULL, &mount_options },
+        { 0  },
+    };
     struct args args;
-    int rc = cli_parse(cli, argv, NULL, 1, 1, &args);
+    int rc = cli_parse(cli, argv, options, 1, 1, &args);
     if (rc)
         return rc;
     const char *which = args.words[0];
+    if (mount_options && !is_export(which)) {
+        struct err err = ERR_INIT;
+        (void)err_set(&err, -EINVAL, "--mount-options: only with SERVER:/PATH");
+        return cli_usage(cli, &err);
+    }
+    if (is_export(which))
+        return join(cli, JSON_STRINGS("typeArgs", which, "mountOptions",
+                                      mount_options));
     if (strchr(which, '/')) {
         _cleanup_free_ char *path = absolute(which);
         return path ? join(cli, JSON_STRINGS("typeArgs", path)) : CLI_FAILED;
@@ -251,12 +282,13 @@ static int domain_leave(struct cli *cli, const char *const *argv)
                 JSON_STRINGS("storagedomainID", uuid));
 }
 
-/* A directory or devices. */
+/* A directory, an export, or devices. */
 static char *place_of(struct json_object *domain)
 {
     struct json_object *devices = json_member(domain, "devices");
+    const char *remote = json_text(domain, "remotePath");
     if (!json_object_is_type(devices, json_type_array))
-        return str_printf("%s", json_text(domain, "path"));
+        return str_printf("%s", remote[0] ? remote : json_text(domain, "path"));
     char *place = str_printf("%s", "");
     for (size_t i = 0; place && i < json_object_array_length(devices); i++) {
         _cleanup_free_ char *before = place;
@@ -363,32 +395,40 @@ static int domain_audit(struct cli *cli, const char *const *argv)
 }
 
 const struct command domain_commands[] = {
-    {"domain",                                                  "create",
-     "NAME PATH [--type posixfs|nfs] [--max-hosts N], or --block NAME "
-      "DEVICE... [--type fcp|iscsi] [--force] [--max-hosts N]", "Makes a storage domain in the directory PATH, or a volume group on "
-      "devices\n(LUNs), joins it, and prints its UUID.\n"
-      "  --type       posixfs (default): a directory on any file system; nfs: "
-      "a mounted\n"
-      "               export; fcp (default) or iscsi: devices\n"
-      "  --max-hosts  how many hosts may share it (2000)\n"
-      "  --block      on devices; the domain's metadata is on the first\n"
-      "  --force      take devices that hold something else: IT IS LOST", domain_create },
-    { "domain", "join", "PATH|DEVICE|NAME|UUID",
-     "Joins a domain: this host takes part in its leases from now on, and "
-      "after\neach start. PATH: one that drayd has not seen before. One on "
-      "devices is found\nby its name, too.", domain_join },
-    { "domain",                                            "leave", "NAME|UUID",
+    {"domain",           "create",
+     "NAME PATH|SERVER:/PATH [--type posixfs|nfs] [--mount-options OPTIONS] "
+      "[--max-hosts N], or --block NAME DEVICE... [--type fcp|iscsi] [--force] "
+      "[--max-hosts N]", "Makes a storage domain in the directory PATH, on an NFS export that "
+      "drayd\nmounts, or a volume group on devices (LUNs), joins it, and "
+      "prints "
+      "its UUID.\n"
+      "  --type           posixfs (default): a directory on any file system; "
+      "nfs: an\n"
+      "                   export; fcp (default) or iscsi: devices\n"
+      "  --mount-options  of the export, as in nfs(5)\n"
+      "  --max-hosts      how many hosts may share it (2000)\n"
+      "  --block          on devices; the domain's metadata is on the first\n"
+      "  --force          take devices that hold something else: IT IS LOST", domain_create },
+    { "domain", "join",
+     "PATH|SERVER:/PATH|DEVICE|NAME|UUID [--mount-options "
+      "OPTIONS]", "Joins a domain: this host takes part in its leases from now on, and "
+      "after\neach start. PATH, SERVER:/PATH (an NFS export, which is mounted "
+      "as long as\nthe domain is joined): one that drayd has not seen before. "
+      "One on devices is\nfound by its name, too.\n"
+      "  --mount-options  of the export, as in nfs(5); else as it was mounted "
+      "before", domain_join },
+    { "domain",     "leave", "NAME|UUID",
      "Ends the use of a domain on this host. Its data stays as it is.", domain_leave },
-    { "domain",                                                 "extend", "NAME|UUID DEVICE... [--force]",
+    { "domain",          "extend", "NAME|UUID DEVICE... [--force]",
      "Makes a domain on devices larger by more devices.\n"
       "  --force  take devices that hold something else: IT IS LOST", domain_extend },
-    { "domain",                                  "list", "", "Lists the domains this host knows.", domain_list },
-    { "domain",                                              "info", "NAME|UUID",
+    { "domain",        "list", "", "Lists the domains this host knows.", domain_list },
+    { "domain",       "info", "NAME|UUID",
      "Prints a domain's properties, size and free space.", domain_info },
-    { "domain",                                                 "audit", "NAME|UUID [--repair]",
+    { "domain",          "audit", "NAME|UUID [--repair]",
      "Looks for what was left over, belongs to nothing, or contradicts "
       "itself, "
       "and\nsays what a repair would do. Changes nothing without --repair.\n"
       "  --repair  mend what can be mended without a doubt", domain_audit },
-    { 0                                             },
+    { 0      },
 };

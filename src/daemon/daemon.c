@@ -60,6 +60,7 @@ static int open_storage(struct daemon *daemon, struct err *err)
         .owner_gid = config->owner_gid,
         .host_id = config->host_id,
         .hardware_id = machine,
+        .systemd_run = mounts_through(),
     };
     struct lease_port port;
     int rc = leases_new(&lease_options, &daemon->leases, err);
@@ -167,6 +168,8 @@ static int open_use_cases(struct daemon *daemon, struct err *err)
         .journal = journal_port(daemon->journal),
         .peer = peers_port(daemon->peers),
         .host_name = daemon->config.host_name,
+        .host_id = daemon->config.host_id,
+        .leases = (enum migrate_leases)daemon->config.job_leases,
         .clock = clock_real(),
         .policy = read_policy(&daemon->config),
         .buffer_bytes = daemon->config.buffer_bytes,

@@ -75,6 +75,10 @@ int daemon_check_tls(const struct config *config, struct err *err);
 /* This machine's UUID; UUID_BLANK: nobody knows. */
 void hardware_id(char ret_uuid[UUID_SIZE]);
 
+/* The program that runs others in the host's mount namespace; NULL: ours is
+ * that. */
+const char *mounts_through(void);
+
 /* The machine's clocks. */
 struct clock_port clock_real(void);
 

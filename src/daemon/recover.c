@@ -10,7 +10,8 @@
  *
  * A domain that cannot be joined stays "missing" and is tried again every
  * JOIN_RETRY_MS; it holds up nobody else. Domains go missing later too (the
- * same list is looked at), so the retry timer runs as long as the daemon.
+ * same list is looked at), so the retry timer runs as long as the daemon. So
+ * often it is also asked whether those that are joined answer.
  */
 #include "daemon.h"
 
@@ -20,6 +21,7 @@
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 
+#include <dray/base/list.h>
 #include <dray/base/log.h>
 #include <dray/base/util.h>
 
@@ -32,7 +34,9 @@ struct recovery {
     struct daemon *daemon;
     struct job *records;
     size_t n_records;
-    size_t joining; /* joins under way */
+    size_t joining;    /* joins under way */
+    struct list joins; /* they */
+    size_t probing;    /* domains that are being asked */
     bool serving;
     struct work_timer *patience;
     struct work_timer *retry;
@@ -46,9 +50,19 @@ struct recovery {
 
 struct join {
     struct recovery *recovery;
+    struct list link;
     char sd[UUID_SIZE];
     char name[DOMAIN_NAME_SIZE];
     bool first; /* not a retry: its failure is worth a line */
+    struct err err;
+    int rc;
+};
+
+struct probe {
+    struct recovery *recovery;
+    char sd[UUID_SIZE];
+    char name[DOMAIN_NAME_SIZE];
+    bool was_lost;
     struct err err;
     int rc;
 };
@@ -118,10 +132,11 @@ static void join_run(void *arg)
 {
     struct join *join = arg;
     const struct storage_port *storage = &join->recovery->daemon->ports.storage;
+    const struct domain_place known = { .path = NULL };
     char sd[UUID_SIZE];
 
-    join->rc =
-        storage->ops->domain_join(storage->ctx, join->sd, NULL, sd, &join->err);
+    join->rc = storage->ops->domain_join(storage->ctx, join->sd, &known, sd,
+                                         &join->err);
 }
 
 static void join_done(void *arg)
@@ -136,7 +151,19 @@ static void join_done(void *arg)
                     join->err.message);
     if (--recovery->joining == 0)
         serve(recovery);
+    list_remove(&join->link);
     free(join);
+}
+
+/* One that hangs takes no second worker, and nobody else waits for it. */
+static bool is_joining(struct recovery *recovery, const char *sd)
+{
+    list_for_each (item, &recovery->joins) {
+        const struct join *join = container_of(item, struct join, link);
+        if (str_equal(join->sd, sd))
+            return true;
+    }
+    return false;
 }
 
 static void join_start(struct recovery *recovery,
@@ -155,10 +182,58 @@ static void join_start(struct recovery *recovery,
         free(join);
         return;
     }
+    list_append(&recovery->joins, &join->link);
     recovery->joining++;
 }
 
-static void join_missing(struct recovery *recovery)
+/* --- those that are joined --- */
+
+static void probe_run(void *arg)
+{
+    struct probe *probe = arg;
+    const struct storage_port *storage =
+        &probe->recovery->daemon->ports.storage;
+
+    probe->rc =
+        storage->ops->domain_probe(storage->ctx, probe->sd, &probe->err);
+}
+
+static void probe_done(void *arg)
+{
+    struct probe *probe = arg;
+
+    if (probe->rc < 0 && !probe->was_lost)
+        log_warning("domain=%s %s is unreachable: %s", probe->sd, probe->name,
+                    probe->err.message);
+    else if (probe->rc == 0 && probe->was_lost)
+        log_info("domain=%s %s answers again", probe->sd, probe->name);
+    probe->recovery->probing--;
+    free(probe);
+}
+
+/* Under a key of their own: what hangs on the same domain is in nobody's way.
+ * One that cannot be asked now is asked the next time. */
+static void probe_start(struct recovery *recovery,
+                        const struct domain_info *info)
+{
+    struct probe *probe = calloc(1, sizeof(*probe));
+
+    if (!probe)
+        return;
+    probe->recovery = recovery;
+    probe->was_lost = info->problem[0];
+    (void)str_copy(probe->sd, sizeof(probe->sd), info->sd);
+    (void)str_copy(probe->name, sizeof(probe->name), info->name);
+    if (work_submit(recovery->daemon->work, "probes", probe_run, probe_done,
+                    probe) < 0)
+        free(probe);
+    else
+        recovery->probing++;
+}
+
+/* --- all of them --- */
+
+static void look_at_domains(struct recovery *recovery)
 {
     const struct storage_port *storage = &recovery->daemon->ports.storage;
     _cleanup_free_ struct domain_info *infos = NULL;
@@ -169,21 +244,25 @@ static void join_missing(struct recovery *recovery)
         log_error("domains cannot be listed: %s", err.message);
         return;
     }
-    for (size_t i = 0; i < n; i++)
-        if (infos[i].status == DOMAIN_MISSING)
+    bool probing = recovery->probing > 0;
+    for (size_t i = 0; i < n; i++) {
+        if (infos[i].status == DOMAIN_MISSING &&
+            !is_joining(recovery, infos[i].sd))
             join_start(recovery, &infos[i]);
+        else if (infos[i].status == DOMAIN_JOINED && !probing)
+            probe_start(recovery, &infos[i]);
+    }
 }
 
-static void retry_missing(void *arg)
+static void look_again(void *arg)
 {
     struct recovery *recovery = arg;
 
     recovery->retry = NULL;
-    if (recovery->joining == 0)
-        join_missing(recovery);
-    if (work_after(recovery->daemon->work, JOIN_RETRY_MS, retry_missing,
-                   recovery, &recovery->retry) < 0)
-        log_error("out of memory: missing domains are not tried again");
+    look_at_domains(recovery);
+    if (work_after(recovery->daemon->work, JOIN_RETRY_MS, look_again, recovery,
+                   &recovery->retry) < 0)
+        log_error("out of memory: domains are not looked at again");
 }
 
 static void journal_read(void *arg)
@@ -241,14 +320,14 @@ static void journal_done(void *arg)
         log_error("%zu job records are damaged and left as they are: %s",
                   recovery->damaged, recovery->err.message);
     adopt(recovery, true);
-    join_missing(recovery);
+    look_at_domains(recovery);
     if (recovery->joining == 0 ||
         work_after(daemon->work, JOIN_PATIENCE_MS, patience_ended, recovery,
                    &recovery->patience) < 0)
         serve(recovery);
-    if (work_after(daemon->work, JOIN_RETRY_MS, retry_missing, recovery,
+    if (work_after(daemon->work, JOIN_RETRY_MS, look_again, recovery,
                    &recovery->retry) < 0)
-        log_error("out of memory: missing domains are not tried again");
+        log_error("out of memory: domains are not looked at again");
 }
 
 int recovery_start(struct daemon *daemon, struct recovery **ret_recovery,
@@ -260,6 +339,7 @@ int recovery_start(struct daemon *daemon, struct recovery **ret_recovery,
     if (!recovery)
         return err_set(err, -ENOMEM, "recovery: out of memory");
     recovery->daemon = daemon;
+    list_init(&recovery->joins);
     hypervisor->ops->set_hint(hypervisor->ctx, hint_post, daemon);
     if (work_submit(daemon->work, NULL, journal_read, journal_done, recovery) <
         0) {

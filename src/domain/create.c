@@ -9,6 +9,7 @@
 #include "known.h"
 #include "layout.h"
 #include "metadata.h"
+#include "nfs/nfs.h"
 #include "ops.h"
 #include <dray/base/file.h>
 #include <errno.h>
@@ -192,9 +193,26 @@ static int remember(struct building *b, struct err *err)
 {
     struct domain_info known;
     if (domain_known_get(b->domains, b->info.sd, &known, NULL) == 0 &&
-        str_equal(known.path, b->info.path))
+        str_equal(known.path, b->info.path) &&
+        str_equal(known.remote, b->info.remote))
         return 0;
     return domain_known_put(b->domains, &b->info, err);
+}
+
+static int make_in_path(struct building *b, struct err *err)
+{
+    (void)str_format(b->name, sizeof(b->name), "%s%s", DOMAIN_BUILD_PREFIX,
+                     b->info.sd);
+    int rc = domain_dir_open(b->info.path, &b->top, err);
+    if (rc == DOMAIN_NONE)
+        return err_set_code(err, ERR_DOMAIN_CREATE, "%s is gone", b->info.path);
+    if (rc == 0)
+        rc = make_domain(b, err);
+    if (rc == 0)
+        rc = remember(b, err);
+    domain_dir_close(&b->build);
+    domain_dir_close(&b->top);
+    return rc;
 }
 
 int domain_create(void *ctx, const struct domain_create *spec, struct err *err)
@@ -206,18 +224,13 @@ int domain_create(void *ctx, const struct domain_create *spec, struct err *err)
     if (spec->n_devices > 0)
         return block_create(ctx, spec, err);
     int rc = domain_create_check(spec, &b.info, err);
+    if (rc == 0 && b.info.remote[0])
+        rc = nfs_take(ctx, b.info.remote, b.info.mount_options, b.info.path,
+                      err);
     if (rc < 0)
         return rc;
-    (void)str_format(b.name, sizeof(b.name), "%s%s", DOMAIN_BUILD_PREFIX,
-                     b.info.sd);
-    rc = domain_dir_open(b.info.path, &b.top, err);
-    if (rc == DOMAIN_NONE)
-        return err_set_code(err, ERR_DOMAIN_CREATE, "%s is gone", b.info.path);
-    if (rc == 0)
-        rc = make_domain(&b, err);
-    if (rc == 0)
-        rc = remember(&b, err);
-    domain_dir_close(&b.build);
-    domain_dir_close(&b.top);
+    rc = make_in_path(&b, err);
+    if (b.info.remote[0])
+        nfs_give(ctx, b.info.remote);
     return rc;
 }

@@ -17,7 +17,8 @@ int domain_create_check_name(const char *name, struct err *err);
 /* ERR_VALUE unless it is absolute and never climbs. */
 int domain_check_path(const char *path, struct err *err);
 
-/* Everything that can be wrong with @spec; fills in @info from it. */
+/* Everything that can be wrong with @spec; fills in @info from it, but for the
+ * path of an export. */
 int domain_create_check(const struct domain_create *spec,
                         struct domain_info *info, struct err *err);
 

@@ -4,6 +4,7 @@
  */
 #include "create.h"
 #include "layout.h"
+#include "nfs/export.h"
 #include <errno.h>
 #include <string.h>
 
@@ -46,6 +47,24 @@ int domain_check_path(const char *path, struct err *err)
     return 0;
 }
 
+/* A directory, or an export, which has no place here before it is mounted. */
+static int check_place(const struct domain_create *spec,
+                       struct domain_info *info, struct err *err)
+{
+    if (!nfs_is_export(spec->path))
+        return domain_check_path(spec->path, err);
+    if (spec->type != DOMAIN_TYPE_NFS)
+        return err_set_code(err, ERR_DOMAIN_TYPE,
+                            "%s is an NFS export: its domain is of type 1, NFS",
+                            spec->path);
+    int rc = nfs_options_check(spec->mount_options, err);
+    if (rc == 0)
+        rc = nfs_export_read(spec->path, info->remote, err);
+    (void)str_copy(info->mount_options, sizeof(info->mount_options),
+                   spec->mount_options);
+    return rc;
+}
+
 int domain_create_check(const struct domain_create *spec,
                         struct domain_info *info, struct err *err)
 {
@@ -53,13 +72,13 @@ int domain_create_check(const struct domain_create *spec,
     if (rc == 0)
         rc = check_kind(spec, err);
     if (rc == 0)
-        rc = domain_check_path(spec->path, err);
+        rc = check_place(spec, info, err);
     if (rc == 0)
         rc = format_alignment(spec->block_size, spec->max_hosts,
                               &info->alignment, err);
     if (rc < 0)
         return rc;
-    if (!realpath(spec->path, info->path))
+    if (!info->remote[0] && !realpath(spec->path, info->path))
         return err_set_code(err, ERR_DOMAIN_CREATE, "%s: %m", spec->path);
     (void)str_copy(info->sd, sizeof(info->sd), spec->sd);
     (void)str_copy(info->name, sizeof(info->name), spec->name);

@@ -132,6 +132,19 @@ int domain_creation_mark_parent(struct domain_creation *c, struct err *err)
     return c->image.store->put(&c->image, layer, err);
 }
 
+struct domain_data domain_creation_data(const struct domain_creation *c)
+{
+    return (struct domain_data){
+        .image = &c->image.dir,
+        .vol = c->spec->id.vol,
+        .kind = c->record.kind,
+        .allocation = c->record.allocation,
+        .capacity = c->record.capacity,
+        .parent = c->has_parent ? c->spec->parent : NULL,
+        .parent_kind = c->parent.kind,
+    };
+}
+
 int domain_creation_check_specs(const struct volume_create *specs, size_t n,
                                 struct err *err)
 {

@@ -7,6 +7,7 @@
 #ifndef DRAY_DOMAIN_CREATION_H
 #define DRAY_DOMAIN_CREATION_H
 
+#include "data.h"
 #include "image.h"
 
 struct domain_creation {
@@ -30,6 +31,9 @@ int domain_creation_check_chain(struct domain_creation *c, struct err *err);
 
 /* spec->parent, of this image, INTERNAL if it is a leaf. */
 int domain_creation_mark_parent(struct domain_creation *c, struct err *err);
+
+/* What is to be made, valid as long as @c. */
+struct domain_data domain_creation_data(const struct domain_creation *c);
 
 /* Everything that is wrong whatever is there; all are of one domain. */
 int domain_creation_check_specs(const struct volume_create *specs, size_t n,

@@ -10,6 +10,7 @@
 #include <dray/domain.h>
 #include <pthread.h>
 
+struct nfs;
 struct reach;
 
 struct domains {
@@ -36,6 +37,8 @@ struct domains {
     struct probe *probes; /* that hang: probe.c */
 
     struct reach *reach; /* has a lock of its own */
+
+    struct nfs *nfs; /* has a lock of its own: nfs/use.c */
 
     struct block_uses *uses; /* has a lock of its own: block/use.c */
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Joining and leaving. Joining: read and verify everything, take part in the
- * lockspace, mend what a crash left (under SDM), remember. Each step may be
- * repeated, so joining again what is joined checks it and is done.
+ * Joining: read and verify everything, take part in the lockspace, mend what a
+ * crash left (under SDM), remember. Each step may be repeated, so joining again
+ * what is joined checks it and is done.
  */
 #include "join.h"
 #include "block/find.h"
@@ -11,13 +11,22 @@
 #include "known.h"
 #include "layout.h"
 #include "metadata.h"
+#include "nfs/nfs.h"
 #include "ops.h"
 #include "scan.h"
 #include "sdm.h"
+#include <dray/base/lock.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+
+/* A domain that is being joined. */
+struct joining {
+    struct domains *domains;
+    struct domain_info info;
+    char taken[DOMAIN_REMOTE_SIZE]; /* an export that is to be given back */
+};
 
 /* --- which domain --- */
 
@@ -136,21 +145,13 @@ static int resolve_device(struct domains *domains, const char *sd,
     return 0;
 }
 
-/* Fills in info's sd and path from what was given and what is known. */
-static int resolve(struct domains *domains, const char *sd, const char *path,
-                   struct domain_info *info, struct err *err)
+/* In the directory @real. */
+static int resolve_dir(struct domains *domains, const char *sd,
+                       const char real[PATH_MAX], struct domain_info *info,
+                       struct err *err)
 {
     struct domain_info known;
-    char real[PATH_MAX];
-    if (!path)
-        return resolve_known(domains, sd, info, err);
-    int rc = domain_check_path(path, err);
-    if (rc < 0)
-        return rc;
-    if (str_equal(path, "/dev") || str_starts_with(path, "/dev/"))
-        return resolve_device(domains, sd, path, info, err);
-    if (!realpath(path, real))
-        return err_set_code(err, ERR_NO_DOMAIN, "%s: %m", path);
+    int rc = 0;
     if (sd)
         (void)str_copy(info->sd, sizeof(info->sd), sd);
     else
@@ -161,8 +162,81 @@ static int resolve(struct domains *domains, const char *sd, const char *path,
         rc = check_moved(&known, real, err);
         *info = known;
     }
-    memcpy(info->path, real, sizeof(real));
+    if (!str_equal(info->path, real)) /* not where we had mounted it */
+        info->remote[0] = info->mount_options[0] = '\0';
+    memcpy(info->path, real, PATH_MAX);
     return rc;
+}
+
+/* From now on until the end; its place becomes info's path. */
+static int take(struct joining *joining, const char *remote,
+                const char *options, struct err *err)
+{
+    int rc =
+        nfs_take(joining->domains, remote, options, joining->info.path, err);
+    if (rc == 0)
+        (void)str_copy(joining->taken, sizeof(joining->taken), remote);
+    return rc;
+}
+
+/* As the last domain on it was mounted; else "". */
+static void old_options(struct domains *domains, const char *remote,
+                        char ret_options[DOMAIN_OPTIONS_SIZE])
+{
+    SCOPED_LOCK(&domains->lock);
+    ret_options[0] = '\0';
+    for (size_t i = 0; i < domains->known_n; i++) {
+        if (str_equal(domains->known[i].remote, remote))
+            memcpy(ret_options, domains->known[i].mount_options,
+                   DOMAIN_OPTIONS_SIZE);
+    }
+}
+
+static int resolve_export(struct joining *joining, const char *sd,
+                          const struct domain_place *place, struct err *err)
+{
+    struct domain_info *info = &joining->info;
+    char remote[DOMAIN_REMOTE_SIZE], options[DOMAIN_OPTIONS_SIZE];
+    char real[PATH_MAX];
+    int rc = nfs_export_read(place->path, remote, err);
+    if (rc == 0 && place->mount_options)
+        rc = nfs_options_check(place->mount_options, err);
+    if (rc < 0)
+        return rc;
+    if (place->mount_options)
+        (void)str_copy(options, sizeof(options), place->mount_options);
+    else
+        old_options(joining->domains, remote, options);
+    rc = take(joining, remote, options, err);
+    if (rc < 0)
+        return rc;
+    memcpy(real, info->path, sizeof(real));
+    rc = resolve_dir(joining->domains, sd, real, info, err);
+    memcpy(info->remote, remote, sizeof(remote));
+    (void)str_copy(info->mount_options, sizeof(info->mount_options), options);
+    return rc;
+}
+
+/* Fills in info's sd and path from what was given and what is known. */
+static int resolve(struct joining *joining, const char *sd,
+                   const struct domain_place *place, struct err *err)
+{
+    struct domains *domains = joining->domains;
+    struct domain_info *info = &joining->info;
+    const char *path = place->path;
+    char real[PATH_MAX];
+    if (!path)
+        return resolve_known(domains, sd, info, err);
+    if (nfs_is_export(path))
+        return resolve_export(joining, sd, place, err);
+    int rc = domain_check_path(path, err);
+    if (rc < 0)
+        return rc;
+    if (str_equal(path, "/dev") || str_starts_with(path, "/dev/"))
+        return resolve_device(domains, sd, path, info, err);
+    if (!realpath(path, real))
+        return err_set_code(err, ERR_NO_DOMAIN, "%s: %m", path);
+    return resolve_dir(domains, sd, real, info, err);
 }
 
 /* --- joining --- */
@@ -218,17 +292,6 @@ static int add_lockspace(struct domains *domains,
     return rc < 0 ? err_default_code(err, ERR_ACQUIRE_HOST_ID) : 0;
 }
 
-static int remove_lockspace(struct domains *domains,
-                            const struct domain_info *info, struct err *err)
-{
-    const struct lease_port *leases = &domains->leases;
-    struct lease_place place;
-    domain_place_lockspace(info, &place);
-    domain_sdm_drop(domains->sdms, info->sd);
-    int rc = leases->ops->leave(leases->ctx, &place, domains->host_id, err);
-    return rc < 0 ? err_default_code(err, ERR_RELEASE_HOST_ID) : 0;
-}
-
 /* Not of a pool's domain: that is its hosts' business. */
 static int scan(struct domain_view *view, struct err *err)
 {
@@ -248,7 +311,7 @@ static int take_part(struct domains *domains, const struct domain_info *info,
         return rc;
     rc = info->block ? block_mend(domains, info, err) : scan(view, err);
     if (rc < 0 && !was_joined)
-        (void)remove_lockspace(domains, info, NULL);
+        (void)domain_lockspace_leave(domains, info, NULL);
     return rc;
 }
 
@@ -298,51 +361,33 @@ static void note_failure(struct domains *domains,
                         before->status == DOMAIN_MISSING ? err->message : NULL);
 }
 
-int domain_join(void *ctx, const char *sd, const char *path,
-                char ret_sd[UUID_SIZE], struct err *err)
+static int join_resolved(struct joining *joining, struct err *err)
 {
-    struct domains *domains = ctx;
-    struct domain_info info = { .status = DOMAIN_LEFT };
-    struct err own = ERR_INIT;
-    struct err *why = err ? err : &own;
-    int rc = resolve(domains, sd, path, &info, why);
+    struct domain_info *info = &joining->info;
+    const struct domain_info before = *info;
+    int rc = 0;
+    if (info->remote[0] && !joining->taken[0])
+        rc = take(joining, info->remote, info->mount_options, err);
+    if (rc == 0)
+        rc = join(joining->domains, info, err);
     if (rc < 0)
-        return rc;
-    const struct domain_info before = info;
-    rc = join(domains, &info, why);
-    if (rc < 0) {
-        note_failure(domains, &before, why);
-        return rc;
-    }
-    (void)str_copy(ret_sd, UUID_SIZE, info.sd);
-    return 0;
+        note_failure(joining->domains, &before, err);
+    return rc;
 }
 
-/* --- leaving --- */
-
-int domain_leave(void *ctx, const char *sd, struct err *err)
+int domain_join(void *ctx, const char *sd, const struct domain_place *place,
+                char ret_sd[UUID_SIZE], struct err *err)
 {
-    struct domains *domains = ctx;
-    struct domain_info info;
-    int rc = domain_known_get(domains, sd, &info, err);
-    if (rc < 0 || info.status == DOMAIN_LEFT)
-        return rc;
-    if (info.status == DOMAIN_JOINING) {
-        (void)err_set_code(err, ERR_DOMAIN_ACTION,
-                           "domain %s is just being joined", sd);
-        return err_next(err, "repeat when that is done");
-    }
-    /* One that is missing has nothing here that could be asked. */
-    bool is_here = info.block && info.status == DOMAIN_JOINED;
-    if (is_here)
-        rc = block_check_closed(domains, &info, err);
+    struct joining joining = { .domains = ctx,
+                               .info = { .status = DOMAIN_LEFT } };
+    struct err own = ERR_INIT;
+    struct err *why = err ? err : &own;
+    int rc = resolve(&joining, sd, place, why);
     if (rc == 0)
-        rc = remove_lockspace(domains, &info, err);
-    if (rc < 0)
-        return rc;
-    info.status = DOMAIN_LEFT;
-    info.host_id = 0;
-    info.problem[0] = '\0';
-    rc = domain_known_put(domains, &info, err);
-    return rc == 0 && is_here ? block_rest(domains, &info, err) : rc;
+        rc = join_resolved(&joining, why);
+    if (joining.taken[0]) /* a domain that was joined keeps it */
+        nfs_give(ctx, joining.taken);
+    if (rc == 0)
+        (void)str_copy(ret_sd, UUID_SIZE, joining.info.sd);
+    return rc;
 }

@@ -78,6 +78,16 @@ void domain_known_status(struct domains *domains, const char *sd,
                    problem ? problem : "");
 }
 
+void domain_known_problem(struct domains *domains, const char *sd,
+                          enum domain_status status, const char *problem)
+{
+    SCOPED_LOCK(&domains->lock);
+    struct domain_info *info = find_locked(domains, sd);
+    if (info && info->status == status)
+        (void)str_copy(info->problem, sizeof(info->problem),
+                       problem ? problem : "");
+}
+
 int domain_known_all(struct domains *domains, struct domain_info **ret_infos,
                      size_t *ret_n, struct err *err)
 {

@@ -35,6 +35,11 @@ int domain_known_put(struct domains *domains, const struct domain_info *info,
 void domain_known_status(struct domains *domains, const char *sd,
                          enum domain_status status, const char *problem);
 
+/* What is wrong with one that is joined (NULL: nothing), or of which no more
+ * than its mount is left; else nothing happens. In memory. */
+void domain_known_problem(struct domains *domains, const char *sd,
+                          enum domain_status status, const char *problem);
+
 /* A copy of all; the caller frees. */
 int domain_known_all(struct domains *domains, struct domain_info **ret_infos,
                      size_t *ret_n, struct err *err);

@@ -8,9 +8,10 @@
 #include <dray/ports/storage.h>
 
 int domain_create(void *ctx, const struct domain_create *spec, struct err *err);
-int domain_join(void *ctx, const char *sd, const char *path,
+int domain_join(void *ctx, const char *sd, const struct domain_place *place,
                 char ret_sd[UUID_SIZE], struct err *err);
 int domain_leave(void *ctx, const char *sd, struct err *err);
+int domain_probe(void *ctx, const char *sd, struct err *err);
 int domain_list(void *ctx, struct domain_info **ret_infos, size_t *ret_n,
                 struct err *err);
 int domain_find(void *ctx, const char *name_or_sd, char ret_sd[UUID_SIZE],
@@ -90,6 +91,10 @@ int domain_outside_info(void *ctx, const char *place, enum volume_format format,
 int domain_outside_create(void *ctx, const char *place,
                           enum volume_format format, uint64_t capacity,
                           struct err *err);
+int domain_outside_overlay(void *ctx, const char *place, const char *backing,
+                           enum volume_format backing_format, uint64_t capacity,
+                           struct err *err);
+int domain_outside_commit(void *ctx, const char *place, struct err *err);
 int domain_outside_keep(void *ctx, const char *place, struct err *err);
 int domain_outside_remove(void *ctx, const char *place, struct err *err);
 int domain_locate(void *ctx, const char *path, struct volume_id *ret_id,

@@ -6,6 +6,7 @@
 #include "block/use.h"
 #include "known.h"
 #include "layout.h"
+#include "nfs/nfs.h"
 #include "ops.h"
 #include "probe.h"
 #include "sdm.h"
@@ -41,6 +42,7 @@ static const struct storage_ops ops = {
     .domain_create = domain_create,
     .domain_join = domain_join,
     .domain_leave = domain_leave,
+    .domain_probe = domain_probe,
     .domain_list = domain_list,
     .domain_find = domain_find,
     .domain_info = domain_info,
@@ -81,6 +83,8 @@ static const struct storage_ops ops = {
     .volumes_create = domain_volumes_create,
     .outside_info = domain_outside_info,
     .outside_create = domain_outside_create,
+    .outside_overlay = domain_outside_overlay,
+    .outside_commit = domain_outside_commit,
     .outside_keep = domain_outside_keep,
     .outside_remove = domain_outside_remove,
     .locate = domain_locate,
@@ -131,6 +135,8 @@ int domains_new(const struct domains_options *options,
                  ? set_options(domains, options, err)
                  : err_set(err, -ENOMEM, "domains: out of memory");
     if (rc == 0)
+        rc = nfs_new(options, &domains->nfs, err);
+    if (rc == 0)
         rc = domain_known_load(domains, err);
     if (rc < 0) {
         domains_free(domains);
@@ -146,6 +152,7 @@ void domains_free(struct domains *domains)
         return;
     block_handle_free_all(domains);
     block_uses_free(domains->uses);
+    nfs_free(domains->nfs);
     reach_free(domains->reach);
     domain_probes_free(domains);
     domain_sdms_free(domains->sdms);

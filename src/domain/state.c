@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * domains.json: {"domains": [{"sd", "name", "path", "type", "joined"}]}, a
- * block domain's also {"block_size", "alignment", "devices": [...]}. It is ours
- * alone, but somebody may have edited it; what does not parse stops the start
- * rather than be forgotten at the next change.
+ * block domain's also {"block_size", "alignment", "devices": [...]}, one on an
+ * export that we mount {"remote", "mount_options"}. It is ours alone, but
+ * somebody may have edited it; what does not parse stops the start rather than
+ * be forgotten at the next change.
  */
 #include "json.h"
 #include "known.h"
+#include "nfs/export.h"
 #include <dray/base/file.h>
 #include <dray/base/lock.h>
 #include <dray/format/block.h>
@@ -98,6 +100,21 @@ static bool get_block(struct json_object *object, struct domain_info *info)
     return true;
 }
 
+/* Absent: nothing that we mount. */
+static bool get_remote(struct json_object *object, struct domain_info *info)
+{
+    char remote[DOMAIN_REMOTE_SIZE];
+    struct json_object *value = NULL;
+    if (!json_object_object_get_ex(object, "remote", &value))
+        return true;
+    return get_string(object, "remote", info->remote, sizeof(info->remote)) &&
+           get_string(object, "mount_options", info->mount_options,
+                      sizeof(info->mount_options)) &&
+           nfs_export_read(info->remote, remote, NULL) == 0 &&
+           str_equal(info->remote, remote) &&
+           nfs_options_check(info->mount_options, NULL) == 0;
+}
+
 static int load_entry(struct domains *domains, struct json_object *object,
                       struct err *err)
 {
@@ -114,6 +131,8 @@ static int load_entry(struct domains *domains, struct json_object *object,
         return wrong(domains, "a domain has no \"type\" or \"joined\"", err);
     if (!get_block(object, &info))
         return wrong(domains, "a domain's \"devices\" are wrong", err);
+    if (!get_remote(object, &info))
+        return wrong(domains, "a domain's \"remote\" is wrong", err);
     if (joined) {
         info.status = DOMAIN_MISSING;
         (void)str_copy(info.problem, sizeof(info.problem),
@@ -173,6 +192,15 @@ static bool add_block(struct json_object *object,
                     json_object_new_int((int32_t)info->alignment));
 }
 
+static bool add_remote(struct json_object *object,
+                       const struct domain_info *info)
+{
+    return !info->remote[0] ||
+           (json_add(object, "remote", json_object_new_string(info->remote)) &&
+            json_add(object, "mount_options",
+                     json_object_new_string(info->mount_options)));
+}
+
 static struct json_object *entry_to_json(const struct domain_info *info)
 {
     _cleanup_json_ struct json_object *object = json_object_new_object();
@@ -182,7 +210,7 @@ static struct json_object *entry_to_json(const struct domain_info *info)
         !json_add(object, "path", json_object_new_string(info->path)) ||
         !json_add(object, "type", json_object_new_int((int32_t)info->type)) ||
         !json_add(object, "joined", json_object_new_boolean(joined)) ||
-        !add_block(object, info))
+        !add_block(object, info) || !add_remote(object, info))
         return NULL;
     return TAKE(object);
 }

@@ -129,15 +129,7 @@ static int make_image_dir(struct domain_creation *c, struct err *err)
 
 static int make_data(const struct domain_creation *c, struct err *err)
 {
-    const struct domain_data data = {
-        .image = &c->image.dir,
-        .vol = c->spec->id.vol,
-        .kind = c->record.kind,
-        .allocation = c->record.allocation,
-        .capacity = c->record.capacity,
-        .parent = c->has_parent ? c->spec->parent : NULL,
-        .parent_kind = c->parent.kind,
-    };
+    const struct domain_data data = domain_creation_data(c);
     return domain_data_make(c->image.view->domains, &data, err);
 }
 

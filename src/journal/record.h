@@ -11,7 +11,7 @@
 #include <stddef.h>
 
 enum {
-    RECORD_VERSION = 4,
+    RECORD_VERSION = 5,
     /* Two paths for each disk in which every byte needs six, and the rest. */
     RECORD_MAX = 192 * 1024,
 };

@@ -65,10 +65,10 @@ static bool same_template(const struct job *a, const struct job_disk *disk,
                           const struct job *b)
 {
     if (a->kind != JOB_VM_RECEIVE || b->kind != JOB_VM_RECEIVE ||
-        !disk->template_made)
+        !disk->template_absent)
         return false;
     for (size_t i = 0; i < b->n_disks; i++) {
-        if (b->disks[i].template_made &&
+        if (b->disks[i].template_absent &&
             strcmp(b->disks[i].dst_sd, disk->dst_sd) == 0 &&
             strcmp(b->disks[i].template_img, disk->template_img) == 0)
             return true;

@@ -12,7 +12,7 @@
 static bool is_counted(const struct question *q)
 {
     for (const struct job_disk *of = q->plan->job.disks; of < q->of; of++)
-        if (of->template_made && strcmp(of->dst_sd, q->of->dst_sd) == 0 &&
+        if (of->template_absent && strcmp(of->dst_sd, q->of->dst_sd) == 0 &&
             strcmp(of->template_img, q->of->template_img) == 0)
             return true;
     return false;
@@ -28,7 +28,7 @@ static uint64_t template_bytes(const struct question *q,
                            : disk->template_required;
 }
 
-/* One that is not there is made, and is ours until the VM has come. That its
+/* One that is not there is made: by the first that comes to it. That its
  * content is the same is found out later: it takes a while. */
 static void check_template(struct question *q, const struct peer_disk *disk)
 {
@@ -47,7 +47,7 @@ static void check_template(struct question *q, const struct peer_disk *disk)
             plan_obstacle_from(q->plan, &err);
         else if (!is_counted(q))
             q->out->required += template_bytes(q, disk);
-        q->of->template_made = err.code == ERR_NO_IMAGE;
+        q->of->template_absent = err.code == ERR_NO_IMAGE;
         return;
     }
     if (info.legality != VOLUME_LEGAL)

@@ -89,7 +89,8 @@ static enum job_outcome wait_for(struct disk *d)
 }
 
 /* The other host brings the layers below (send-layers.c), or compares a
- * template that is there; then it says so. JOB_OK: all are there. */
+ * template that is there; then it says so. JOB_OK: all are there. A template
+ * that another job had made may go again with that job. */
 static enum job_outcome wait_for_layers(struct migration *m)
 {
     struct err err = ERR_INIT;
@@ -101,6 +102,11 @@ static enum job_outcome wait_for_layers(struct migration *m)
             continue;
         if (m->filled && check_parent(d, &complete, &err))
             return migration_storage_failed(m, &err);
+        if (!complete && m->filled)
+            return migration_fail_text(m, ERR_NO_VOLUME,
+                                       "layer %s of disk %s was here, and has "
+                                       "gone: start the move again",
+                                       d->of->parent, d->of->target);
         if (!complete)
             return wait_for(d);
     }
@@ -295,17 +301,53 @@ static enum job_outcome drop(struct migration *m)
     return migration_trouble(m, &err, INT64_MAX);
 }
 
+void migrate_maker(const char *job_id, char ret[VOLUME_DESCRIPTION_SIZE])
+{
+    (void)str_format(ret, VOLUME_DESCRIPTION_SIZE, "made by job %s", job_id);
+}
+
+bool migrate_is_maker(const char *job_id, const struct volume_info *info)
+{
+    char maker[VOLUME_DESCRIPTION_SIZE];
+
+    migrate_maker(job_id, maker);
+    return info->legality == VOLUME_ILLEGAL &&
+           strcmp(info->description, maker) == 0;
+}
+
+/* While it is not whole it says itself who makes it. */
+static int is_ours(const struct disk *d, bool *ret, struct err *err)
+{
+    const struct job_disk *of = d->of;
+    struct volume_id id = disk_target(d, of->template_vol);
+    struct volume_info info;
+    int rc;
+
+    *ret = false;
+    if (!of->template_absent)
+        return 0;
+    memcpy(id.img, of->template_img, UUID_SIZE);
+    rc = PORT(&d->m->ports, storage, volume_info, &id, &info, err);
+    if (rc == 0)
+        *ret = info.legality == VOLUME_LEGAL
+                   ? of->template_made
+                   : migrate_is_maker(d->m->job.id, &info);
+    return err->code == ERR_NO_VOLUME ? 0 : rc;
+}
+
 /* Of a template that came for this VM's sake, and has come for nothing. */
 static enum job_outcome remove_template(struct disk *d)
 {
     const struct job_disk *of = d->of;
     struct migration *m = d->m;
     struct err err = ERR_INIT;
+    bool ours = false;
+    int rc = is_ours(d, &ours, &err);
 
-    if (!of->template_made ||
-        PORT(&m->ports, storage, image_delete, of->dst_sd, of->template_img,
-             &err) == 0 ||
-        err.code == ERR_NO_IMAGE || err.code == ERR_VOLUME_SHARED)
+    if (rc == 0 && ours)
+        rc = PORT(&m->ports, storage, image_delete, of->dst_sd,
+                  of->template_img, &err);
+    if (rc == 0 || err.code == ERR_NO_IMAGE || err.code == ERR_VOLUME_SHARED)
         return JOB_OK; /* shared: others use it by now */
     if (migration_trouble(m, &err, TIDY_PATIENCE_MS) == JOB_AGAIN)
         return JOB_AGAIN;

@@ -65,6 +65,21 @@ static int prove(struct disk *d, const struct sight *sight, struct err *err)
     return rc;
 }
 
+/* Nothing proves that the VM does not need it: whoever deletes it later is
+ * told so. */
+static enum job_outcome leave_in_doubt(struct disk *d, const char *why)
+{
+    d->of->in_doubt = true;
+    return leave(d, why);
+}
+
+static enum job_outcome retry_or_doubt(struct disk *d, const struct err *err)
+{
+    if (migration_trouble(d->m, err, TIDY_PATIENCE_MS) == JOB_AGAIN)
+        return JOB_AGAIN;
+    return leave_in_doubt(d, err->message);
+}
+
 static enum job_outcome retry_or_leave(struct disk *d, const struct err *err)
 {
     if (migration_trouble(d->m, err, TIDY_PATIENCE_MS) == JOB_AGAIN)
@@ -99,8 +114,10 @@ static enum job_outcome delete_destination(struct disk *d)
 
     if (d->of->dst_sd[0])
         return delete_image(d);
-    if (d->of->dst_made &&
-        PORT(&d->m->ports, storage, outside_remove, d->of->dst_path, &err))
+    sync_forget(d);
+    if (overlay_remove(d, true, &err) ||
+        (d->of->dst_made &&
+         PORT(&d->m->ports, storage, outside_remove, d->of->dst_path, &err)))
         return retry_or_leave(d, &err);
     return JOB_OK;
 }
@@ -146,10 +163,11 @@ static enum job_outcome remove_one(struct disk *d)
 
     if (d->of->stays)
         return let_it_be(d);
+    d->of->in_doubt = false;
     if (is_foreign(m))
         return leave(d, "it was made by somebody else");
     if (m->job.vm[0] && disk_look_well(d, &sight, &err))
-        return retry_or_leave(d, &err);
+        return retry_or_doubt(d, &err);
     if (sight.where == ON_DESTINATION)
         return m->job.n_disks == 1 ? JOB_LANDED : stay_there(d);
 
@@ -158,10 +176,10 @@ static enum job_outcome remove_one(struct disk *d)
     if (settled > 0 && sight.where == VM_GONE && m->job.n_disks > 1)
         return stay_there(d);
     if (settled > 0)
-        return leave(d, "its leaf is marked legal, which only a finished move "
-                        "does");
+        return leave_in_doubt(d, "its leaf is marked legal, which only a "
+                                 "finished move does");
     if (settled < 0 || (m->job.vm[0] && prove(d, &sight, &err)))
-        return retry_or_leave(d, &err);
+        return retry_or_doubt(d, &err);
     return delete_destination(d);
 }
 

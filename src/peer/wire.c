@@ -181,15 +181,18 @@ struct json_object *wire_end(const struct peer_layer *layer, uint64_t size)
 {
     struct json_object *object = wire_volume(layer);
 
-    return end(object, add_u64(object, "size", size));
+    return end(object,
+               add_u64(object, "size", size) &&
+                   add_text(object, "description", layer->spec.description));
 }
 
 struct json_object *wire_range(const struct peer_layer *layer,
                                const struct volume_digest *range)
 {
-    struct json_object *object = wire_end(layer, range->size);
+    struct json_object *object = wire_volume(layer);
 
-    return end(object, add_u64(object, "offset", range->offset));
+    return end(object, add_u64(object, "offset", range->offset) &&
+                           add_u64(object, "size", range->size));
 }
 
 /* --- reading ----------------------------------------------------------- */
@@ -321,20 +324,9 @@ static bool read_paths(struct json_object *json, struct peer_status *status)
 int wire_read_status(struct json_object *json, struct peer_status *ret,
                      struct err *err)
 {
-    static const char *const stages[PEER_STAGE_COUNT] = {
-        [PEER_PREPARING] = "preparing", [PEER_FILLING] = "filling",
-        [PEER_READY] = "ready",         [PEER_LANDING] = "landing",
-        [PEER_DONE] = "done",           [PEER_UNDOING] = "undoing",
-        [PEER_UNDONE] = "undone",
-    };
-    static const char *const arrivals[VM_ARRIVAL_COUNT] = {
-        [VM_ABSENT] = "absent",   [VM_INCOMING] = "incoming",
-        [VM_ARRIVED] = "arrived", [VM_RUNS] = "running",
-        [VM_OFF_THERE] = "off",
-    };
     struct json_object *error = NULL;
-    int stage = find_word(json, "stage", stages, PEER_STAGE_COUNT);
-    int vm = find_word(json, "vm", arrivals, VM_ARRIVAL_COUNT);
+    int stage = find_word(json, "stage", peer_stage_names, PEER_STAGE_COUNT);
+    int vm = find_word(json, "vm", peer_arrival_names, VM_ARRIVAL_COUNT);
 
     memset(ret, 0, sizeof(*ret));
     ret->error = (struct err)ERR_INIT;

@@ -145,19 +145,31 @@ static int leaf_place(const struct json_object *inserted, const char *nodes,
                        nodes, ret_path, err);
 }
 
-int graph_disk_path(const char *blocks, const char *nodes, const char *alias,
-                    char ret_path[PATH_MAX], struct err *err)
+/* *ret_inserted, of *ret_answer: NULL when nothing is in the device. */
+static int find_inserted(const char *blocks, const char *alias,
+                         struct json_object **ret_answer,
+                         const struct json_object **ret_inserted,
+                         struct err *err)
 {
-    _cleanup_json_ struct json_object *answer = NULL;
     struct json_object *items = NULL;
-    int rc = answer_items(blocks, &answer, &items, err);
+    int rc = answer_items(blocks, ret_answer, &items, err);
     if (rc < 0)
         return rc;
     const struct json_object *device = find_device(items, alias);
     if (!device)
         return GRAPH_NO_DISK;
-    const struct json_object *inserted =
-        answer_member(device, "inserted", json_type_object);
+    *ret_inserted = answer_member(device, "inserted", json_type_object);
+    return 0;
+}
+
+int graph_disk_path(const char *blocks, const char *nodes, const char *alias,
+                    char ret_path[PATH_MAX], struct err *err)
+{
+    _cleanup_json_ struct json_object *answer = NULL;
+    const struct json_object *inserted = NULL;
+    int rc = find_inserted(blocks, alias, &answer, &inserted, err);
+    if (rc != 0)
+        return rc;
     if (inserted)
         return leaf_place(inserted, nodes, ret_path, err);
     ret_path[0] = '\0';
@@ -211,15 +223,10 @@ int graph_disk_layers(const char *blocks, const char *nodes, const char *alias,
                       struct vm_layers *ret_layers, struct err *err)
 {
     _cleanup_json_ struct json_object *answer = NULL;
-    struct json_object *items = NULL;
-    int rc = answer_items(blocks, &answer, &items, err);
-    if (rc < 0)
+    const struct json_object *inserted = NULL;
+    int rc = find_inserted(blocks, alias, &answer, &inserted, err);
+    if (rc != 0)
         return rc;
-    const struct json_object *device = find_device(items, alias);
-    if (!device)
-        return GRAPH_NO_DISK;
-    const struct json_object *inserted =
-        answer_member(device, "inserted", json_type_object);
     struct vm_layers layers = { 0 };
     if (inserted)
         rc = read_layers(inserted, nodes, &layers, err);

@@ -388,8 +388,8 @@ static int delete_template(struct travel_host *host, struct err *err)
         return no_image(host, err);
     if (host->image || host->layer[TRAVEL_INTERNAL])
         return leave(host, err_set_code(err, ERR_VOLUME_SHARED, "in use"), err);
-    if (host == &travel->hosts[HERE] || travel->template_there)
-        broken(travel, "deleted a template that was there before");
+    if (host == &travel->hosts[HERE] || travel->template_there || travel->rival)
+        broken(travel, "deleted a template that another had made");
     host->layer[TRAVEL_TEMPLATE] = host->whole[TRAVEL_TEMPLATE] = false;
     return leave(host, 0, err);
 }
@@ -438,6 +438,8 @@ static int layer_info(struct travel_host *host, enum travel_layer i,
         return no_image(host, err);
     memset(ret, 0, sizeof(*ret));
     ret->legality = host->whole[i] ? VOLUME_LEGAL : VOLUME_ILLEGAL;
+    if (i == TRAVEL_TEMPLATE && !host->whole[i])
+        migrate_maker(host->travel->rival ? IMG : JOB, ret->description);
     return leave(host, 0, err);
 }
 
@@ -711,8 +713,12 @@ static int prepare(void *ctx, const char *name, const struct peer_offer *offer,
                UUID_SIZE);
         memcpy(job.disks[0].template_vol, offer->disks[0].template_vol,
                UUID_SIZE);
-        job.disks[0].template_made =
+        job.disks[0].template_absent =
             there->travel->chain && !there->travel->template_there;
+        there->travel->rival_came = there->travel->rival != TRAVEL_ALONE;
+        there->layer[TRAVEL_TEMPLATE] |= there->travel->rival_came;
+        there->whole[TRAVEL_TEMPLATE] |=
+            there->travel->rival == TRAVEL_RIVAL_FIRST;
         travel_start(there->travel, THERE, &job);
     }
     there->orders.filled = there->orders.filled || offer->filled;
@@ -839,6 +845,11 @@ static int layer(void *ctx, const char *name, struct peer_layer *layer,
         (i == TRAVEL_INTERNAL &&
          strcmp(layer->spec.parent_img, TEMPLATE_IMG) != 0))
         broken(here->travel, "a layer of a strange image");
+    if (i == TRAVEL_TEMPLATE && here->travel->rival == TRAVEL_RIVAL_FILLS)
+        return leave(here, err_set_code(err, ERR_VOLUME_ILLEGAL, "not ours"),
+                     err);
+    if (i == TRAVEL_TEMPLATE && !there->whole[i])
+        there->orders.made = 1;
     there->layer[i] = true;
     (void)str_format(layer->life, UUID_SIZE, "%u", there->life);
     *ret_complete = there->whole[i];

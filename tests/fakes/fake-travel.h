@@ -31,6 +31,13 @@ enum travel_layer {
     TRAVEL_LAYERS
 };
 
+/* Another job that makes the template, too, when this one has been planned. */
+enum travel_rival {
+    TRAVEL_ALONE,
+    TRAVEL_RIVAL_FILLS, /* and never comes to its end */
+    TRAVEL_RIVAL_FIRST, /* it is whole before this one comes to it */
+};
+
 struct travel_host {
     struct travel *travel;
     struct migrate_ports ports;
@@ -69,6 +76,8 @@ struct travel {
     bool chain;            /* the disk has all layers */
     bool template_there;   /* before */
     bool template_differs; /* ... and not the same */
+    enum travel_rival rival;
+    bool rival_came;
     /* the send */
     bool sending, aborted;
     int64_t sent_ms;   /* when it will be through */

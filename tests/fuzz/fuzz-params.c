@@ -42,6 +42,9 @@ static void check_text(const struct param_spec *spec, const char *text)
     case PARAM_PATH:
         MUST(*text == '/' && strlen(text) < PATH_MAX);
         break;
+    case PARAM_STORE:
+        MUST(strlen(text) < PATH_MAX && (*text == '/' || strstr(text, ":/")));
+        break;
     case PARAM_PLACE:
         check_place(text);
         break;

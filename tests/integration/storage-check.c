@@ -79,8 +79,9 @@ static int make_volume(struct check *c, const char *mount,
     (void)str_copy(spec->id.sd, UUID_SIZE, domain.sd);
     (void)str_copy(domain.path, sizeof(domain.path), mount);
     int rc = ops->domain_create(c->port.ctx, &domain, &c->err);
+    const struct domain_place place = { .path = mount };
     if (rc == 0)
-        rc = ops->domain_join(c->port.ctx, NULL, mount, domain.sd, &c->err);
+        rc = ops->domain_join(c->port.ctx, NULL, &place, domain.sd, &c->err);
     return rc < 0 ? rc : ops->volume_create(c->port.ctx, spec, &c->err);
 }
 

@@ -56,13 +56,18 @@ class BlockDomain(Domain):
         return self.path(img, vol)
 
 
-def make_block_domain(drayd, name, *devices):
-    """Made and joined."""
+def create_block_domain(drayd, name, *devices):
     sd = new_uuid()
     drayd.call('StorageDomain.create', storagedomainID=sd, domainType=2,
                name=name, devices=list(devices), timeout=120)
-    drayd.call('StorageDomain.join', storagedomainID=sd, timeout=120)
     return BlockDomain(drayd, sd, name, pathlib.Path('/run/drayd/storage'))
+
+
+def make_block_domain(drayd, name, *devices):
+    """Made and joined."""
+    domain = create_block_domain(drayd, name, *devices)
+    domain.call('StorageDomain.join', timeout=120)
+    return domain
 
 
 def make_domain(drayd, mount, name):

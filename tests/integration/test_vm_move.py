@@ -5,29 +5,21 @@ import time
 
 import pytest
 
-import pki as pki_module
 from drayd import RpcError
 from guest import Disk
 from host import Host, wait_for
-from hosts import Neighbour, Traveller, ctl, start_drayd
+from hosts import Pair, Traveller, ctl
 from storage import (BLANK, MIB, Image, chain_of, check_clean, fill,
                      make_domain, make_image, new_uuid)
 
 
-class World:
-    """Hosts a and b, a drayd on each, a domain on each."""
+class World(Pair):
+    """... and a domain on each."""
 
-    def __init__(self, work_pki):
+    def __init__(self):
         machine = Host()
-        # Before the hosts: what is mounted later they do not see.
         mounts = [machine.make_fs() for _ in range(3)]
-        self.a, self.b = Neighbour('a'), Neighbour('b')
-        for host in (self.a, self.b):
-            host.start_sanlock()
-            host.start_libvirtd()
-        self.pki = work_pki(self.a.common)
-        self.drayd_a = start_drayd(self.a, self.b, self.pki)
-        self.drayd_b = start_drayd(self.b, self.a, self.pki)
+        super().__init__()
         self.here = make_domain(self.drayd_a, mounts[0], 'here')
         self.there = make_domain(self.drayd_b, mounts[1], 'there')
         self.common = make_domain(self.drayd_a, mounts[2], 'common')
@@ -64,12 +56,6 @@ class World:
             for img in sorted(images, key=lambda img: is_shared(domain, img)):
                 domain.call('Image.delete', imageID=img)
 
-    def close(self):
-        self.drayd_a.kill()
-        self.drayd_b.kill()
-        self.a.close()
-        self.b.close()
-
 
 def volumes(domain, img):
     """Name -> Volume.getInfo."""
@@ -86,8 +72,7 @@ def is_shared(domain, img):
 
 @pytest.fixture(scope='module')
 def shared_world():
-    made = World(lambda work: pki_module.Pki(work / 'move-pki').make(
-        'localhost,127.0.0.1'))
+    made = World()
     yield made
     made.close()
 
@@ -187,7 +172,7 @@ def make_shared(image):
     image.domain.drayd.call('SDM.update_volume', job_id=job_id, vol_info={
         'sd_id': image.domain.sd, 'img_id': image.img,
         'vol_id': image.volumes[-1], 'generation': 0},
-        vol_attr={'type': 'SHARED'})
+        vol_attr={'type': 'SHARED', 'description': 'golden'})
     assert image.domain.drayd.wait_job(job_id)['state'] == 'done'
 
 
@@ -233,6 +218,8 @@ def test_linked_clones_stay_linked(world, present):
     assert sorted(world.there.images()) == sorted(
         [base.img, *[image.img for image in images]])
     assert is_shared(world.there, base.img)
+    assert volumes(world.there, base.img)[base.volumes[0]]['description'] == \
+        'golden'
     require_chain(world, guest, images, below)
 
 
@@ -277,6 +264,27 @@ def test_another_template_of_the_same_name(world):
     assert info['state'] == 'failed', info
     assert f'template {base.img} of disk vda is another' in \
         info['error']['message']
+    wait_for('the other host has cleaned up', lambda: world.drayd_b.call(
+        'Job.info', jobID=job['id']).get('ended'), 60)
+    assert world.there.images() == [base.img]
+    require_runs_here(world, guest, images)
+
+
+def test_a_template_that_another_host_makes_is_left_to_it(world):
+    base = template(world.here)
+    guest, images = world.guest_on([linked_clone(base)])
+    job = world.migrate(guest, limit=MIB)
+    meta = base.in_domain(world.there).path().with_suffix('.meta')
+    mark = f"made by job {job['id']}"
+    wait_for('it is being filled', lambda: meta.exists() and
+             mark in meta.read_text(), 30)
+    # As if a third host had been the first to make it.
+    meta.write_text(meta.read_text().replace(job['id'], new_uuid()))
+    world.drayd_a.call('Job.limit', jobID=job['id'], limit=0)
+    info = world.drayd_a.wait_job(job['id'])
+    assert info['state'] == 'failed', info
+    assert f'template {base.img}' in info['error']['message']
+    assert 'another job' in info['error']['message']
     wait_for('the other host has cleaned up', lambda: world.drayd_b.call(
         'Job.info', jobID=job['id']).get('ended'), 60)
     assert world.there.images() == [base.img]

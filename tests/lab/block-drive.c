@@ -95,8 +95,10 @@ static void do_domain(struct drive *drive)
 static void do_join(struct drive *drive)
 {
     char sd[UUID_SIZE] = "";
-    (void)CALL(domain_join, word(drive, 1),
-               drive->n > 2 ? drive->words[2] : NULL, sd);
+    const struct domain_place place = {
+        .path = drive->n > 2 ? drive->words[2] : NULL,
+    };
+    (void)CALL(domain_join, word(drive, 1), &place, sd);
 }
 
 static void do_create(struct drive *drive)

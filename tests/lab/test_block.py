@@ -44,8 +44,8 @@ class Domain:
             setsid {shlex.join(argv)} <>{DIR}/in >{DIR}/out 2>&1 &''')
 
     def close(self, host):
-        host.sh('pkill -x block-drive || true;'
-                ' wait_for 60 sh -c "! pgrep -x \'block-drive|dray-lvm\'"',
+        host.sh('pkill -x block-drive || true; wait_for 60 sh -c'
+                f' "! pgrep -x block-drive && ! pgrep -f \'[d]ray-lvm {SD}\'"',
                 timeout=90)
 
     def start(self, host, lines):
@@ -317,13 +317,13 @@ def test_whoever_dies_leaves_whole_volumes(domain):
     img = str(uuid.uuid4())
     for attempt in range(8):
         vols = [str(uuid.uuid4()) for _ in range(3)]
-        victim = random.choice(['block-drive', 'dray-lvm'])
+        victim = random.choice(['-x block-drive', f"-f '[d]ray-lvm {SD}'"])
         command = domain.start(one, [
             f'create {img} {vols[0]} cow {EXTENT}',
             f'create {img} {vols[1]} cow {EXTENT} parent={vols[0]}',
             f'create {img} {vols[2]} cow {EXTENT} parent={vols[1]}',
             f'delete {img} {vols[2]}', f'remove {img}'])
-        one.sh(f'sleep {random.uniform(0, 4):.2f}; pkill -9 -x {victim}'
+        one.sh(f'sleep {random.uniform(0, 4):.2f}; pkill -9 {victim}'
                ' || true')
         command.wait()
         domain.close(one)

@@ -6,37 +6,17 @@ import uuid
 
 import pytest
 
-from conftest import at_once
+from conftest import LUNS, SMALL, at_once
 from drayd import RpcError
 
-FIRST, WITH_4K, SMALL = '/dev/vda', '/dev/vdb', '/dev/vdc'
+FIRST, WITH_4K = LUNS['one'], '/dev/vdb'
 FCP = 2
-GIB = 1 << 30
-LEASE = {'io_timeout': 4, 'require_watchdog': 'no'}
 
 
 def wipe(host, *devices):
     """Whatever is on them is nothing any more."""
     for device in devices:
         host.sh(f'wipefs -qaf {device}; blkdiscard -z -l 2M {device}')
-
-
-def leave_all(drayd):
-    for one in drayd.call('StorageDomain.list'):
-        drayd.call('StorageDomain.leave', storagedomainID=one['uuid'],
-                   timeout=120)
-
-
-@pytest.fixture(scope='module')
-def drayds(nodes):
-    """One on each host."""
-    both = at_once(*(lambda node=node: node.drayd(lease=LEASE)
-                     for node in nodes))
-    yield both
-    at_once(*(lambda drayd=drayd: leave_all(drayd) for drayd in both))
-    for drayd in both:
-        drayd.kill()
-    wipe(nodes[0], FIRST, WITH_4K, SMALL)
 
 
 def create(drayd, name, *devices, sd=None, **members):
@@ -90,21 +70,10 @@ def active(node, sd):
 SPECIAL = {'metadata', 'ids', 'inbox', 'outbox', 'leases', 'xleases'}
 
 
-took_s = {}  # to make a domain, by its UUID
-
-
-@pytest.fixture(scope='module')
-def shared(drayds):
-    """A domain on the first LUN, joined by both: by UUID, and by its name."""
-    begin = time.monotonic()
-    sd = create(drayds[0], 'shared', FIRST)
-    took_s[sd] = time.monotonic() - begin
-    names = at_once(
-        lambda: domain(drayds[0], 'join', sd),
-        lambda: drayds[1].call('StorageDomain.join', name='shared',
-                               timeout=120))
-    assert names == [sd, sd]
-    return sd
+@pytest.fixture
+def shared(domains):
+    """A domain that both have joined: its UUID."""
+    return domains['one'].sd
 
 
 @pytest.mark.check
@@ -112,7 +81,7 @@ def test_both_hosts_see_what_was_made(nodes, drayds, shared):
     for node, drayd in zip(nodes, drayds):
         info = domain(drayd, 'getInfo', shared)
         assert (info['name'], info['type'], info['class']) == (
-            'shared', 'FCP', 'Data')
+            'one', 'FCP', 'Data')
         assert info['block_size'] == 512 and info['alignment'] == 1 << 20
         assert info['devices'] == [FIRST]
         assert info['hostId'] == node.number
@@ -188,7 +157,7 @@ def test_a_domain_grows_and_the_other_host_finds_the_device(nodes, drayds,
     # It is a change that needs all PVs: this host makes one, too.
     domain(drayds[1], 'extend', shared, devlist=[SMALL])
     tags = nodes[0].out(f'vgs --noheadings -o vg_tags {shared}')
-    assert 'MDT_PV1=pv:vdc&44&' in tags and 'mapoffset:189' in tags
+    assert 'MDT_PV1=pv:vdg&44&' in tags and 'mapoffset:189' in tags
     assert 'MDT_PV2' not in tags
     used = nodes[0].out('pvs --noheadings -o pv_mda_used_count'
                         f' {SMALL}')
@@ -245,7 +214,10 @@ def test_a_creation_that_is_killed_is_made_again(nodes, drayds, shared):
     host, drayd = nodes[0], drayds[0]
     wipe(host, WITH_4K)
     sd = str(uuid.uuid4())
-    at = random.uniform(0.1, 0.9) * took_s[shared]
+    begin = time.monotonic()
+    create(drayd, 'whole', WITH_4K)
+    at = random.uniform(0.1, 0.9) * (time.monotonic() - begin)
+    wipe(host, WITH_4K)
 
     def kill():
         time.sleep(at)

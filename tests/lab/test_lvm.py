@@ -111,7 +111,7 @@ def test_changes_of_another_host_are_seen(volumes):
     watcher = volumes.start(second, [
         'lvs', 'wait', 'sleep 10000', 'wait', 'refresh disk', 'wait', 'lvs',
         'wait', 'pid'])
-    second.sh('wait_for 30 pgrep -x dray-lvm; sleep 2')
+    second.sh(f'wait_for 60 {volumes.pgrep}; sleep 2')
     volumes.do(first, f'extend disk {20 * MIB}', 'wait',
                f'create other {4 * MIB} MD_7', 'wait', 'tag disk +seen')
     results = parse(watcher.wait().out)
@@ -121,14 +121,16 @@ def test_changes_of_another_host_are_seen(volumes):
     assert second.out(f'blockdev --getsize64 /dev/{VG}/disk') == str(20 * MIB)
 
 
-@pytest.mark.check
-def test_two_hosts_extend_at_once_and_nothing_is_lost(volumes):
+@pytest.mark.parametrize('count', [
+    pytest.param(50, marks=pytest.mark.check),
+    pytest.param(200, marks=pytest.mark.long)])
+def test_two_hosts_extend_at_once_and_nothing_is_lost(volumes, count):
     names = [[f'h{n}-{k}' for k in range(10)] for n in (1, 2)]
     volumes.create(*names[0], *names[1])
     wanted, commands = {}, []
     for host, own in zip(volumes.pair, names):
         lines = []
-        for name, size in steps(own, 50):
+        for name, size in steps(own, count):
             lines.append(f'extend {name} {size}')
             wanted[name] = size
             if len(lines) % 4 == 0:
@@ -136,17 +138,19 @@ def test_two_hosts_extend_at_once_and_nothing_is_lost(volumes):
         commands.append(volumes.start(host, lines))
     for command in commands:
         results = parse(command.wait().out)
-        assert len(results) == 50 and all(r.ok for r in results), results
+        assert len(results) == count and all(r.ok for r in results), results
     sizes = volumes.sizes()
     assert {name: sizes[name] for name in wanted} == wanted
     assert volumes.sizes(volumes.pair[1]) == sizes
 
 
-KILLS = 10
+EACH = 24
 
 
-@pytest.mark.check
-def test_killed_at_any_moment_nothing_is_lost(volumes):
+@pytest.mark.parametrize('enough', [
+    pytest.param(10, marks=pytest.mark.check),
+    pytest.param(100, marks=pytest.mark.long)])
+def test_killed_at_any_moment_nothing_is_lost(volumes, enough):
     """dray-lvm gets kill -9 at random moments while it extends LVs that are
     open, and a second host extends others."""
     host, other = volumes.pair
@@ -157,20 +161,21 @@ def test_killed_at_any_moment_nothing_is_lost(volumes):
         line for n in range(2, 22)
         for line in (f'extend far {4 * n * MIB}', 'wait')])
     wanted, kills = {}, 0
-    extensions = steps(names, 240)
-    while kills < KILLS:
+    extensions = steps(names, 6 * enough * EACH)
+    while kills < enough:
         lines = []
-        for name, size in itertools.islice(extensions, 6):
+        for name, size in itertools.islice(extensions, EACH):
             lines += [f'extend {name} {size}', 'wait']
             wanted[name] = size
         assert lines, f'only {kills} kills met a process'
         work = volumes.start(host, lines)
         # Not more: a request that ten processes die of is given up.
-        for _ in range(4):
-            time.sleep(random.uniform(0, 2.5))
-            kills += host.sh('pkill -9 -x dray-lvm', check=False).rc == 0
+        for _ in range(5):
+            if not work.done():
+                time.sleep(random.uniform(0, 1))
+                kills += volumes.kill(host)
         results = parse(work.wait().out)
-        assert len(results) == 6 and all(r.ok for r in results), results
+        assert len(results) == EACH and all(r.ok for r in results), results
     assert all(result.ok for result in parse(far.wait().out))
     sizes = volumes.sizes()
     assert {name: sizes[name] for name in wanted} == wanted
@@ -211,7 +216,7 @@ def test_a_command_that_hangs_ends_with_its_process(volumes):
     host.sh(f'wait_for 20 test -e /run/lock/lvm/V_{VG}')
     started = time.monotonic()
     work = volumes.start(host, [f'extend disk {8 * MIB}'])
-    host.sh('wait_for 20 pgrep -x dray-lvm; sleep 1; pkill -x sleep')
+    host.sh(f'wait_for 60 {volumes.pgrep}; sleep 1; pkill -x sleep')
     locked.wait()
     assert parse(work.wait().out)[0].ok
     assert time.monotonic() - started < 60

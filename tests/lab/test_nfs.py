@@ -38,11 +38,13 @@ def mounts(nodes):
 
 
 @pytest.fixture(scope='module')
-def drayd(nodes):
+def drayd(nodes, drayds):
     # Storage that is gone for some seconds is no reason to lose the lease.
+    drayds[0].stop()
     daemon = nodes[0].drayd(lease={'io_timeout': 10, 'require_watchdog': 'no'})
     yield daemon
     daemon.kill()
+    drayds[0].start()
 
 
 @pytest.fixture(scope='module')

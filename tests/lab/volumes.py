@@ -55,6 +55,8 @@ class Volumes:
     def __init__(self, pair, build):
         self.pair, self.build = pair, build
         self.empty = ''  # the VG's metadata without LVs
+        # The domains have processes of their own.
+        self.pgrep = f"pgrep -f '[d]ray-lvm {VG}'"
 
     def set_up(self):
         self.pair[0].sh(f'''
@@ -95,6 +97,11 @@ class Volumes:
         results = self.run(host, *lines, **options)
         assert all(result.ok for result in results), results
         return results
+
+    @staticmethod
+    def kill(host):
+        """Whether there was a dray-lvm."""
+        return host.sh(f"pkill -9 -f '[d]ray-lvm {VG}'", check=False).rc == 0
 
     def create(self, *names, mib=4, active=None):
         """Makes LVs with LVM itself."""

@@ -78,6 +78,7 @@ static void a_forgotten_vm_deletes_nothing(void **state)
     assert_true(world_image_exists(&run.world, SRC));
     assert_true(world_image_exists(&run.world, DST));
     assert_non_null(strstr(run.job.warning, "destination left"));
+    assert_true(run.world.record.disks[0].in_doubt);
 }
 
 static void another_user_keeps_the_source(void **state)

@@ -79,7 +79,8 @@ static void judge_stayed(const struct travel *travel, const char *where)
     CHECK(!here->watching && !there->watching);
     CHECK(!there->legal);
     CHECK(!there->layer[TRAVEL_INTERNAL] || there->record.warning[0]);
-    CHECK(there->layer[TRAVEL_TEMPLATE] == travel->template_there ||
+    CHECK(there->layer[TRAVEL_TEMPLATE] ==
+              (travel->template_there || travel->rival_came) ||
           there->record.warning[0]);
 }
 
@@ -268,6 +269,18 @@ static void has_another_template(struct travel *travel)
     travel->template_differs = true;
 }
 
+static void has_rival_and_breaks(struct travel *travel)
+{
+    has_chain_and_breaks(travel);
+    travel->rival = TRAVEL_RIVAL_FIRST;
+}
+
+static void has_rival_that_fills(struct travel *travel)
+{
+    travel_has_chain(travel, false);
+    travel->rival = TRAVEL_RIVAL_FILLS;
+}
+
 static void walk(const char *name, void (*setup)(struct travel *travel))
 {
     for (int fault = 0; fault < TRAVEL_FAULTS; fault++) {
@@ -320,6 +333,23 @@ static void survives_faults_while_layers_come_back(void **state)
     (void)state;
     walk("broken chain", has_chain_and_breaks);
     walk("another template", has_another_template);
+    walk("another's template", has_rival_and_breaks);
+    walk("another's half", has_rival_that_fills);
+}
+
+static void what_another_has_made_is_used(void **state)
+{
+    struct travel travel;
+
+    (void)state;
+    travel_init(&travel);
+    log_setup((enum log_level)0, false);
+    travel_has_chain(&travel, false);
+    travel.rival = TRAVEL_RIVAL_FIRST;
+    run(&travel, "rival");
+    assert_int_equal(travel.hosts[HERE].record.state, JOB_DONE);
+    assert_false(travel.hosts[THERE].record.disks[0].template_made);
+    travel_deinit(&travel);
 }
 
 static void survives_faults_on_lvs(void **state)
@@ -454,6 +484,7 @@ int main(void)
         cmocka_unit_test(a_kept_lv_is_not_active_any_more),
         cmocka_unit_test(a_full_vg_is_told_and_the_vm_stays),
         cmocka_unit_test(another_template_is_told),
+        cmocka_unit_test(what_another_has_made_is_used),
         cmocka_unit_test(a_cancel_leaves_it_here_or_comes_too_late),
         cmocka_unit_test(too_long_is_given_up),
         cmocka_unit_test(what_died_there_before_it_ran_ends_both_jobs),

@@ -70,6 +70,7 @@
     X(ERR_DOMAIN_TYPE, 372, "StorageDomainTypeError", EINVAL)                  \
     X(ERR_DOMAIN_CLASS, 386, "StorageDomainClassError", EINVAL)                \
     X(ERR_NO_SPACE, 397, "NoSpaceLeftOnDomain", ENOSPC)                        \
+    X(ERR_MOUNT, 477, "MountError", EIO)                                       \
     X(ERR_IMAGE_VERIFICATION, 484, "ImageVerificationError", EIO)              \
     X(ERR_VG_SIZE, 504, "VolumeGroupSizeError", EINVAL)                        \
     X(ERR_ACQUIRE_LOCK, 651, "AcquireLockFailure", EBUSY)                      \

@@ -158,6 +158,10 @@ struct peer_ops {
                 struct peer_status *ret_status, struct err *err);
 };
 
+/* The words for them between two drayds. */
+extern const char *const peer_stage_names[PEER_STAGE_COUNT];
+extern const char *const peer_arrival_names[VM_ARRIVAL_COUNT];
+
 struct peer_port {
     void *ctx;
     const struct peer_ops *ops; /* NULL: no peers */

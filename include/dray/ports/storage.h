@@ -51,6 +51,8 @@ enum {
     DOMAIN_TYPE_LOCALFS = 4,
     DOMAIN_DEVICES_MAX = 32, /* PVs of a block domain that we accept */
     DOMAIN_DEVICE_SIZE = 128,
+    DOMAIN_REMOTE_SIZE = 256, /* SERVER:/PATH */
+    DOMAIN_OPTIONS_SIZE = 512,
 };
 
 struct volume_id {
@@ -114,9 +116,12 @@ struct domain_info {
     char sd[UUID_SIZE];
     char name[DOMAIN_NAME_SIZE];
     char path[PATH_MAX]; /* the directory that holds SD/; block: /dev */
-    unsigned type;       /* DOMAIN_TYPE_... */
-    bool block;          /* a volume group, whose name is SD */
-    size_t n_devices;    /* its PVs, as this host calls them */
+    char remote[DOMAIN_REMOTE_SIZE]; /* the export that we mount there; empty:
+                                        none, path is somebody else's */
+    char mount_options[DOMAIN_OPTIONS_SIZE]; /* as they were given */
+    unsigned type;                           /* DOMAIN_TYPE_... */
+    bool block;       /* a volume group, whose name is SD */
+    size_t n_devices; /* its PVs, as this host calls them */
     char devices[DOMAIN_DEVICES_MAX][DOMAIN_DEVICE_SIZE];
     uint64_t extent_bytes; /* 0: not block */
     char vg_uuid[40];      /* empty: not block */
@@ -127,9 +132,11 @@ struct domain_info {
     unsigned block_size;
     unsigned alignment;
     enum domain_status status;
-    bool read_only;    /* attached to an oVirt pool: we only look */
-    unsigned host_id;  /* ours in it, 0 while not joined */
-    char problem[256]; /* why DOMAIN_MISSING; empty otherwise */
+    bool read_only;   /* attached to an oVirt pool: we only look */
+    unsigned host_id; /* ours in it, 0 while not joined */
+    /* Why DOMAIN_MISSING; of a joined one why its storage cannot be reached; of
+     * one that was left what is left of its mount. Else empty. */
+    char problem[256];
 };
 
 struct domain_stats {
@@ -143,7 +150,8 @@ struct domain_stats {
 struct domain_create {
     char sd[UUID_SIZE];
     char name[DOMAIN_NAME_SIZE];
-    char path[PATH_MAX]; /* empty: block */
+    char path[PATH_MAX]; /* or an NFS export, SERVER:/PATH; empty: block */
+    char mount_options[DOMAIN_OPTIONS_SIZE]; /* of the export */
     unsigned type;
     const char *const *devices; /* block: the VG's PVs, metadata on the first */
     size_t n_devices;
@@ -279,17 +287,32 @@ static inline void domain_audit_deinit(struct domain_audit *audit)
     audit->n = 0;
 }
 
+/* Where a domain is: all NULL for one that is known from before. */
+struct domain_place {
+    const char *path;          /* a directory, a device, or an NFS export */
+    const char *mount_options; /* of the export; NULL: as before, or ours */
+};
+
 struct storage_ops {
     /* --- domains --- */
+    /* An export is mounted for the time of the call. */
     int (*domain_create)(void *ctx, const struct domain_create *spec,
                          struct err *err);
-    /* @sd may be NULL when @path holds one domain; @path may be NULL when the
+    /* @sd may be NULL when @place holds one domain, place->path when the
      * domain is known from before. Blocks until the host id is acquired.
-     * Joined already: success. Scans for and mends what a crash left. */
-    int (*domain_join)(void *ctx, const char *sd, const char *path,
-                       char ret_sd[UUID_SIZE], struct err *err);
-    /* Refused (ERR_RELEASE_HOST_ID) while leases are held. Left: success. */
+     * Joined already: success. Scans for and mends what a crash left. An export
+     * is mounted as long as the domain is joined. ERR_MOUNT. */
+    int (*domain_join)(void *ctx, const char *sd,
+                       const struct domain_place *place, char ret_sd[UUID_SIZE],
+                       struct err *err);
+    /* Refused (ERR_RELEASE_HOST_ID) while leases are held, or another process
+     * has a volume open. Left: success. An export that could not be unmounted:
+     * success, and the domain's problem says why. */
     int (*domain_leave)(void *ctx, const char *sd, struct err *err);
+    /* Whether the storage of a joined file domain answers; others: 0. The
+     * domain's problem says what was found, until it answers. Some seconds at
+     * most. */
+    int (*domain_probe)(void *ctx, const char *sd, struct err *err);
     /* Known domains; the caller frees *ret_infos. Never touches storage. */
     int (*domain_list)(void *ctx, struct domain_info **ret_infos, size_t *ret_n,
                        struct err *err);
@@ -456,6 +479,14 @@ struct storage_ops {
     int (*outside_create)(void *ctx, const char *place,
                           enum volume_format format, uint64_t capacity,
                           struct err *err);
+    /* Makes an empty qcow2 over @backing, a place, as outside_create() makes a
+     * file; one that it made before is made anew, unless a process has it
+     * open: ERR_VOLUME_BUSY. */
+    int (*outside_overlay)(void *ctx, const char *place, const char *backing,
+                           enum volume_format backing_format, uint64_t capacity,
+                           struct err *err);
+    /* As volume_commit(), of such an overlay. Not there: ERR_NO_VOLUME. */
+    int (*outside_commit)(void *ctx, const char *place, struct err *err);
     /* What outside_create() made is the caller's for good: a later
      * outside_remove() leaves it alone. */
     int (*outside_keep)(void *ctx, const char *place, struct err *err);

@@ -269,6 +269,58 @@ static void structure_under_a_job_is_left_alone(void **state)
     wait_end(h, "done");
 }
 
+static void forget_vm(struct fake_world *world)
+{
+    world->forgotten = true;
+}
+
+static void remember_vm(struct fake_world *world)
+{
+    world->forgotten = false;
+}
+
+/* One that libvirt lost in a pivot runs on either. */
+static void what_a_lost_vm_may_run_on_is_left_alone(void **state)
+{
+    static const char on_dst[] =
+        "{\"storagedomainID\":\"" WORLD_DST "\",\"imageID\":\"" WORLD_IMG "\"";
+    char image[256], volume[256], legality[256];
+    struct harness *h = *state;
+    struct err err = ERR_INIT;
+    struct job job = world_job(&h->world);
+    (void)str_format(image, sizeof(image), "%s}", on_dst);
+    (void)str_format(volume, sizeof(volume),
+                     "%s,\"volumeID\":\"" WORLD_VOL "\"}", on_dst);
+    (void)str_format(
+        legality, sizeof(legality),
+        "%s,\"volumeID\":\"" WORLD_VOL "\",\"legality\":\"LEGAL\"}", on_dst);
+    job.state = JOB_FAILED;
+    job.ended_ms = INT64_MAX;
+    job.disks[0].in_doubt = true;
+    assert_int_equal(migrate_jobs_adopt(h->jobs, &job, 1, &err), 0);
+    harness_change(h, forget_vm);
+    struct json_object *answer = harness_call(h, "Image.delete", image);
+    harness_check(answer, "error.code", "203");
+    assert_non_null(strstr(harness_text(answer, "error.message"), "web1"));
+    assert_non_null(strstr(harness_text(answer, "error.data.next"), WORLD_JOB));
+    json_object_put(answer);
+    assert_int_equal(harness_code(h, "Volume.delete", volume), ERR_VOLUME_BUSY);
+    assert_int_equal(harness_code(h, "Volume.setLegality", legality),
+                     ERR_VOLUME_BUSY);
+    /* Seen again it has a disk for sure; and a person may know better. */
+    harness_change(h, remember_vm);
+    assert_int_equal(harness_code(h, "Volume.setLegality", legality),
+                     ERR_NO_VOLUME);
+    harness_change(h, forget_vm);
+    assert_int_equal(harness_code(h, "Volume.setLegality", legality),
+                     ERR_VOLUME_BUSY);
+    harness_expect(h, "Host.deleteJobs", "[[\"" WORLD_JOB "\"]]",
+                   "result." WORLD_JOB ".ok", "true");
+    assert_int_equal(harness_code(h, "Volume.setLegality", legality),
+                     ERR_NO_VOLUME);
+    harness_change(h, remember_vm);
+}
+
 static void cancel_brings_it_back(void **state)
 {
     struct harness *h = *state;
@@ -419,6 +471,7 @@ int main(void)
         TEST(the_same_request_twice_at_once_is_one_job),
         TEST(a_second_job_on_the_disk_is_refused),
         TEST(structure_under_a_job_is_left_alone),
+        TEST(what_a_lost_vm_may_run_on_is_left_alone),
         TEST(cancel_brings_it_back),
         TEST(jobs_in_vdsms_words),
         TEST(wait_gives_up_after_its_timeout),

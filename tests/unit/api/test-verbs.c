@@ -27,6 +27,7 @@ struct recorder {
     struct volume_create volume;
     struct volume_id id;
     char sd[UUID_SIZE], path[PATH_MAX], img[UUID_SIZE];
+    char mount_options[DOMAIN_OPTIONS_SIZE];
     bool flag;
     enum err_code fails; /* 0: no */
     bool no_lease;
@@ -98,12 +99,15 @@ static int fake_audit(void *ctx, const char *sd, bool repair,
     return 0;
 }
 
-static int fake_join(void *ctx, const char *sd, const char *path,
-                     char ret_sd[UUID_SIZE], struct err *err)
+static int fake_join(void *ctx, const char *sd,
+                     const struct domain_place *place, char ret_sd[UUID_SIZE],
+                     struct err *err)
 {
     (void)ctx;
     (void)str_copy(seen.sd, UUID_SIZE, sd ? sd : "");
-    (void)str_copy(seen.path, PATH_MAX, path ? path : "");
+    (void)str_copy(seen.path, PATH_MAX, place->path ? place->path : "");
+    (void)str_copy(seen.mount_options, sizeof(seen.mount_options),
+                   place->mount_options ? place->mount_options : "(none)");
     (void)str_copy(ret_sd, UUID_SIZE, SD);
     return answer(err);
 }
@@ -430,6 +434,49 @@ static void domain_create_takes_a_directory_or_devices(void **state)
         assert_int_equal(
             harness_code(*state, "StorageDomain.create", rows[i].params),
             rows[i].code);
+    assert_int_equal(seen.calls, 0);
+}
+
+#define ON_EXPORT                                                              \
+    "\"storagedomainID\":\"" SD "\",\"name\":\"nfs\",\"typeArgs\":\"srv:/x\""
+
+static void domain_create_takes_an_export(void **state)
+{
+    expect(*state, "StorageDomain.create", "{" ON_EXPORT ",\"domainType\":1}",
+           "true");
+    assert_string_equal(seen.created.path, "srv:/x");
+    assert_string_equal(seen.created.mount_options, "");
+    assert_int_equal(seen.created.type, DOMAIN_TYPE_NFS);
+    expect(*state, "StorageDomain.create",
+           "{" ON_EXPORT ",\"domainType\":1,\"mountOptions\":\"soft\"}",
+           "true");
+    assert_string_equal(seen.created.mount_options, "soft");
+    expect(*state, "StorageDomain.join",
+           "{\"typeArgs\":\"[::1]:/x\",\"mountOptions\":\"soft\"}",
+           "\"" SD "\"");
+    assert_string_equal(seen.path, "[::1]:/x");
+    assert_string_equal(seen.mount_options, "soft");
+    expect(*state, "StorageDomain.join", "{\"typeArgs\":\"srv:/x\"}",
+           "\"" SD "\"");
+    assert_string_equal(seen.mount_options, "(none)");
+}
+
+static void mount_options_are_of_exports_only(void **state)
+{
+    static const char *const rows[][2] = {
+        {"StorageDomain.create",
+         "{\"storagedomainID\":\"" SD "\",\"name\":\"x\",\"domainType\":1,"
+          "\"typeArgs\":\"/x\",\"mountOptions\":\"soft\"}"            },
+        { "StorageDomain.create",
+         "{" ON_DEVICES ",\"domainType\":2,\"mountOptions\":\"soft\"}"},
+        { "StorageDomain.join",
+         "{\"typeArgs\":\"/x\",\"mountOptions\":\"soft\"}"            },
+        { "StorageDomain.join",
+         "{\"storagedomainID\":\"" SD "\",\"mountOptions\":\"soft\"}" },
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+        assert_int_equal(harness_code(*state, rows[i][0], rows[i][1]),
+                         ERR_PARAMS);
     assert_int_equal(seen.calls, 0);
 }
 
@@ -807,6 +854,8 @@ int main(void)
         TEST(domain_create_fills_in_what_vdsm_would),
         TEST(domain_create_takes_devices),
         TEST(domain_create_takes_a_directory_or_devices),
+        TEST(domain_create_takes_an_export),
+        TEST(mount_options_are_of_exports_only),
         TEST(domain_extend_hands_over_its_devices),
         TEST(domain_audit_only_looks_unless_asked),
         TEST(domain_join_finds_by_name),

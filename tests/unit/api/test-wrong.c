@@ -64,6 +64,7 @@ static const char *right(const struct param_spec *spec)
     case PARAM_XML:
         return "\"<domain/>\"";
     case PARAM_PATH:
+    case PARAM_STORE:
         return "\"/nonexistent\"";
     case PARAM_SIZE:
         return "\"4096\"";
@@ -300,6 +301,11 @@ static const char *const bad_words[] = {
     "\"\"", "\"raw\"", "\"RAW \"", "\"QCOW2\"", "\"sparse\"", "\"DATA,ISOF\"",
 };
 
+static const char *const bad_stores[] = {
+    "\"\"",        "\"a\"",       "\"a/b\"",     "\":/a\"",   "\"a:b\"",
+    "\"a:/../b\"", "\"a:/b/..\"", "\"/a/../b\"", "\"./a:b\"", "\"-o:\"",
+};
+
 static const char *const bad_places[] = {
     "\"\"",
     "\" /a\"",
@@ -378,6 +384,7 @@ static const struct list_of_bad bad[][BAD_LISTS] = {
     [PARAM_XML] = { BAD(bad_xmls),         { NULL, 0 }       },
     [PARAM_PATH] = { BAD(bad_strings),      BAD(bad_paths)    },
     [PARAM_PATHS] = { BAD(bad_path_lists),   { NULL, 0 }       },
+    [PARAM_STORE] = { BAD(bad_strings),      BAD(bad_stores)   },
     [PARAM_SIZE] = { BAD(bad_sizes),        { NULL, 0 }       },
     [PARAM_UINT] = { BAD(bad_uints),        { NULL, 0 }       },
     [PARAM_BOOL] = { BAD(bad_bools),        { NULL, 0 }       },

@@ -36,6 +36,10 @@ static void wrong_usage_is_exit_2_and_asks_nothing(void **state)
         WORDS("domain", "create", "a", "/tmp", "--type", "iscsi"),
         WORDS("domain", "create", "a", "/tmp", "--max-hosts", "many"),
         WORDS("domain", "create", "a", "/tmp", "/tmp"),
+        WORDS("domain", "create", "a", "/tmp", "--mount-options", "soft"),
+        WORDS("domain", "create", "a", "s:/x", "t:/x"),
+        WORDS("domain", "join", "/tmp", "--mount-options", "soft"),
+        WORDS("domain", "join", "a", "--mount-options", "soft"),
         WORDS("domain", "create", "--block", "a"),
         WORDS("domain", "create", "--block", "a", "/tmp", "--type", "nfs"),
         WORDS("domain", "extend", "a"),
@@ -123,6 +127,27 @@ static void domain_create_creates_and_joins(void **state)
     /* the UUID it made is the one it joins */
     const char *made = strstr(run->asked, "ID\":\"") + 5;
     assert_memory_equal(made, strstr(join, "ID\":\"") + 5, 36);
+}
+
+static void an_export_is_passed_on_as_it_is(void **state)
+{
+    (void)state;
+    const struct run *run =
+        run_drayctl(WORDS("true", "\"" SD "\""),
+                    WORDS("domain", "create", "n", "srv:/x/../y",
+                          "--mount-options", "soft,timeo=50"));
+    assert_int_equal(run->exit, CLI_OK);
+    assert_has(run->asked,
+               "\"typeArgs\":\"srv:/x/../y\",\"name\":\"n\","
+               "\"mountOptions\":\"soft,timeo=50\",\"domainType\":1}");
+    assert_has(strchr(run->asked, '\n'), "\"typeArgs\":\"srv:/x/../y\","
+                                         "\"mountOptions\":\"soft,timeo=50\"}");
+    run = run_drayctl(WORDS("\"" SD "\""), WORDS("domain", "join", "[::1]:/x"));
+    assert_string_equal(run->asked,
+                        "StorageDomain.join {\"typeArgs\":\"[::1]:/x\"}\n");
+    run = run_drayctl(WORDS("\"" SD "\""),
+                      WORDS("domain", "join", "a:/x", "--mount-options", "ac"));
+    assert_has(run->asked, "\"mountOptions\":\"ac\"}");
 }
 
 static void domain_join_takes_path_name_or_uuid(void **state)
@@ -399,6 +424,7 @@ int main(void)
         cmocka_unit_test(a_lost_connection_is_exit_3),
         cmocka_unit_test(an_error_is_one_line_with_the_next_step),
         cmocka_unit_test(domain_create_creates_and_joins),
+        cmocka_unit_test(an_export_is_passed_on_as_it_is),
         cmocka_unit_test(domain_join_takes_path_name_or_uuid),
         cmocka_unit_test(domain_join_finds_what_is_not_known_by_name),
         cmocka_unit_test(domain_create_makes_it_on_devices),

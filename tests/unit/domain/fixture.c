@@ -18,6 +18,8 @@
 
 _Atomic size_t fixture_acquired;
 const char *fixture_hardware_id;
+const char *fixture_mount[4];
+int fixture_mount_ms;
 
 static const struct lease_ops *fake_ops;
 
@@ -50,6 +52,11 @@ static void start(struct fixture *f)
         .owner_gid = getgid(),
         .host_id = 1,
         .hardware_id = fixture_hardware_id,
+        .mount = fixture_mount[0],
+        .umount = fixture_mount[1],
+        .mount_table = fixture_mount[2],
+        .systemd_run = fixture_mount[3],
+        .mount_ms = fixture_mount_ms,
     };
     const struct lease_port leases = counting_port(f);
     struct err err = ERR_INIT;
@@ -107,7 +114,8 @@ int fixture_with_domain(void **state)
 void fixture_join(struct fixture *f)
 {
     char sd[UUID_SIZE] = "";
-    if (f->port.ops->domain_join(f->port.ctx, NULL, f->path, sd, FRESH(f)) < 0)
+    const struct domain_place place = { .path = f->path };
+    if (f->port.ops->domain_join(f->port.ctx, NULL, &place, sd, FRESH(f)) < 0)
         fail_msg("%s", f->err.message);
     assert_string_equal(sd, SD);
 }

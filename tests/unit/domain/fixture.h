@@ -83,6 +83,9 @@ void fixture_qemu_img(const struct fixture *f, const char *vol,
 extern _Atomic size_t fixture_acquired;
 /* This host's, for the rooms that start from now on. */
 extern const char *fixture_hardware_id;
+/* domains_options' mount, umount, mount_table, systemd_run, so, too. */
+extern const char *fixture_mount[4];
+extern int fixture_mount_ms;
 
 /* The call failed, with this number and this word in its text. */
 #define assert_error(f, rc, wanted, word)                                      \

@@ -13,13 +13,15 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include <cmocka.h>
 
 static int join(struct fixture *f, const char *sd, const char *path)
 {
     char ret_sd[UUID_SIZE] = "";
-    return f->port.ops->domain_join(f->port.ctx, sd, path, ret_sd, FRESH(f));
+    const struct domain_place place = { .path = path };
+    return f->port.ops->domain_join(f->port.ctx, sd, &place, ret_sd, FRESH(f));
 }
 
 static int leave(struct fixture *f, const char *sd)
@@ -342,6 +344,75 @@ static void a_pools_domain_is_for_looking_only(void **state)
                  ERR_DOMAIN_ACTION, "pool");
 }
 
+/* --- who has volumes open --- */
+
+struct guest {
+    pid_t pid;
+    int in; /* it ends when this is closed */
+};
+
+static void wait_for_guest(int out)
+{
+    char byte = 0;
+    assert_int_equal(read(out, &byte, 1), 1);
+    assert_int_equal(close(out), 0);
+}
+
+/* A process that is called like a VM's qemu and has the file open. */
+static struct guest start_guest(const struct fixture *f, const char *name)
+{
+    char path[PATH_MAX];
+    int in[2];
+    int out[2];
+    fixture_path(f, path, "%s", name);
+    assert_int_equal(pipe2(in, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        if (dup2(in[0], STDIN_FILENO) == STDIN_FILENO &&
+            dup2(out[1], STDOUT_FILENO) == STDOUT_FILENO &&
+            open(path, O_RDONLY) >= 0) /* NOLINT: shall be inherited */
+            (void)execl("/bin/sh", "sh", "-c", "echo; read _", "-name",
+                        "guest=web,,1,debug-threads=on", NULL);
+        _exit(1);
+    }
+    assert_int_equal(close(in[0]), 0);
+    assert_int_equal(close(out[1]), 0);
+    wait_for_guest(out[0]);
+    return (struct guest){ .pid = pid, .in = in[1] };
+}
+
+static void end_guest(const struct guest *guest)
+{
+    assert_int_equal(close(guest->in), 0);
+    assert_int_equal(waitpid(guest->pid, NULL, 0), guest->pid);
+}
+
+static void who_has_a_volume_open_is_named_and_stays(void **state)
+{
+    struct fixture *f = *state;
+    fixture_make_chain(f);
+    const struct guest guest =
+        start_guest(f, "storage/" SD "/images/" IMG "/" BASE);
+    assert_error(f, leave(f, SD), ERR_RELEASE_HOST_ID, "VM web,1 has ");
+    assert_non_null(strstr(f->err.message, BASE));
+    assert_non_null(strstr(f->err.next, "virsh shutdown web,1"));
+    assert_int_equal(status_of(f, NULL), DOMAIN_JOINED);
+    end_guest(&guest);
+    assert_int_equal(leave(f, SD), 0);
+    assert_int_equal(status_of(f, NULL), DOMAIN_LEFT);
+}
+
+/* sanlock has the domain's leases open, and a list is nobody's disk. */
+static void other_files_may_be_open(void **state)
+{
+    struct fixture *f = *state;
+    const struct guest guest = start_guest(f, "storage/" SD "/dom_md/ids");
+    assert_int_equal(leave(f, SD), 0);
+    end_guest(&guest);
+}
+
 static void changes_need_a_joined_domain(void **state)
 {
     struct fixture *f = *state;
@@ -386,12 +457,13 @@ static void a_damaged_list_stops_the_start(void **state)
 static void *join_and_list(void *arg)
 {
     struct fixture *f = arg;
+    const struct domain_place known = { .path = NULL };
     for (size_t i = 0; i < 20; i++) {
         char sd[UUID_SIZE];
         struct domain_info *infos = NULL;
         size_t n = 0;
         assert_int_equal(
-            f->port.ops->domain_join(f->port.ctx, SD, NULL, sd, NULL), 0);
+            f->port.ops->domain_join(f->port.ctx, SD, &known, sd, NULL), 0);
         assert_int_equal(
             f->port.ops->domain_list(f->port.ctx, &infos, &n, NULL), 0);
         assert_int_equal(n, 1);
@@ -437,6 +509,8 @@ int main(void)
         TEST(missing_files_are_named, fixture_with_domain),
         TEST(links_and_pipes_are_not_opened, fixture_with_domain),
         TEST(a_pools_domain_is_for_looking_only, fixture_with_domain),
+        TEST(who_has_a_volume_open_is_named_and_stays, fixture_with_joined),
+        TEST(other_files_may_be_open, fixture_with_joined),
         TEST(changes_need_a_joined_domain, fixture_with_domain),
         TEST(a_damaged_list_stops_the_start, fixture_new),
         TEST(many_threads_may_ask_at_once, fixture_with_joined),

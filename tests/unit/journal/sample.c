@@ -19,10 +19,16 @@ static const struct job_disk first_disk = {
     .overlay = "77777777-7777-4777-8777-777777777777",
     .dst_img = "88888888-8888-4888-8888-888888888888",
     .dst_vol = "99999999-9999-4999-8999-999999999999",
+    .template_img = "66666666-6666-4666-8666-666666666666",
+    .template_absent = true,
+    .template_made = true,
     .convert = true,
     .base_cow = false,
     .dst_made = true,
     .overlay_stays = true,
+    .in_doubt = true,
+    .src_cow = true,
+    .beside = "/srv/plain/drayd-over",
     .capacity = UINT64_MAX - 2,
     .src_path = "/run/drayd/storage/a/b",
     .dst_path = "/mnt/two/c",
@@ -75,6 +81,9 @@ void sample_job(struct job *ret_job)
             .record = true,
             .lease_generation = 998,
             .taken_over = true,
+            .left_in = JOB_SYNCING,
+            .lease_made = true,
+            .host_id = 1999,
         },
         .limit = UINT64_MAX,
         .cancel_requested = true,
@@ -119,6 +128,9 @@ static void assert_disks_equal(const struct job_disk *a,
     assert_string_equal(a->img, b->img);
     assert_string_equal(a->leaf, b->leaf);
     assert_string_equal(a->overlay, b->overlay);
+    assert_string_equal(a->template_img, b->template_img);
+    assert_int_equal(a->template_absent, b->template_absent);
+    assert_int_equal(a->template_made, b->template_made);
     assert_int_equal(a->convert, b->convert);
     assert_int_equal(a->base_cow, b->base_cow);
     assert_int_equal(a->dst_made, b->dst_made);
@@ -127,6 +139,9 @@ static void assert_disks_equal(const struct job_disk *a,
     assert_int_equal(a->stays, b->stays);
     assert_int_equal(a->data, b->data);
     assert_int_equal(a->overlay_stays, b->overlay_stays);
+    assert_int_equal(a->in_doubt, b->in_doubt);
+    assert_int_equal(a->src_cow, b->src_cow);
+    assert_string_equal(a->beside, b->beside);
     assert_true(a->capacity == b->capacity);
     assert_string_equal(a->src_path, b->src_path);
     assert_string_equal(a->dst_path, b->dst_path);

@@ -163,12 +163,12 @@ static void keeps_and_names_damaged_records(void **state)
     struct job job;
     sample_job(&job);
     assert_int_equal(put(&job), 0);
-    write_file(OTHER_ID ".json", "{\"version\": 5}\n");
+    write_file(OTHER_ID ".json", "{\"version\": 6}\n");
     struct found found = load();
     assert_int_equal(found.n, 1);
     assert_int_equal(found.n_damaged, 1);
     assert_non_null(strstr(err.message, in_dir(OTHER_ID ".json")));
-    assert_non_null(strstr(err.message, "version 5"));
+    assert_non_null(strstr(err.message, "version 6"));
     assert_true(err.next[0] != '\0');
     assert_true(exists(OTHER_ID ".json"));
     free(found.jobs);

@@ -160,7 +160,7 @@ static void leaves_the_result_alone_after_an_error(void **state)
     struct job before;
     memset(&job, 0x5a, sizeof(job));
     before = job;
-    assert_int_equal(decode("{\"version\": 4}", &job), -EBADMSG);
+    assert_int_equal(decode("{\"version\": 5}", &job), -EBADMSG);
     assert_memory_equal(&job, &before, sizeof(job));
 }
 
@@ -233,8 +233,8 @@ static void refuses_a_record_that_lacks_any_field(void **state)
 {
     (void)state;
     struct json_object *record = parsed_sample();
-    assert_int_equal(refuse_less(record, ""), 62);
-    assert_int_equal(refuse_less(first_disk(record), "disk."), 23);
+    assert_int_equal(refuse_less(record, ""), 66);
+    assert_int_equal(refuse_less(first_disk(record), "disk."), 27);
     json_object_put(record);
 }
 
@@ -269,7 +269,7 @@ static void refuses_values_out_of_their_range(void **state)
     (void)state;
     static const char *const cases[][2] = {
         {"version",           "1"                                       },
-        { "version",          "5"                                       },
+        { "version",          "6"                                       },
         { "version",          "18446744073709551615"                    },
         { "kind",             "\"disk_copy\""                           },
         { "state",            "\"\""                                    },
@@ -333,8 +333,8 @@ static void refuses_what_is_no_record(void **state)
         "[]",
         "7",
         "{}",
-        "{\"version\": 4} x",
-        "{\"version\": 4}{\"version\": 4}",
+        "{\"version\": 5} x",
+        "{\"version\": 5}{\"version\": 5}",
         "{'version': 1}",
         "\xff",
         "{\"version\": {\"a\": {\"b\": {\"c\": 1}}}}",

@@ -170,10 +170,10 @@ static void a_template_is_made_by_one_job(void **state)
     (void)str_copy(x.disks[0].template_img, UUID_SIZE, B);
     (void)str_copy(y.disks[0].template_img, UUID_SIZE, B);
     assert_false(clashes(&x, &y)); /* it is there */
-    x.disks[0].template_made = true;
+    x.disks[0].template_absent = true;
     assert_false(clashes(&x, &y));
     assert_false(clashes(&y, &x));
-    y.disks[0].template_made = true;
+    y.disks[0].template_absent = true;
     assert_true(clashes(&x, &y));
     (void)str_copy(y.disks[0].template_img, UUID_SIZE, A);
     assert_false(clashes(&x, &y));

@@ -152,11 +152,11 @@ static void nothing_is_undone_under_a_visitors_hands(void **state)
     assert_int_equal(migrate_jobs_cancel(f.jobs, job->id, &err), 0);
     assert_true(migrate_jobs_visit(f.jobs, job->id, &life, &err) < 0);
     assert_int_equal(err.code, ERR_NOT_READY);
-    migrate_jobs_leave(f.jobs, job->id);
+    migrate_jobs_leave(f.jobs, job->id, NULL);
     (void)start_job(&f, &other);
     run_until(&f, &f.done); /* time enough for what must not happen */
     assert_int_equal(job->state, JOB_PREPARING);
-    migrate_jobs_leave(f.jobs, job->id);
+    migrate_jobs_leave(f.jobs, job->id, NULL);
     run_until_state(&f, job, JOB_ABORTING);
     stop(&f);
 }
@@ -439,11 +439,15 @@ static void forgets_ended_jobs_after_a_day(void **state)
     f.wall_ms = 10 * day_ms;
     const struct job old = ended_job(&f, 1, 9 * day_ms - 1);
     const struct job fresh = ended_job(&f, 2, 9 * day_ms + 60000);
+    struct job doubtful = ended_job(&f, 3, 9 * day_ms - 1);
 
+    doubtful.disks[0].in_doubt = true;
     assert_int_equal(migrate_jobs_adopt(f.jobs, &old, 1, &err), 0);
+    assert_int_equal(migrate_jobs_adopt(f.jobs, &doubtful, 1, &err), 0);
     assert_int_equal(migrate_jobs_adopt(f.jobs, &fresh, 1, &err), 0);
-    assert_int_equal(migrate_jobs_count(f.jobs), 1);
+    assert_int_equal(migrate_jobs_count(f.jobs), 2);
     assert_int_equal(migrate_jobs_at(f.jobs, 0)->created_ms, 2);
+    assert_true(job_is_in_doubt(migrate_jobs_at(f.jobs, 1)));
     stop(&f);
 }
 
