@@ -113,6 +113,9 @@ struct job_disk {
     char template_vol[UUID_SIZE];
     bool template_absent; /* JOB_VM_RECEIVE: when it was planned */
     bool template_made; /* ... and this job has made it: it is its to delete */
+    bool dst_block;     /* of a VM's move: the destination is an LV */
+    bool stays;         /* of a VM's move: both hosts see where it is */
+    uint64_t data;      /* of a VM's move: bytes of the leaf, as a qcow2 */
     bool convert;       /* base_cow says the destination's base format */
     bool base_cow;      /* true: COW, false: RAW */
     bool dst_made;      /* a file outside that is ours to delete */

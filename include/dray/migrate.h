@@ -88,6 +88,10 @@ struct migrate_plan_disk {
     uint64_t required;            /* space needed on the destination */
     uint64_t template_required;   /* VM.migrate: for its template, if it has to
                                      be made there */
+    /* VM.migrate: bytes of the template, and of the layers between it and the
+     * leaf, as they are copied. */
+    uint64_t template_size, below;
+    bool sparse; /* VM.migrate: the leaf is raw, and lacks some space */
     /* By a snapshot: the same, and what the source needs for the overlay. */
     uint64_t frozen_required, overlay_bytes;
     bool no_overlay;       /* over what is outside: there is no place for it */
@@ -123,6 +127,7 @@ struct migrate_send_request {
     size_t n_wishes;
     struct migrate_wish wishes[JOB_DISKS_MAX]; /* disk: target */
     bool keep_source;
+    bool flatten;   /* each disk becomes one layer there, on no template */
     uint64_t limit; /* bytes/s, 0: none */
     int64_t wait_s; /* 0: for ever */
 };
@@ -137,6 +142,14 @@ int migrate_send_plan(const struct migrate_ports *ports,
 int migrate_receive_plan(const struct migrate_ports *ports,
                          const struct peer_offer *offer,
                          struct migrate_plan *ret_plan, struct err *err);
+
+/* While a VM comes nobody here sees how far its disks are written: libvirt
+ * answers no such question about it. Whoever sends it knows, and the LVs grow
+ * by what he says. No other job, not under way, no LV: 0. ERR_NO_SPACE.
+ * Worker. */
+int migrate_receive_room(const struct migrate_ports *ports,
+                         const struct job *job, const struct peer_room *rooms,
+                         size_t n, struct err *err);
 
 /* What the other host hears of a JOB_VM_RECEIVE. */
 enum peer_stage migrate_receive_stage(const struct job *job);

@@ -169,6 +169,7 @@ static int make(const struct api_call *call, struct err *err)
         .legality = VOLUME_ILLEGAL,
         .capacity = params_number(params, "capacity"),
         .sequence = (uint32_t)params_number(params, "sequence"),
+        .initial_bytes = params_number(params, "initialSize"),
         .clone = true,
         .role = visit->is_template ? VOLUME_LEAF : VOLUME_INTERNAL,
     };
@@ -240,6 +241,7 @@ int verb_peer_fill(struct api_call *call, struct err *err)
     const struct layer_visit *visit = call->state;
     struct volume_piece piece = {
         .offset = params_number(call->params, "offset"),
+        .gap = params_number(call->params, "gap"),
     };
     int r = check_made(call, err);
 

@@ -2,8 +2,8 @@
  *
  * Peer.*: what the drayd of another host asks for when a VM moves here; the
  * client's half is in peer/wire.c. Peer.prepare starts a job of the same id
- * here, Peer.finish and Peer.undo are orders to it, and each answer says how it
- * stands:
+ * here, Peer.finish and Peer.undo are orders to it, Peer.info has room made for
+ * what comes, and each answer says how it stands:
  *   before (loop)    the order
  *   work   (worker)  how far the VM has come; Peer.check, Peer.prepare: the
  *                    checks
@@ -26,6 +26,9 @@ struct visit {
     struct peer_offer offer;
     struct migrate_plan plan;
     enum vm_arrival arrival;
+    struct job job; /* with rooms */
+    struct peer_room rooms[PEER_DISKS_MAX];
+    size_t n_rooms;
 };
 
 /* --- the offer --------------------------------------------------------- */
@@ -44,12 +47,18 @@ static void read_disk(const struct params *params, struct peer_disk *disk)
                    params_text(params, "disk"));
     (void)str_copy(disk->domain, sizeof(disk->domain),
                    params_text(params, "domain"));
+    read_uuid(params, "fromDomain", disk->from);
     (void)str_copy(disk->img, UUID_SIZE, params_text(params, "imageID"));
     (void)str_copy(disk->leaf, UUID_SIZE, params_text(params, "volumeID"));
     disk->cow = str_equal(params_text(params, "format"), "COW");
+    disk->sparse = params_flag(params, "sparse");
+    disk->data = params_number(params, "data");
     disk->capacity = params_number(params, "capacity");
     disk->required = params_number(params, "required");
     disk->template_required = params_number(params, "templateRequired");
+    disk->below = params_number(params, "below");
+    disk->layers = (size_t)params_number(params, "layers");
+    disk->template_size = params_number(params, "templateSize");
     read_uuid(params, "parentID", disk->parent);
     read_uuid(params, "templateImageID", disk->template_img);
     read_uuid(params, "templateID", disk->template_vol);
@@ -149,20 +158,48 @@ static struct json_object *shape_domains(const struct job *job)
     return put_end(array, ok);
 }
 
+static struct json_object *shape_flags(const struct job *job,
+                                       bool (*is)(const struct job_disk *disk))
+{
+    struct json_object *array = json_object_new_array();
+    bool ok = array;
+
+    for (size_t i = 0; ok && i < job->n_disks; i++)
+        ok = put_item(array, json_object_new_boolean(is(&job->disks[i])));
+    return put_end(array, ok);
+}
+
+static bool is_block(const struct job_disk *disk)
+{
+    return disk->dst_block;
+}
+
+static bool is_cow(const struct job_disk *disk)
+{
+    return disk->base_cow;
+}
+
+static struct json_object *shape_verdict(const struct migrate_plan *plan)
+{
+    struct json_object *object = json_object_new_object();
+    const struct job *job = &plan->job;
+
+    return put_end(object,
+                   put_value(object, "obstacles", shape_obstacles(plan)) &&
+                       put_value(object, "domains", shape_domains(job)) &&
+                       put_value(object, "block", shape_flags(job, is_block)) &&
+                       put_value(object, "qcow2", shape_flags(job, is_cow)));
+}
+
 int verb_peer_check(struct api_call *call, struct err *err)
 {
     struct visit *visit = call->state;
-    struct json_object *object = NULL;
     int r = migrate_receive_plan(call->api->ports, &visit->offer, &visit->plan,
                                  err);
 
     if (r < 0)
         return r;
-    object = json_object_new_object();
-    call->result = put_end(
-        object,
-        put_value(object, "obstacles", shape_obstacles(&visit->plan)) &&
-            put_value(object, "domains", shape_domains(&visit->plan.job)));
+    call->result = shape_verdict(&visit->plan);
     return call->result ? 0 : err_set(err, -ENOMEM, "no memory for the answer");
 }
 
@@ -234,8 +271,24 @@ static int begin(struct api_call *call, const struct job **ret_job,
 int verb_peer_info_before(struct api_call *call, struct err *err)
 {
     const struct job *job = NULL;
+    int r = begin(call, &job, err);
 
-    return begin(call, &job, err);
+    if (r < 0)
+        return r;
+
+    struct visit *visit = call->state;
+
+    visit->job = *job;
+    visit->n_rooms = params_count(call->params, "room");
+    for (size_t i = 0; i < visit->n_rooms; i++) {
+        const struct params *item = params_item(call->params, "room", i);
+        struct peer_room *room = &visit->rooms[i];
+
+        (void)str_copy(room->target, sizeof(room->target),
+                       params_text(item, "disk"));
+        room->bytes = params_number(item, "bytes");
+    }
+    return 0;
 }
 
 int verb_peer_finish_before(struct api_call *call, struct err *err)
@@ -264,7 +317,11 @@ int verb_peer_undo_before(struct api_call *call, struct err *err)
 
 int verb_peer_look(struct api_call *call, struct err *err)
 {
-    return look(call, err);
+    const struct visit *visit = call->state;
+    int r = migrate_receive_room(call->api->ports, &visit->job, visit->rooms,
+                                 visit->n_rooms, err);
+
+    return r < 0 ? r : look(call, err);
 }
 
 int verb_peer_tell(struct api_call *call, struct err *err)

@@ -87,6 +87,8 @@ static const struct param_spec there_members[] = {
       OPTIONAL, NULLABLE, .min = 1, .max = JOB_DISKS_MAX, \
       .members = there_members, .n_members = ARRAY_SIZE(there_members)), \
     FLAG("keepSource", "false", "Do not delete the disks here afterwards."), \
+    FLAG("flatten", "false", "Each disk becomes one layer there, without the " \
+                             "template that it was made from."), \
     P("limit", UINT, "Bytes per second of disks and memory; 0: no limit.", \
       OPTIONAL, .preset = "0", .max = RATE_MAX), \
     P("timeout", UINT, \
@@ -94,9 +96,9 @@ static const struct param_spec there_members[] = {
       "stays; 0: for ever. Left out: migration_wait of drayd.conf.", \
       OPTIONAL, NULLABLE, .max = WAIT_S_MAX)
 
-const struct param_spec vm_plan_params[7] = { VM_MOVE };
+const struct param_spec vm_plan_params[8] = { VM_MOVE };
 
-const struct param_spec vm_migrate_params[8] = {
+const struct param_spec vm_migrate_params[9] = {
     VM_MOVE,
     P("jobID", UUID,
       "The job's id, on both hosts; the same request under the same id is the "
@@ -106,12 +108,24 @@ const struct param_spec vm_migrate_params[8] = {
 static const struct param_spec offer_members[] = {
     P("disk", DISK, "Target (vda)."),
     P("domain", NAME, "The domain here."),
+    P("fromDomain", UUID, "The one that it is in; if that is the same it stays "
+                          "there.", OPTIONAL, NULLABLE),
     IMAGE, VOLUME,
     P("format", WORD, "COW is qcow2.", .words = table_formats),
     P("capacity", SIZE, "Bytes.", .min = 1, .max = SIZE_BYTES_MAX),
+    FLAG("sparse", "false", "RAW, but without all of its space: on LVs it "
+                            "becomes qcow2."),
+    P("data", SIZE, "Bytes of its data, as qcow2.",
+      OPTIONAL, .preset = "0", .max = SIZE_BYTES_MAX),
     P("required", SIZE, "Bytes of space that it will take.",
       OPTIONAL, .preset = "0", .max = SIZE_BYTES_MAX),
     P("templateRequired", SIZE, "And if its template is not here.",
+      OPTIONAL, .preset = "0", .max = SIZE_BYTES_MAX),
+    P("below", SIZE, "Bytes of its layers between the two.",
+      OPTIONAL, .preset = "0", .max = SIZE_BYTES_MAX),
+    P("layers", UINT, "How many there are.",
+      OPTIONAL, .preset = "0", .max = DOMAIN_CHAIN_MAX),
+    P("templateSize", SIZE, "Bytes of its template.",
       OPTIONAL, .preset = "0", .max = SIZE_BYTES_MAX),
     P("parentID", UUID, "The layer below it.", OPTIONAL, NULLABLE),
     P("templateImageID", UUID, "The template below it.", OPTIONAL, NULLABLE),
@@ -130,6 +144,19 @@ const struct param_spec peer_offer_params[7] = {
     FLAG("filled", "false", "The layers below are here, and were compared."),
 };
 
+static const struct param_spec room_members[] = {
+    P("disk", DISK, "Target (vda)."),
+    P("bytes", SIZE, "As far as is known by now.", .max = SIZE_BYTES_MAX),
+};
+
+const struct param_spec peer_info_params[2] = {
+    JOB,
+    P("room", OBJECTS, "What is written to disks while the VM comes; those on "
+                       "LVs get the room for it.",
+      OPTIONAL, NULLABLE, .min = 1, .max = JOB_DISKS_MAX,
+      .members = room_members, .n_members = ARRAY_SIZE(room_members)),
+};
+
 #define LAYER JOB, DOMAIN, IMAGE, VOLUME
 #define LIFE \
     P("life", UUID, "As Peer.layer gave it.", OPTIONAL, NULLABLE)
@@ -139,7 +166,7 @@ const struct param_spec peer_offer_params[7] = {
 #define OFFSET \
     P("offset", SIZE, "From here on.", .max = SIZE_BYTES_MAX)
 
-const struct param_spec peer_layer_params[13] = {
+const struct param_spec peer_layer_params[14] = {
     LAYER, LIFE,
     P("format", WORD, "COW is qcow2.", .words = table_formats),
     P("allocation", WORD, "As the source's.", .words = allocations),
@@ -148,6 +175,8 @@ const struct param_spec peer_layer_params[13] = {
     P("parentID", UUID, "The layer below; all zeros: none.",
       OPTIONAL, .blank = true, .preset = UUID_BLANK),
     P("capacity", SIZE, "Virtual size.", .min = 1, .max = SIZE_BYTES_MAX),
+    P("initialSize", SIZE, "Bytes that it will have: for COW on LVs.",
+      OPTIONAL, .preset = "0", .max = SIZE_BYTES_MAX),
     P("sequence", UINT, "Ordinal in the chain.",
       OPTIONAL, .preset = "0", .max = UINT32_MAX),
     P("diskType", TEXT, "What the disk is for.",
@@ -155,9 +184,11 @@ const struct param_spec peer_layer_params[13] = {
     DESCRIPTION,
 };
 
-const struct param_spec peer_fill_params[7] = {
+const struct param_spec peer_fill_params[8] = {
     LAYER, LIFE, OFFSET,
     P("data", TEXT, "Base64.", .max = DATA_MAX),
+    P("gap", SIZE, "So many bytes before it are zeros: for LVs.",
+      OPTIONAL, .preset = "0", .max = SIZE_BYTES_MAX),
 };
 
 const struct param_spec peer_end_params[7] = {

@@ -27,8 +27,8 @@
 #define LAYER(verb, what) \
     .name = (verb), FULL, .before = verb_peer_layer_before, \
     .work = verb_peer_##what, .after = verb_peer_layer_after
-#define MOVE_ORDER(verb, what) \
-    .name = (verb), FULL, PARAMS(job_params), GIVES_MOVE, \
+#define MOVE_ORDER(verb, what, params) \
+    .name = (verb), FULL, PARAMS(params), GIVES_MOVE, \
     .before = verb_peer_##what##_before, .work = verb_peer_look, \
     .after = verb_peer_tell
 #define GIVES_JOB_ID GIVES("string", "The job's id (VDSM: a task's).")
@@ -483,8 +483,8 @@ const struct verb verb_table[] = {
       .summary = "For another drayd: what speaks against a VM that would come.",
       FULL,
       PARAMS(peer_offer_params),
-      GIVES("object", "{obstacles, domains}: domains the UUIDs of those that "
-                      "the disks would go to, \"\" for an unknown one."),
+      GIVES("object", "{obstacles, domains, block, qcow2}: where each disk "
+                      "would go (\"\": unknown), if that is LVs, its format."),
       .before = verb_peer_offer_before,
       .work = verb_peer_check },
     { .name = "Peer.prepare",
@@ -507,12 +507,12 @@ const struct verb verb_table[] = {
     { LAYER("Peer.digest", digest), PARAMS(peer_digest_params),
       .summary = "For another drayd: SHA-256 of a part of a layer here.",
       GIVES("object", "{digest, size}: of so many bytes, fewer at its end.") },
-    { MOVE_ORDER("Peer.info", info),
+    { MOVE_ORDER("Peer.info", info, peer_info_params),
       .summary = "For another drayd: how far a VM's move has come here." },
-    { MOVE_ORDER("Peer.finish", finish),
+    { MOVE_ORDER("Peer.finish", finish, job_params),
       .summary = "For another drayd: the VM has stopped there for good, so it "
                  "runs here. By hand only when that host is off for good." },
-    { MOVE_ORDER("Peer.undo", undo),
+    { MOVE_ORDER("Peer.undo", undo, job_params),
       .summary = "For another drayd: the VM stays there, all that was made here "
                  "goes." },
     { .name = "Job.list",

@@ -76,11 +76,12 @@ extern const struct param_spec vm_params[1];
 extern const struct param_spec watermarks_params[1];
 extern const struct param_spec disk_plan_params[10];
 extern const struct param_spec disk_migrate_params[11];
-extern const struct param_spec vm_plan_params[7];
-extern const struct param_spec vm_migrate_params[8];
+extern const struct param_spec vm_plan_params[8];
+extern const struct param_spec vm_migrate_params[9];
 extern const struct param_spec peer_offer_params[7];
-extern const struct param_spec peer_layer_params[13];
-extern const struct param_spec peer_fill_params[7];
+extern const struct param_spec peer_info_params[2];
+extern const struct param_spec peer_layer_params[14];
+extern const struct param_spec peer_fill_params[8];
 extern const struct param_spec peer_end_params[7];
 extern const struct param_spec peer_digest_params[7];
 

@@ -34,6 +34,7 @@ static void read_request(const struct api_call *call,
     copy_text(params, "host", request->peer, sizeof(request->peer));
     copy_text(params, "domain", request->to, sizeof(request->to));
     request->keep_source = params_flag(params, "keepSource");
+    request->flatten = params_flag(params, "flatten");
     request->limit = params_number(params, "limit");
     request->wait_s = params_has(params, "timeout")
                           ? (int64_t)params_number(params, "timeout")

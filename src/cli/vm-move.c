@@ -23,7 +23,7 @@ struct journey {
     const char *limit;
     const char *timeout;
     const char *job_id;
-    bool keep_source;
+    bool keep_source, flatten;
     bool detach;
     uint64_t bytes_per_s;
     uint64_t timeout_s;
@@ -55,9 +55,10 @@ static int parse(struct cli *cli, const char *const *whole_argv, bool plan,
         { "--limit",    NULL, &ret->limit },
         { "--timeout",       NULL, &ret->timeout },
         { "--keep-source",     &ret->keep_source, NULL },
-        { plan ? NULL : "--job-id",     NULL, &ret->job_id },
-        { "--detach",   &ret->detach, NULL },
-        { 0},
+        { "--flatten",     &ret->flatten, NULL },
+        { plan ? NULL : "--job-id",   NULL, &ret->job_id },
+        { "--detach", &ret->detach, NULL },
+        { 0           },
     };
     struct err err = ERR_INIT;
     take_disks(whole_argv, argv);
@@ -104,6 +105,8 @@ static struct json_object *params_of(const struct journey *journey)
         json_add(params, "disks", disks(&journey->args));
     if (journey->keep_source)
         json_add_flag(params, "keepSource", true);
+    if (journey->flatten)
+        json_add_flag(params, "flatten", true);
     if (journey->bytes_per_s)
         json_add_u64(params, "limit", journey->bytes_per_s);
     if (journey->timeout)

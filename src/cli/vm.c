@@ -88,7 +88,7 @@ static int vm_disks(struct cli *cli, const char *const *argv)
     return show_result(cli, list, show_disks);
 }
 
-#define HOW "[--timeout S] [--limit MiB/s] [--keep-source]"
+#define HOW "[--timeout S] [--limit MiB/s] [--keep-source] [--flatten]"
 
 /* clang-format 14 makes a mess of tables like this. */
 /* clang-format off */
@@ -108,9 +108,11 @@ const struct command vm_commands[] = {
       "the\nprogress. Ctrl-C leaves the job running. HOST: as [peers] of "
       "drayd.conf names it.\n"
       "  --disk         where a disk goes (vda=fast): a domain of that host\n"
-      "  --domain       where all other disks go\n"
+      "  --domain       where all other disks go; else they stay where they "
+      "are, which\n                 both hosts have to see\n"
       "  --timeout      gives up after so many seconds: the VM stays here\n"
       "  --keep-source  does not delete the disks here afterwards\n"
+      "  --flatten      makes one layer of each disk there, on no template\n"
       "  --limit        at most so many MiB/s; see 'job limit'\n"
       "  --detach       prints the job's UUID and does not wait\n"
       "  --job-id       under this UUID; a repeated request is the same job",

@@ -4,6 +4,9 @@
  * layers that nobody writes to are read; only what is to become such a copy is
  * written.
  */
+#include "block/idle.h"
+#include "block/lv.h"
+#include "block/use.h"
 #include "ops.h"
 #include "subject.h"
 #include <dray/base/file.h>
@@ -122,11 +125,12 @@ static int digest_file(struct digester *digester, int fd,
     ssize_t n = 1;
     while (done < digest->size && n > 0) {
         uint64_t rest = digest->size - done;
-        n = read_piece(fd, digester->buffer,
-                       rest < PIECE ? (size_t)rest : PIECE,
+        size_t blocks = rest < PIECE ? (size_t)(rest + BLOCK - 1) : PIECE;
+        n = read_piece(fd, digester->buffer, blocks / BLOCK * BLOCK,
                        digest->offset + done);
         if (n < 0)
             return -errno;
+        n = (uint64_t)n < rest ? n : (ssize_t)rest;
         if (gnutls_hash(digester->hash, digester->buffer, (size_t)n) < 0)
             return -EIO;
         done += (uint64_t)n;
@@ -173,8 +177,6 @@ int domain_volume_digest(void *ctx, const struct volume_id *id,
 static int check_copy(const struct domain_subject *c, struct err *err)
 {
     const struct domain_layer *layer = c->layer;
-    if (c->image.vg)
-        return err_set(err, -EOPNOTSUPP, "volume %s is on an LV", layer->vol);
     if (!layer->linked && layer->record.role != FORMAT_SHARED &&
         layer->record.legality == FORMAT_ILLEGAL)
         return 0;
@@ -185,15 +187,16 @@ static int check_copy(const struct domain_subject *c, struct err *err)
 }
 
 static int open_copy(void *ctx, const struct volume_id *id,
-                     struct domain_subject *subject, int *ret_fd,
-                     struct err *err)
+                     struct domain_subject *subject, struct err *err)
 {
     int rc = domain_subject_open(ctx, id->sd, id->img, id->vol, subject, err);
-    if (rc == 0)
-        rc = check_copy(subject, err);
-    return rc < 0 ? rc
-                  : domain_image_data(&subject->image, id->vol, O_RDWR, ret_fd,
-                                      err);
+    return rc < 0 ? rc : check_copy(subject, err);
+}
+
+static int open_file(const struct domain_subject *c, int *ret_fd,
+                     struct err *err)
+{
+    return domain_image_data(&c->image, c->layer->vol, O_RDWR, ret_fd, err);
 }
 
 static int write_piece(int fd, const struct volume_piece *piece)
@@ -205,30 +208,75 @@ static int write_piece(int fd, const struct volume_piece *piece)
     return file_write_all(fd, piece->data, piece->size);
 }
 
-int domain_volume_write(void *ctx, const struct volume_id *id,
-                        const struct volume_piece *piece, struct err *err)
+static int write_file(const struct domain_subject *c,
+                      const struct volume_piece *piece, struct err *err)
 {
-    _cleanup_subject_ struct domain_subject c = DOMAIN_SUBJECT_INIT;
     _cleanup_close_ int fd = -1;
-    int rc = open_copy(ctx, id, &c, &fd, err);
+    int rc = open_file(c, &fd, err);
     if (rc < 0)
         return rc;
     rc = write_piece(fd, piece);
     if (rc == 0)
         return 0;
     errno = -rc;
-    return failed(&c.image, id->vol, "write", err);
+    return failed(&c->image, c->layer->vol, "write", err);
+}
+
+/* It stays active until its end: whoever removes it instead sees to that. */
+static int write_lv(const struct domain_subject *c,
+                    const struct volume_piece *piece, struct err *err)
+{
+    const struct block_vg *vg = c->image.vg;
+    const char *vol = c->layer->vol;
+    const struct lvm_lv *lv = lvm_report_lv(&vg->report, vol);
+    int rc = 0;
+    if (!lv || piece->offset + piece->size > lv->size_bytes)
+        return err_set_code(err, ERR_NO_SPACE,
+                            "volume %s: its LV is too small for its copy", vol);
+    if (!lv->active)
+        rc = lvm_activate(vg->lvm, (struct lvm_names){ .names = &vol, .n = 1 },
+                          block_soon(), err);
+    if (rc == 0 && piece->gap > 0)
+        rc = block_lv_zero(&vg->info, vol, piece->offset - piece->gap,
+                           piece->gap, err);
+    if (rc == 0 && piece->size > 0)
+        rc = block_lv_write(&vg->info, vol, piece->offset, piece->data,
+                            piece->size, err);
+    return rc;
+}
+
+int domain_volume_write(void *ctx, const struct volume_id *id,
+                        const struct volume_piece *piece, struct err *err)
+{
+    _cleanup_subject_ struct domain_subject c = DOMAIN_SUBJECT_INIT;
+    int rc = open_copy(ctx, id, &c, err);
+    if (rc == 0 && piece->gap > piece->offset)
+        rc = err_set_code(err, ERR_VALUE, "volume %s: a gap of %llu bytes",
+                          id->vol, (unsigned long long)piece->gap);
+    if (rc < 0)
+        return rc;
+    return c.image.vg ? write_lv(&c, piece, err) : write_file(&c, piece, err);
+}
+
+static int end_file(const struct domain_subject *c, uint64_t size,
+                    struct err *err)
+{
+    _cleanup_close_ int fd = -1;
+    int rc = open_file(c, &fd, err);
+    if (rc < 0)
+        return rc;
+    if (ftruncate(fd, (off_t)size) < 0)
+        return failed(&c->image, c->layer->vol, "set the size of", err);
+    return domain_file_sync(fd, &c->image.dir, c->layer->vol, err);
 }
 
 int domain_volume_end(void *ctx, const struct volume_id *id, uint64_t size,
                       struct err *err)
 {
     _cleanup_subject_ struct domain_subject c = DOMAIN_SUBJECT_INIT;
-    _cleanup_close_ int fd = -1;
-    int rc = open_copy(ctx, id, &c, &fd, err);
+    int rc = open_copy(ctx, id, &c, err);
     if (rc < 0)
         return rc;
-    if (ftruncate(fd, (off_t)size) < 0)
-        return failed(&c.image, id->vol, "set the size of", err);
-    return domain_file_sync(fd, &c.image.dir, id->vol, err);
+    return c.image.vg ? block_idle_end(c.image.vg, id->vol, err)
+                      : end_file(&c, size, err);
 }

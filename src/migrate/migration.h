@@ -77,6 +77,11 @@ struct disk {
     struct peer_layer *sent; /* of chain.volumes[layer]; NULL: not begun */
     bool compared;           /* it is there, and was not copied now */
     uint64_t below;          /* bytes of all of them */
+    /* Bytes that libvirt had to copy at first, and more since; for so many more
+     * the other host has made room. */
+    uint64_t first, since, room;
+    /* Of the layer on its way: its bytes, and zeros before copied, not sent. */
+    uint64_t end, gap;
 
     struct place src, dst;
     bool watched;      /* the watch has seen to its block job */
@@ -261,6 +266,10 @@ struct watermark_policy thin_policy(const struct migrate_ports *ports,
 int thin_measure(const struct migrate_ports *ports,
                  const struct volume_info *volume, uint64_t *ret_bytes,
                  struct err *err);
+/* ... and that its whole chain needs as one. */
+int thin_measure_chain(const struct migrate_ports *ports,
+                       const struct volume_id *leaf, uint64_t *ret_bytes,
+                       struct err *err);
 /* A raw LV: all of it. */
 uint64_t thin_raw(const struct watermark_policy *policy,
                   uint64_t capacity_bytes);

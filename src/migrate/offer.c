@@ -18,6 +18,16 @@ static bool is_counted(const struct question *q)
     return false;
 }
 
+static uint64_t template_bytes(const struct question *q,
+                               const struct peer_disk *disk)
+{
+    const struct watermark_policy policy =
+        thin_policy(q->ports, q->target.extent_bytes);
+
+    return q->target.block ? thin_raw(&policy, disk->template_size)
+                           : disk->template_required;
+}
+
 /* One that is not there is made: by the first that comes to it. That its
  * content is the same is found out later: it takes a while. */
 static void check_template(struct question *q, const struct peer_disk *disk)
@@ -36,7 +46,7 @@ static void check_template(struct question *q, const struct peer_disk *disk)
         if (err.code != ERR_NO_IMAGE)
             plan_obstacle_from(q->plan, &err);
         else if (!is_counted(q))
-            q->out->required += disk->template_required;
+            q->out->required += template_bytes(q, disk);
         q->of->template_absent = err.code == ERR_NO_IMAGE;
         return;
     }
@@ -51,6 +61,46 @@ static void check_template(struct question *q, const struct peer_disk *disk)
                                      disk->template_img, disk->target,
                                      q->target.name, problem),
                        "look at it there: drayctl rpc Volume.getInfo");
+}
+
+/* A raw LV has all its space from the beginning, so what is sparse becomes
+ * qcow2, as with any move; that begins with room for a while, see
+ * migrate_receive_room(). Layers below have what they are copied from, each a
+ * piece of an extent more. */
+static void plan_lv(struct question *q, const struct peer_disk *disk)
+{
+    const struct watermark_policy policy =
+        thin_policy(q->ports, q->target.extent_bytes);
+    struct job_disk *of = q->of;
+
+    of->dst_block = true;
+    of->base_cow = disk->cow || disk->sparse;
+    q->out->required = of->base_cow
+                           ? thin_mirrored(&policy, disk->capacity, disk->data)
+                           : thin_raw(&policy, disk->capacity);
+    q->out->required += disk->below + disk->layers * policy.extent_bytes;
+}
+
+/* Both hosts have joined the domain; so the volume is the same one. */
+static void check_where_it_stays(struct question *q)
+{
+    struct job_disk *of = q->of;
+    struct volume_id id;
+    struct volume_info info;
+    struct err err = ERR_INIT;
+
+    memcpy(id.sd, of->dst_sd, UUID_SIZE);
+    memcpy(id.img, of->img, UUID_SIZE);
+    memcpy(id.vol, of->leaf, UUID_SIZE);
+    of->stays = true;
+    memset(of->parent, 0, UUID_SIZE);
+    memset(of->template_img, 0, UUID_SIZE);
+    memset(of->template_vol, 0, UUID_SIZE);
+    if (plan_check_usable(q) != 1)
+        return;
+    of->dst_block = q->target.block;
+    if (PORT(q->ports, storage, volume_info, &id, &info, &err))
+        plan_obstacle_from(q->plan, &err);
 }
 
 static void check_disk(const struct migrate_ports *ports,
@@ -71,13 +121,14 @@ static void check_disk(const struct migrate_ports *ports,
         plan_obstacle_from(plan, &err);
         return;
     }
+    if (strcmp(of->dst_sd, disk->from) == 0) {
+        check_where_it_stays(&q);
+        return;
+    }
     plan_check_target(&q);
-    if (q.target.block)
-        (void)plan_obstacle(plan, ERR_UNSUPPORTED,
-                            "domain %s is on devices: a VM from another host "
-                            "needs one on files",
-                            q.target.name);
     q.out->required = disk->required;
+    if (q.target.block)
+        plan_lv(&q, disk);
     check_template(&q, disk);
     if (PORT(ports, storage, domain_stats, of->dst_sd, &q.out->dst, &err))
         plan_obstacle_from(plan, &err);
@@ -94,6 +145,7 @@ static void fill_disk(const struct peer_disk *disk, struct job_disk *of)
     of->convert = true;
     of->base_cow = disk->cow;
     of->capacity = disk->capacity;
+    of->data = disk->data;
 }
 
 static void fill_job(const struct peer_offer *offer, struct job *job)
@@ -153,4 +205,53 @@ enum peer_stage migrate_receive_stage(const struct job *job)
     default:
         return job->undo ? PEER_UNDOING : PEER_LANDING;
     }
+}
+
+/* --- room -------------------------------------------------------------- */
+
+static int make_room(const struct migrate_ports *ports,
+                     const struct job_disk *of, uint64_t bytes, struct err *err)
+{
+    struct volume_id id;
+    struct domain_info domain;
+    struct volume_info leaf;
+    struct watermark_policy policy;
+    const int64_t deadline_ms = PORT(ports, clock, now_ms) + GROW_MS;
+    uint64_t size = 0;
+    int rc;
+
+    memcpy(id.sd, of->dst_sd, UUID_SIZE);
+    memcpy(id.img, of->img, UUID_SIZE);
+    memcpy(id.vol, of->leaf, UUID_SIZE);
+    rc = PORT(ports, storage, domain_info, of->dst_sd, &domain, err);
+    if (rc == 0)
+        rc = PORT(ports, storage, volume_info, &id, &leaf, err);
+    if (rc)
+        return rc;
+    policy = thin_policy(ports, domain.extent_bytes);
+    bytes = thin_mirrored(&policy, of->capacity, bytes);
+    if (bytes <= leaf.apparent_bytes)
+        return 0;
+    return PORT(ports, storage, volume_grow, &id, bytes, deadline_ms, &size,
+                err);
+}
+
+int migrate_receive_room(const struct migrate_ports *ports,
+                         const struct job *job, const struct peer_room *rooms,
+                         size_t n, struct err *err)
+{
+    int rc = 0;
+
+    if (job->kind != JOB_VM_RECEIVE || job->state != JOB_CONVERGING)
+        return 0;
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        for (size_t k = 0; rc == 0 && k < job->n_disks; k++) {
+            const struct job_disk *of = &job->disks[k];
+
+            if (of->dst_block && of->base_cow && !of->stays &&
+                strcmp(of->target, rooms[i].target) == 0)
+                rc = make_room(ports, of, rooms[i].bytes, err);
+        }
+    }
+    return rc;
 }

@@ -31,7 +31,9 @@ int disk_learn_places(struct disk *d, struct err *err)
 {
     int rc = learn(&d->m->ports, d->of->src_sd, &d->src, err);
 
-    return rc ? rc : learn(&d->m->ports, d->of->dst_sd, &d->dst, err);
+    if (rc || d->m->job.kind == JOB_VM_MIGRATE) /* there is another host's */
+        return rc;
+    return learn(&d->m->ports, d->of->dst_sd, &d->dst, err);
 }
 
 static struct volume_id volume_on(const struct disk *d, bool on_destination,

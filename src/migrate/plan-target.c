@@ -39,8 +39,7 @@ static void check_image_absent(struct question *q)
     uuid_list_deinit(&volumes);
 }
 
-/* 1: it can be asked for more. */
-static int check_usable(struct question *q)
+int plan_check_usable(struct question *q)
 {
     const char *sd = q->of->dst_sd;
     struct err err = ERR_INIT;
@@ -151,7 +150,7 @@ void plan_check_target(struct question *q)
                       q->disk.target, q->vm->name);
         return;
     }
-    if (!check_usable(q))
+    if (!plan_check_usable(q))
         return;
     check_geometry(q);
     choose_format(q);

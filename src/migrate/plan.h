@@ -41,6 +41,8 @@ void plan_check_vm(struct question *q);
 void plan_locate(struct question *q);
 void plan_check_source(struct question *q);
 void plan_check_target(struct question *q);
+/* The domain of->dst_sd; 1: it can be asked for more. */
+int plan_check_usable(struct question *q);
 /* What one disk needs; then, of each, whether its place has it for all. */
 void plan_check_space(struct question *q);
 void plan_check_sum_of_space(struct migrate_plan *plan, size_t i);

@@ -21,14 +21,27 @@ static const char *parent_image(const struct disk *d)
                                                            : d->of->img;
 }
 
+/* The watch does not see what comes, see migrate_receive_room(). */
+static uint64_t first_bytes(const struct disk *d)
+{
+    const struct watermark_policy policy =
+        thin_policy(&d->m->ports, d->dst.extent_bytes);
+
+    return d->dst.block && d->of->base_cow
+               ? thin_mirrored(&policy, d->of->capacity, d->of->data)
+               : 0;
+}
+
 static struct volume_create describe(const struct disk *d)
 {
     struct volume_create spec = {
         .id = disk_target(d, d->of->leaf),
         .format = d->of->base_cow ? VOLUME_COW : VOLUME_RAW,
-        .allocation = VOLUME_SPARSE,
+        .allocation = d->dst.block && !d->of->base_cow ? VOLUME_PREALLOCATED
+                                                       : VOLUME_SPARSE,
         .legality = VOLUME_ILLEGAL,
         .capacity = d->of->capacity,
+        .initial_bytes = first_bytes(d),
         .role = VOLUME_LEAF,
         .clone = true,
     };
@@ -103,12 +116,27 @@ static enum job_outcome wait_for_layers(struct migration *m)
 static enum job_outcome plan(struct migration *m)
 {
     for_each_disk (d, m) {
-        enum job_outcome outcome = prepare_check_absent(d);
+        enum job_outcome outcome =
+            d->of->stays ? JOB_OK : prepare_check_absent(d);
 
         if (outcome != JOB_OK)
             return outcome;
     }
     return JOB_OK;
+}
+
+static int make(struct disk *d, struct err *err)
+{
+    struct volume_create spec;
+    int rc = disk_learn_places(d, err);
+
+    if (rc)
+        return rc;
+    if (d->of->stays)
+        return prepare_image(d, err);
+    spec = describe(d);
+    rc = PORT(&d->m->ports, storage, volumes_create, &spec, 1, err);
+    return rc ? rc : prepare_image(d, err);
 }
 
 static enum job_outcome prepare(struct migration *m)
@@ -119,12 +147,7 @@ static enum job_outcome prepare(struct migration *m)
     if (outcome != JOB_OK)
         return outcome;
     for_each_disk (d, m) {
-        const struct volume_create spec = describe(d);
-        int rc = PORT(&m->ports, storage, volumes_create, &spec, 1, &err);
-
-        if (rc == 0)
-            rc = prepare_image(d, &err);
-        if (rc)
+        if (make(d, &err))
             return migration_storage_failed(m, &err);
     }
     return JOB_OK;
@@ -191,6 +214,13 @@ static enum job_outcome wait_for_vm(struct migration *m)
 
 /* --- it is ours -------------------------------------------------------- */
 
+/* A thin LV that both hosts see may have grown there, and here it is as long as
+ * it was. */
+static int refresh(struct disk *d, struct err *err)
+{
+    return d->of->stays && d->of->dst_block ? prepare_image(d, err) : 0;
+}
+
 static enum job_outcome run(struct migration *m)
 {
     enum vm_arrival arrival = VM_ABSENT;
@@ -199,6 +229,10 @@ static enum job_outcome run(struct migration *m)
 
     if (outcome != JOB_OK)
         return outcome;
+    for_each_disk (d, m) {
+        if (refresh(d, &err))
+            return migration_trouble(m, &err, INT64_MAX);
+    }
     if (arrival == VM_ABSENT)
         migration_warn(m,
                        "VM %s does not run, and libvirt does not know it: it "
@@ -222,8 +256,8 @@ static enum job_outcome settle(struct disk *d)
     struct err err = ERR_INIT;
     struct sight sight;
 
-    if (PORT(&d->m->ports, storage, volume_set_legality, &leaf, VOLUME_LEGAL,
-             &err) ||
+    if ((!d->of->stays && PORT(&d->m->ports, storage, volume_set_legality,
+                               &leaf, VOLUME_LEGAL, &err)) ||
         disk_check_image(d, &err) || disk_look_well(d, &sight, &err)) {
         if (migration_trouble(d->m, &err, UNDO_PATIENCE_MS) == JOB_AGAIN)
             return JOB_AGAIN;

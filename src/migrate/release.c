@@ -311,7 +311,7 @@ enum job_outcome release_delete_source(struct disk *d)
 
     if (source_is_deleted(d))
         return delete_source(d);
-    if (disk_find_user(d, false, &user, &err))
+    if (disk_learn_places(d, &err) || disk_find_user(d, false, &user, &err))
         return retry_or_keep(d, &err);
     if (user.uuid[0])
         return keep(d, "a VM still has a layer of it");

@@ -143,12 +143,26 @@ static enum job_outcome stay_there(struct disk *d)
     return disk_settle(d);
 }
 
+/* Of a VM that would have come: it is the other host's. */
+static enum job_outcome let_it_be(struct disk *d)
+{
+    struct err err = ERR_INIT;
+
+    if (PORT(&d->m->ports, storage, image_teardown, d->of->dst_sd, d->of->img,
+             &err) &&
+        err.code != ERR_NO_IMAGE)
+        return retry_or_leave(d, &err);
+    return JOB_OK;
+}
+
 static enum job_outcome remove_one(struct disk *d)
 {
     struct migration *m = d->m;
     struct err err = ERR_INIT;
     struct sight sight = { .where = VM_GONE };
 
+    if (d->of->stays)
+        return let_it_be(d);
     d->of->in_doubt = false;
     if (is_foreign(m))
         return leave(d, "it was made by somebody else");

@@ -64,7 +64,7 @@ enum job_outcome send_release(struct migration *m)
 {
     for (; m->at < m->job.n_disks; m->at++) {
         struct disk *d = &m->disks[m->at];
-        enum job_outcome outcome = m->job.keep_source
+        enum job_outcome outcome = m->job.keep_source || d->of->stays
                                        ? release_keep_source(d)
                                        : release_delete_source(d);
 

@@ -70,6 +70,18 @@ static enum job_outcome next_layer(struct disk *d)
     return migration_again(d->m, 0);
 }
 
+/* An LV is longer than the qcow2 in it. *ret_bytes: of the layer's file. */
+static int find_end(struct disk *d, uint64_t *ret_bytes, struct err *err)
+{
+    const struct volume_info *from = current(d);
+
+    *ret_bytes = from->apparent_bytes;
+    if (!from->block || from->format != VOLUME_COW)
+        return 0;
+    return PORT(&d->m->ports, copier, measure, from->path, VOLUME_COW,
+                ret_bytes, err);
+}
+
 /* --- beginning --------------------------------------------------------- */
 
 static void describe(const struct disk *d, struct peer_layer *layer)
@@ -79,8 +91,12 @@ static void describe(const struct disk *d, struct peer_layer *layer)
 
     memcpy(layer->job_id, d->m->job.id, UUID_SIZE);
     layer->is_template = is_template(d);
+    layer->block = d->of->dst_block;
     *spec = prepare_like(d, from);
     spec->allocation = from->allocation;
+    spec->initial_bytes = d->end;
+    if (layer->block && spec->format == VOLUME_RAW)
+        spec->allocation = VOLUME_PREALLOCATED;
     if (layer->is_template)
         memcpy(spec->id.img, d->of->template_img, UUID_SIZE);
     if (d->layer == 0)
@@ -103,7 +119,9 @@ static enum job_outcome begin(struct disk *d)
         (void)err_set(&err, -ENOMEM, "out of memory");
         return trouble(d, &err);
     }
-    d->copied = 0;
+    d->copied = d->gap = 0;
+    if (find_end(d, &d->end, &err))
+        return trouble(d, &err);
     describe(d, d->sent);
     if (PORT(&m->ports, peer, layer, m->job.peer, d->sent, &complete, &err))
         return trouble(d, &err);
@@ -119,6 +137,30 @@ static int end(struct disk *d, struct err *err)
                 err);
 }
 
+static int send_piece(struct disk *d, struct volume_piece *piece,
+                      struct err *err)
+{
+    piece->size = piece->n;
+    piece->gap = d->gap;
+    d->gap = 0;
+    return PORT(&d->m->ports, peer, fill, d->m->job.peer, d->sent, piece, err);
+}
+
+/* What is left of a gap, by its last block. */
+static int close_gap(struct disk *d, void *buffer, struct err *err)
+{
+    uint64_t end = (d->copied + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    struct volume_piece piece = { .offset = end - ALIGNMENT,
+                                  .data = buffer,
+                                  .n = ALIGNMENT };
+
+    if (!d->sent->block || d->gap < ALIGNMENT)
+        return 0;
+    d->gap -= ALIGNMENT;
+    memset(buffer, 0, ALIGNMENT);
+    return send_piece(d, &piece, err);
+}
+
 /* Where nothing is stored nothing is sent, but for the beginning: that is what
  * empties the copy. */
 static int copy_piece(struct disk *d, void *buffer, uint64_t *ret_bytes,
@@ -128,21 +170,28 @@ static int copy_piece(struct disk *d, void *buffer, uint64_t *ret_bytes,
     struct volume_piece piece = { .offset = d->copied,
                                   .data = buffer,
                                   .size = PEER_PIECE };
-    int rc =
-        PORT(&m->ports, storage, volume_read, &current(d)->id, &piece, err);
+    int rc = 0;
 
-    if (rc)
-        return rc;
+    *ret_bytes = 0;
+    if (d->copied < d->end)
+        rc =
+            PORT(&m->ports, storage, volume_read, &current(d)->id, &piece, err);
+    if (rc || d->copied >= d->end || piece.next == d->copied)
+        return rc ? rc : close_gap(d, buffer, err);
+    if (piece.next > d->end) {
+        piece.n = piece.n > 0 ? (size_t)(d->end - d->copied) : 0;
+        piece.next = d->end;
+    }
     if (piece.n == 0 && d->copied == 0 && piece.next > 0) {
         piece.n = piece.next < PEER_PIECE ? (size_t)piece.next : PEER_PIECE;
         piece.next = piece.n;
         memset(buffer, 0, piece.n);
     }
-    piece.size = piece.n;
-    if (piece.n > 0)
-        rc = PORT(&m->ports, peer, fill, m->job.peer, d->sent, &piece, err);
     *ret_bytes = piece.next - d->copied;
-    return rc;
+    if (piece.n > 0)
+        return send_piece(d, &piece, err);
+    d->gap += *ret_bytes;
+    return 0;
 }
 
 static enum job_outcome copy(struct disk *d)
@@ -181,10 +230,21 @@ static enum job_outcome differs(struct disk *d)
     return migration_fail(d->m, &err);
 }
 
+/* What an LV has behind the layer's end is nobody's. */
+static uint64_t digest_bytes(const struct disk *d)
+{
+    uint64_t left = d->end - d->copied;
+
+    return (d->sent->block || current(d)->block) && left < DIGEST_BYTES
+               ? left
+               : DIGEST_BYTES;
+}
+
 static enum job_outcome compare(struct disk *d)
 {
     struct migration *m = d->m;
-    struct volume_digest here = { .offset = d->copied, .size = DIGEST_BYTES };
+    struct volume_digest here = { .offset = d->copied,
+                                  .size = digest_bytes(d) };
     struct volume_digest there = here;
     struct err err = ERR_INIT;
     int rc =

@@ -20,6 +20,10 @@
 #include <stdarg.h>
 #include <string.h>
 
+enum {
+    ROOM_PART = 8, /* of a chunk: so much more is worth a call */
+};
+
 __attribute__((format(printf, 3, 0))) static void format_text(
     char *dst, size_t size, const char *format, va_list args)
 {
@@ -163,6 +167,92 @@ static enum job_outcome prepare(struct migration *m)
                                m->job.peer);
 }
 
+/* --- room there -------------------------------------------------------- */
+
+static bool is_thin_there(const struct disk *d)
+{
+    return d->of->dst_block && d->of->base_cow && !d->of->stays;
+}
+
+/* The other drayd's LVs get room for what is in the disks, and whatever the
+ * guest has written since. */
+static int ask_for_room(struct migration *m, struct err *err)
+{
+    struct peer_room rooms[JOB_DISKS_MAX];
+    size_t n = 0;
+    int rc;
+
+    for_each_disk (d, m) {
+        if (!is_thin_there(d))
+            continue;
+        memcpy(rooms[n].target, d->of->target, DISK_TARGET_SIZE);
+        rooms[n++].bytes = d->of->data + d->since;
+    }
+    rc = n == 0 ? 0
+                : PORT(&m->ports, peer, room, m->job.peer, m->job.id, rooms, n,
+                       err);
+    for_each_disk (d, m) {
+        if (rc == 0)
+            d->room = d->since;
+    }
+    return rc;
+}
+
+/* The layers below may have taken a while; without one there they are part of
+ * it. */
+static int measure(struct disk *d, struct err *err)
+{
+    const struct migrate_ports *ports = &d->m->ports;
+    const struct volume_info *leaf;
+    int rc = disk_load_chain(d, err);
+
+    if (rc)
+        return rc;
+    leaf = &d->chain.volumes[d->chain.n - 1];
+    return d->of->parent[0]
+               ? thin_measure(ports, leaf, &d->of->data, err)
+               : thin_measure_chain(ports, &leaf->id, &d->of->data, err);
+}
+
+static enum job_outcome make_room(struct migration *m)
+{
+    struct err err = ERR_INIT;
+
+    for_each_disk (d, m) {
+        if (is_thin_there(d) && measure(d, &err))
+            return migration_doubt(m, &err, QUERY_PATIENCE_MS);
+    }
+    return ask_for_room(m, &err) ? send_doubt(m, &err) : JOB_OK;
+}
+
+/* What libvirt has to copy grows as the guest writes, and by nothing else. */
+static bool needs_room(struct disk *d, const struct vm_send_progress *top)
+{
+    const struct watermark_policy policy = thin_policy(&d->m->ports, 0);
+
+    if (d->first == 0)
+        d->first = top->total;
+    if (top->total > d->first + d->since)
+        d->since = top->total - d->first;
+    return is_thin_there(d) &&
+           d->since > d->room + policy.chunk_bytes / ROOM_PART;
+}
+
+/* The other drayd may be away for a while; there is room for some time, and
+ * without it the VM stays here. */
+static enum job_outcome keep_room(struct migration *m,
+                                  const struct vm_send_info *info)
+{
+    struct err err = ERR_INIT;
+    bool more = false;
+
+    for (size_t i = 0; i < m->job.n_disks; i++)
+        more = needs_room(&m->disks[i], &info->disks[i]) || more;
+    if (more && ask_for_room(m, &err) && err.code == ERR_NO_SPACE)
+        return migration_fail(m, &err);
+    return JOB_OK;
+}
+
 /* --- starting ---------------------------------------------------------- */
 
 static enum job_outcome send_it(struct migration *m)
@@ -180,6 +270,9 @@ static enum job_outcome send_it(struct migration *m)
         memcpy(disks[i].target, of->target, sizeof(disks[i].target));
         (void)str_copy(disks[i].path, PATH_MAX, of->dst_path); /* is shorter */
         disks[i].format = of->base_cow ? "qcow2" : "raw";
+        disks[i].block = of->dst_block;
+        disks[i].capacity = of->capacity;
+        disks[i].stays = of->stays;
         shallow = shallow || of->parent[0];
     }
     struct vm_send_spec spec = { .libvirt_uri = way.libvirt_uri,
@@ -199,17 +292,32 @@ static enum job_outcome send_it(struct migration *m)
     return JOB_OK;
 }
 
+/* While libvirt migrates it lets nobody set a threshold: what the guest writes
+ * to here gets more room before, and is looked at now and then. */
+static int widen(struct disk *d, struct err *err)
+{
+    int rc = disk_learn_places(d, err);
+
+    return rc ? rc : watch_begin(d, NULL, err);
+}
+
 /* An earlier life may have begun it. */
 static enum job_outcome start(struct migration *m)
 {
     struct vm_send_info info;
+    struct err err = ERR_INIT;
     enum job_outcome outcome = send_look(m, &info);
 
     if (outcome != JOB_OK)
         return outcome;
     if (info.active || info.state == VM_SHUTOFF)
         return JOB_OK; /* the next state finds out */
-    return send_it(m);
+    for_each_disk (d, m) {
+        if (widen(d, &err))
+            return migration_doubt(m, &err, QUERY_PATIENCE_MS);
+    }
+    outcome = make_room(m);
+    return outcome == JOB_OK ? send_it(m) : outcome;
 }
 
 /* --- converging -------------------------------------------------------- */
@@ -266,6 +374,8 @@ static enum job_outcome watch(struct migration *m,
 
     report(m, info);
     apply_limit(m);
+    if (outcome == JOB_OK)
+        outcome = keep_room(m, info);
     return outcome == JOB_OK ? migration_again(m, POLL_MS) : outcome;
 }
 

@@ -41,6 +41,20 @@ int thin_measure(const struct migrate_ports *ports,
     return 0;
 }
 
+int thin_measure_chain(const struct migrate_ports *ports,
+                       const struct volume_id *leaf, uint64_t *ret_bytes,
+                       struct err *err)
+{
+    struct volume_measure measure;
+    int rc = PORT(ports, storage, volume_measure, leaf, VOLUME_COW, NULL,
+                  &measure, err);
+
+    if (rc)
+        return err_wrap(err, "measure the chain of volume %s", leaf->vol);
+    *ret_bytes = measure.required + measure.bitmaps;
+    return 0;
+}
+
 uint64_t thin_raw(const struct watermark_policy *policy,
                   uint64_t capacity_bytes)
 {

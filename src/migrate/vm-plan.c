@@ -51,20 +51,68 @@ static void split_space(struct question *q)
     out->required -= out->template_required;
 }
 
-/* The place is the other host's: dst_path holds what it is to look up until it
- * has said which domain that is. */
-static void name_place(struct question *q, const char *domain)
+/* For LVs there: what is below is copied as it is. */
+static int measure_below(struct question *q, struct err *err)
 {
-    if (!domain[0])
-        (void)err_next(plan_obstacle(q->plan, ERR_PARAMETER,
-                                     "no domain of the other host is named for "
-                                     "disk %s",
-                                     q->disk.target),
-                       "--disk %s=DOMAIN", q->disk.target);
-    (void)str_copy(q->of->dst_path, sizeof(q->of->dst_path), domain);
+    bool linked = q->of->template_img[0];
+
+    for (size_t i = 0; i + 1 < q->chain.n; i++) {
+        const struct volume_info *layer = &q->chain.volumes[i];
+        uint64_t bytes = layer->apparent_bytes;
+        int rc = 0;
+
+        if (layer->block && layer->format == VOLUME_COW)
+            rc = PORT(q->ports, copier, measure, layer->path, VOLUME_COW,
+                      &bytes, err);
+        if (rc)
+            return rc;
+        if (i == 0 && linked)
+            q->out->template_size = bytes;
+        else
+            q->out->below += bytes;
+    }
+    return 0;
 }
 
-static void ask_disk(struct question *q, const char *domain)
+/* The place is the other host's: dst_path holds what it is to look up until it
+ * has said which domain that is. When none is named: the one that it is in. */
+static void name_place(struct question *q, const char *domain)
+{
+    (void)str_copy(q->of->dst_path, sizeof(q->of->dst_path),
+                   domain[0] ? domain : q->of->src_sd);
+}
+
+/* Nothing is moved, and nothing needs space. */
+static void stay(struct migrate_plan *plan, size_t i)
+{
+    struct job_disk *of = &plan->job.disks[i];
+    struct migrate_plan_disk *out = &plan->disks[i];
+
+    of->stays = true;
+    memset(of->parent, 0, UUID_SIZE);
+    memset(of->template_img, 0, UUID_SIZE);
+    memset(of->template_vol, 0, UUID_SIZE);
+    plan->bytes -= out->bytes;
+    out->bytes = out->required = 0;
+}
+
+static void measure(struct question *q, bool flatten)
+{
+    const struct volume_info *leaf = &q->chain.volumes[q->chain.n - 1];
+    struct err err = ERR_INIT;
+    int rc;
+
+    q->out->sparse =
+        leaf->format == VOLUME_RAW && leaf->allocation == VOLUME_SPARSE;
+    rc = flatten ? thin_measure_chain(q->ports, &leaf->id, &q->of->data, &err)
+                 : thin_measure(q->ports, leaf, &q->of->data, &err);
+    if (rc == 0 && !flatten)
+        rc = measure_below(q, &err);
+    if (rc)
+        plan_obstacle_from(q->plan, &err);
+}
+
+static void ask_disk(struct question *q, const char *domain, bool flatten)
 {
     struct job_disk *of = q->of;
 
@@ -78,9 +126,11 @@ static void ask_disk(struct question *q, const char *domain)
     if (q->chain.n > 0) {
         of->convert = true;
         of->base_cow = q->chain.volumes[q->chain.n - 1].format == VOLUME_COW;
-        name_layers(q);
+        if (!flatten)
+            name_layers(q);
         plan_check_space(q);
         split_space(q);
+        measure(q, flatten);
     }
     name_place(q, domain);
 }
@@ -134,7 +184,7 @@ static void ask_disks(const struct migrate_ports *ports,
                               .disk = disks[i] };
 
         plan->job.n_disks++;
-        ask_disk(&q, wished_domain(request, &disks[i]));
+        ask_disk(&q, wished_domain(request, &disks[i]), request->flatten);
         plan->bytes += plan->disks[at].bytes;
         storage_chain_deinit(&q.chain);
     }
@@ -166,6 +216,7 @@ static void fill_disk(const struct job_disk *of, uint64_t required,
     memcpy(disk->target, of->target, sizeof(disk->target));
     (void)str_copy(disk->domain, sizeof(disk->domain),
                    of->dst_sd[0] ? of->dst_sd : of->dst_path);
+    memcpy(disk->from, of->src_sd, UUID_SIZE);
     memcpy(disk->img, of->img, UUID_SIZE);
     memcpy(disk->leaf, of->leaf, UUID_SIZE);
     memcpy(disk->parent, of->parent, UUID_SIZE);
@@ -173,6 +224,7 @@ static void fill_disk(const struct job_disk *of, uint64_t required,
     memcpy(disk->template_vol, of->template_vol, UUID_SIZE);
     disk->cow = of->base_cow;
     disk->capacity = of->capacity;
+    disk->data = of->data;
     disk->required = required;
 }
 
@@ -195,6 +247,15 @@ int offer_of_job(const struct migrate_ports *ports, const struct job *job,
     return 0;
 }
 
+static void name_a_domain(struct migrate_plan *plan, const struct job_disk *of)
+{
+    (void)err_next(plan_obstacle(plan, ERR_PARAMETER,
+                                 "no domain of host %s is named for disk %s, "
+                                 "and it does not see where the disk is",
+                                 plan->job.peer, of->target),
+                   "--disk %s=DOMAIN", of->target);
+}
+
 static void take_verdict(struct migrate_plan *plan,
                          const struct peer_verdict *verdict)
 {
@@ -208,8 +269,15 @@ static void take_verdict(struct migrate_plan *plan,
         struct job_disk *of = &plan->job.disks[i];
 
         memcpy(of->dst_sd, verdict->sd[i], UUID_SIZE);
-        if (of->dst_sd[0])
-            memset(of->dst_path, 0, sizeof(of->dst_path));
+        if (!of->dst_sd[0] && strcmp(of->dst_path, of->src_sd) == 0)
+            name_a_domain(plan, of);
+        if (!of->dst_sd[0])
+            continue;
+        memset(of->dst_path, 0, sizeof(of->dst_path));
+        of->dst_block = verdict->block[i];
+        of->base_cow = verdict->cow[i];
+        if (strcmp(of->dst_sd, of->src_sd) == 0)
+            stay(plan, i);
     }
 }
 
@@ -220,6 +288,16 @@ static bool is_complete(const struct job *job)
         if (!job->disks[i].img[0] || !job->disks[i].dst_path[0])
             return false;
     return true;
+}
+
+/* Layers below the leaf, but for the template. */
+static size_t n_between(const struct migrate_plan *plan, size_t i)
+{
+    size_t n = plan->disks[i].chain_n;
+
+    return !plan->job.disks[i].parent[0]
+               ? 0
+               : n - 1 - (plan->job.disks[i].template_img[0] ? 1 : 0);
 }
 
 static void ask_peer(const struct migrate_ports *ports,
@@ -234,6 +312,10 @@ static void ask_peer(const struct migrate_ports *ports,
     for (size_t i = 0; i < plan->job.n_disks; i++) {
         offer.disks[i].required = plan->disks[i].required;
         offer.disks[i].template_required = plan->disks[i].template_required;
+        offer.disks[i].sparse = plan->disks[i].sparse;
+        offer.disks[i].below = plan->disks[i].below;
+        offer.disks[i].layers = n_between(plan, i);
+        offer.disks[i].template_size = plan->disks[i].template_size;
     }
     if (rc == 0)
         rc = PORT(ports, peer, check, plan->job.peer, &offer, &verdict, &err);

@@ -136,6 +136,15 @@ static int info(void *ctx, const char *host, const char *job_id,
     return ask(ctx, host, "Peer.info", wire_job(job_id), ret_status, err);
 }
 
+static int room(void *ctx, const char *host, const char *job_id,
+                const struct peer_room *rooms, size_t n, struct err *err)
+{
+    struct peer_status ignored;
+
+    return ask(ctx, host, "Peer.info", wire_room(job_id, rooms, n), &ignored,
+               err);
+}
+
 static int finish(void *ctx, const char *host, const char *job_id,
                   struct peer_status *ret_status, struct err *err)
 {
@@ -159,6 +168,7 @@ struct peer_port peers_port(struct peers *peers)
         .end = peers_end,
         .digest = peers_digest,
         .info = info,
+        .room = room,
         .finish = finish,
         .undo = undo,
     };

@@ -42,6 +42,8 @@ int peer_call(const struct peers *peers, const char *host, const char *verb,
 /* wire.c: JSON <-> structs. NULL: no memory. */
 struct json_object *wire_offer(const struct peer_offer *offer);
 struct json_object *wire_job(const char *job_id);
+struct json_object *wire_room(const char *job_id, const struct peer_room *rooms,
+                              size_t n);
 struct json_object *wire_layer(const struct peer_layer *layer);
 struct json_object *wire_fill(const struct peer_layer *layer,
                               const struct volume_piece *piece);

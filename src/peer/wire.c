@@ -34,6 +34,11 @@ static bool add_u64(struct json_object *object, const char *name, uint64_t n)
     return add(object, name, json_object_new_uint64(n));
 }
 
+static bool add_flag(struct json_object *object, const char *name, bool flag)
+{
+    return add(object, name, json_object_new_boolean(flag));
+}
+
 /* An empty one is left out. */
 static bool add_uuid(struct json_object *object, const char *name,
                      const char *uuid)
@@ -57,9 +62,15 @@ static struct json_object *wire_disk(const struct peer_disk *disk)
         object,
         add_text(object, "disk", disk->target) &&
             add_text(object, "domain", disk->domain) &&
+            add_uuid(object, "fromDomain", disk->from) &&
             add_text(object, "imageID", disk->img) &&
             add_text(object, "volumeID", disk->leaf) &&
             add_text(object, "format", disk->cow ? "COW" : "RAW") &&
+            add_flag(object, "sparse", disk->sparse) &&
+            add_u64(object, "data", disk->data) &&
+            add_u64(object, "below", disk->below) &&
+            add_u64(object, "layers", disk->layers) &&
+            add_u64(object, "templateSize", disk->template_size) &&
             add_u64(object, "capacity", disk->capacity) &&
             add_u64(object, "required", disk->required) &&
             add_u64(object, "templateRequired", disk->template_required) &&
@@ -90,8 +101,7 @@ struct json_object *wire_offer(const struct peer_offer *offer)
                            add_text(object, "vmID", offer->vm) &&
                            add_text(object, "vmName", offer->vm_name) &&
                            add_text(object, "xml", offer->xml) &&
-                           add(object, "filled",
-                               json_object_new_boolean(offer->filled)) &&
+                           add_flag(object, "filled", offer->filled) &&
                            add(object, "disks", wire_disks(offer)));
 }
 
@@ -100,6 +110,30 @@ struct json_object *wire_job(const char *job_id)
     struct json_object *object = json_object_new_object();
 
     return end(object, add_text(object, "jobID", job_id));
+}
+
+static struct json_object *wire_rooms(const struct peer_room *rooms, size_t n)
+{
+    struct json_object *array = json_object_new_array();
+    bool ok = array;
+
+    for (size_t i = 0; ok && i < n; i++) {
+        struct json_object *room = json_object_new_object();
+
+        ok = add_text(room, "disk", rooms[i].target) &&
+             add_u64(room, "bytes", rooms[i].bytes) &&
+             json_object_array_add(array, json_object_get(room)) == 0;
+        (void)json_object_put(room); /* NULL is fine */
+    }
+    return end(array, ok);
+}
+
+struct json_object *wire_room(const char *job_id, const struct peer_room *rooms,
+                              size_t n)
+{
+    struct json_object *object = wire_job(job_id);
+
+    return end(object, add(object, "room", wire_rooms(rooms, n)));
 }
 
 static struct json_object *wire_volume(const struct peer_layer *layer)
@@ -126,6 +160,7 @@ struct json_object *wire_layer(const struct peer_layer *layer)
                    add_text(object, "parentImageID", spec->parent_img) &&
                    add_text(object, "parentID", spec->parent) &&
                    add_u64(object, "capacity", spec->capacity) &&
+                   add_u64(object, "initialSize", spec->initial_bytes) &&
                    add_u64(object, "sequence", spec->sequence) &&
                    add_text(object, "diskType", spec->disk_type) &&
                    add_text(object, "description", spec->description));
@@ -138,6 +173,7 @@ struct json_object *wire_fill(const struct peer_layer *layer,
 
     return end(object,
                add_u64(object, "offset", piece->offset) &&
+                   add_u64(object, "gap", piece->gap) &&
                    add(object, "data", rpc_blob_new(piece->data, piece->size)));
 }
 
@@ -219,6 +255,16 @@ static int strange(struct err *err)
     return err_next(err, "do both hosts have the same version of drayd?");
 }
 
+/* In the same order; what is not there is false. */
+static void read_flags(struct json_object *json, const char *name,
+                       bool ret[PEER_DISKS_MAX])
+{
+    struct json_object *flags = get_array(json, name, PEER_DISKS_MAX);
+
+    for (size_t i = 0; flags && i < json_object_array_length(flags); i++)
+        ret[i] = json_object_get_boolean(json_object_array_get_idx(flags, i));
+}
+
 int wire_read_verdict(struct json_object *json, struct peer_verdict *ret,
                       struct err *err)
 {
@@ -236,6 +282,8 @@ int wire_read_verdict(struct json_object *json, struct peer_verdict *ret,
         if (sd && uuid_is_valid(sd))
             memcpy(ret->sd[i], sd, UUID_SIZE);
     }
+    read_flags(json, "block", ret->block);
+    read_flags(json, "qcow2", ret->cow);
     ret->n_obstacles = json_object_array_length(obstacles);
     for (size_t i = 0; i < ret->n_obstacles; i++) {
         ret->obstacles[i] = (struct err)ERR_INIT;

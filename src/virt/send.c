@@ -35,8 +35,13 @@ static int moved_xml(const struct call *call, unsigned flags,
         call, flags | VIR_DOMAIN_XML_SECURE | VIR_DOMAIN_XML_MIGRATABLE, &xml);
     for (size_t i = 0; rc == 0 && i < spec->n_disks; i++) {
         const struct vm_send_disk *disk = &spec->disks[i];
-        const struct xml_source source = { .path = disk->path,
-                                           .format = disk->format };
+        bool raw = str_equal(disk->format, "raw");
+        const struct xml_source source = {
+            .path = disk->path,
+            .format = disk->format,
+            .is_block = disk->block,
+            .slice = disk->block && raw ? disk->capacity : 0,
+        };
         char *moved = NULL;
         rc = xml_set_source(xml, disk->target, &source, &moved, call->err);
         if (rc == XML_NO_DISK)
@@ -85,12 +90,28 @@ static bool fill_params(struct params *params, const struct vm_send_spec *spec,
     if (ok && spec->migrate_uri[0])
         ok = add_text(params, VIR_MIGRATE_PARAM_URI, spec->migrate_uri);
     for (size_t i = 0; ok && i < spec->n_disks; i++)
-        ok = add_text(params, VIR_MIGRATE_PARAM_MIGRATE_DISKS,
+        ok = spec->disks[i].stays ||
+             add_text(params, VIR_MIGRATE_PARAM_MIGRATE_DISKS,
                       spec->disks[i].target);
     return ok &&
            virTypedParamsAddULLong(&params->items, &params->n, &params->size,
                                    VIR_MIGRATE_PARAM_BANDWIDTH,
                                    mib_per_s(spec->bytes_per_s)) == 0;
+}
+
+/* libvirt takes a disk that stays for unsafe unless it knows its file system as
+ * a shared one. Our caller knows better: both hosts have leases on it. */
+static unsigned storage_flags(const struct vm_send_spec *spec)
+{
+    unsigned flags = 0;
+    for (size_t i = 0; i < spec->n_disks; i++) {
+        if (spec->disks[i].stays)
+            flags |= VIR_MIGRATE_UNSAFE;
+        else
+            flags |= spec->shallow ? VIR_MIGRATE_NON_SHARED_INC
+                                   : VIR_MIGRATE_NON_SHARED_DISK;
+    }
+    return flags;
 }
 
 static int migrate(const struct call *call, const struct vm_send_spec *spec)
@@ -107,9 +128,7 @@ static int migrate(const struct call *call, const struct vm_send_spec *spec)
         rc = moved_xml(call, VIR_DOMAIN_XML_INACTIVE, spec, &persistent);
     if (rc < 0)
         return rc;
-    if (spec->n_disks)
-        flags |= spec->shallow ? VIR_MIGRATE_NON_SHARED_INC
-                               : VIR_MIGRATE_NON_SHARED_DISK;
+    flags |= storage_flags(spec);
     if (is_persistent)
         flags |= VIR_MIGRATE_PERSIST_DEST;
 

@@ -21,6 +21,13 @@ enum {
     LAYER_BYTES = PARTS * PEER_PIECE,
 };
 
+#define MIB      (1024ULL * 1024)
+#define EXTENT   (128 * MIB)
+#define CAPACITY (8192 * MIB)
+#define DATA     (64 * MIB)
+/* More than an LV has at first, while it is sent. */
+#define BYTES_A_MS (512 * MIB / 1000)
+
 static const char *const layers[TRAVEL_LAYERS] = {
     [TRAVEL_TEMPLATE] = "88888888-8888-4888-8888-888888888888",
     [TRAVEL_INTERNAL] = "99999999-9999-4999-8999-999999999999",
@@ -108,6 +115,12 @@ static int send_vm(void *ctx, const struct vm_send_spec *spec, struct err *err)
         broken(travel, "sent to a volume that is not there");
     if (spec->shallow != travel->chain)
         broken(travel, "sent with another depth than the chain's");
+    if (spec->disks[0].block != travel->hosts[THERE].block ||
+        (travel->hosts[THERE].block && !travel->hosts[THERE].lv_active))
+        broken(travel, "sent to an LV that is not active, or as a file");
+    if (host->block && !host->watching)
+        broken(travel, "sent from an LV that nobody has widened");
+    travel->written = DATA;
     travel->sending = true;
     travel->aborted = false;
     travel->sent_ms = travel->now_ms + SEND_MS;
@@ -130,6 +143,8 @@ static int send_info(void *ctx, const char *vm, struct vm_send_info *ret,
     memset(ret, 0, sizeof(*ret));
     ret->active = host->travel->sending;
     ret->disks[0].total = ret->active ? SEND_MS : 0;
+    if (ret->active && host->block)
+        ret->disks[0].total = CAPACITY + host->travel->written - DATA;
     ret->disks[0].done = 1;
     ret->memory_total = ret->active ? SEND_MS / 2 : 0;
     ret->state = host->running  ? VM_RUNNING
@@ -303,6 +318,10 @@ static int volumes_create(void *ctx, const struct volume_create *specs,
         broken(host->travel, "a strange volume was made");
     if (host->travel->template_differs)
         broken(host->travel, "a leaf was made above another template");
+    if (host->block && specs[0].initial_bytes < DATA + EXTENT)
+        broken(host->travel, "an LV that has no room for what comes");
+    if (!host->image)
+        host->lv_bytes = specs[0].initial_bytes;
     if (host->travel->chain &&
         (strcmp(specs[0].parent, layers[TRAVEL_INTERNAL]) != 0 ||
          !host->whole[TRAVEL_INTERNAL] || !host->whole[TRAVEL_TEMPLATE]))
@@ -322,6 +341,7 @@ static int image_prepare(void *ctx, const struct volume_id *id, bool illegal,
     if (rc)
         return rc;
     (void)str_copy(ret_path, PATH_MAX, paths[host - host->travel->hosts]);
+    host->lv_active = true;
     return leave(host, 0, err);
 }
 
@@ -335,7 +355,29 @@ static int image_teardown(void *ctx, const char *sd, const char *img,
     (void)img;
     if (rc)
         return rc;
+    if (host->active)
+        broken(host->travel, "a VM's LV was deactivated");
+    host->lv_active = false;
     return host->image ? leave(host, 0, err) : no_image(host, err);
+}
+
+static int volume_grow(void *ctx, const struct volume_id *id, uint64_t bytes,
+                       int64_t deadline_ms, uint64_t *ret_bytes,
+                       struct err *err)
+{
+    struct travel_host *host = ctx;
+    int rc = enter(host, "grow", err);
+
+    (void)deadline_ms;
+    if (rc)
+        return rc;
+    if (strcmp(id->vol, LEAF) != 0 || host != &host->travel->hosts[THERE])
+        broken(host->travel, "a strange LV was extended");
+    if (host->travel->vg_full)
+        return leave(host, err_set_code(err, ERR_NO_SPACE, "full"), err);
+    host->lv_bytes = bytes > host->lv_bytes ? bytes : host->lv_bytes;
+    *ret_bytes = host->lv_bytes;
+    return leave(host, 0, err);
 }
 
 static int delete_template(struct travel_host *host, struct err *err)
@@ -416,6 +458,7 @@ static int volume_info(void *ctx, const struct volume_id *id,
         return no_image(host, err);
     memset(ret, 0, sizeof(*ret));
     ret->id = *id;
+    ret->apparent_bytes = host->lv_bytes;
     ret->legality = host->legal ? VOLUME_LEGAL : VOLUME_ILLEGAL;
     return leave(host, 0, err);
 }
@@ -443,8 +486,26 @@ static int image_chain(void *ctx, const char *sd, const char *img,
         (void)str_copy(info->id.vol, UUID_SIZE,
                        ret->n == n ? LEAF : layers[ret->n]);
         info->legality = whole ? VOLUME_LEGAL : VOLUME_ILLEGAL;
+        info->apparent_bytes = LAYER_BYTES;
     }
     return leave(host, 0, err);
+}
+
+static int volume_measure(void *ctx, const struct volume_id *id,
+                          enum volume_format format, const char *base,
+                          struct volume_measure *ret, struct err *err)
+{
+    int rc = enter(ctx, "measure", err);
+
+    (void)format;
+    (void)base;
+    if (rc)
+        return rc;
+    if (strcmp(id->vol, LEAF) != 0)
+        broken(((struct travel_host *)ctx)->travel, "a strange measurement");
+    memset(ret, 0, sizeof(*ret));
+    ret->required = DATA;
+    return leave(ctx, 0, err);
 }
 
 static int volume_read(void *ctx, const struct volume_id *id,
@@ -496,12 +557,16 @@ static int probe(void *ctx, const struct volume_id *id, int patience_ms,
 static int domain_info(void *ctx, const char *sd, struct domain_info *ret,
                        struct err *err)
 {
+    struct travel_host *host = ctx;
     int rc = enter(ctx, "domain", err);
 
-    (void)sd;
     if (rc)
         return rc;
+    if (strcmp(sd, sds[host - host->travel->hosts]) != 0)
+        broken(host->travel, "asked for a domain of the other host");
     memset(ret, 0, sizeof(*ret));
+    ret->block = host->block;
+    ret->extent_bytes = host->block ? EXTENT : 0;
     return leave(ctx, 0, err);
 }
 
@@ -525,6 +590,30 @@ static void forget(void *ctx, const char *key)
 {
     (void)ctx;
     (void)key;
+}
+
+/* --- watch ------------------------------------------------------------- */
+
+static int job_begins(void *ctx, const char *vm, const char *target,
+                      const char *base, struct err *err)
+{
+    struct travel_host *host = ctx;
+    int rc = enter(host, "watch", err);
+
+    (void)vm;
+    (void)target;
+    (void)base;
+    if (rc)
+        return rc;
+    host->watching = true;
+    return leave(host, 0, err);
+}
+
+static void job_ended(void *ctx, const char *vm, const char *target)
+{
+    (void)vm;
+    (void)target;
+    ((struct travel_host *)ctx)->watching = false;
 }
 
 /* --- journal, clock ---------------------------------------------------- */
@@ -615,6 +704,10 @@ static int prepare(void *ctx, const char *name, const struct peer_offer *offer,
         (void)str_copy(job.disks[0].dst_sd, UUID_SIZE, sds[THERE]);
         (void)str_copy(job.disks[0].img, UUID_SIZE, IMG);
         (void)str_copy(job.disks[0].leaf, UUID_SIZE, LEAF);
+        job.disks[0].base_cow = offer->disks[0].cow;
+        job.disks[0].capacity = offer->disks[0].capacity;
+        job.disks[0].data = offer->disks[0].data;
+        job.disks[0].dst_block = there->block;
         memcpy(job.disks[0].parent, offer->disks[0].parent, UUID_SIZE);
         memcpy(job.disks[0].template_img, offer->disks[0].template_img,
                UUID_SIZE);
@@ -650,6 +743,27 @@ static int info(void *ctx, const char *name, const char *id,
     if (rc == 0)
         rc = known(there, err);
     return rc ? rc : tell(ctx, there, ret, err);
+}
+
+static int room(void *ctx, const char *name, const char *id,
+                const struct peer_room *rooms, size_t n, struct err *err)
+{
+    struct travel_host *here = ctx, *there = NULL;
+    int rc = reach(ctx, &there, "Peer.info", err);
+
+    (void)name;
+    (void)id;
+    if (rc == 0)
+        rc = known(there, err);
+    if (rc)
+        return rc;
+    if (!there->block || n != 1 || rooms[0].bytes < DATA ||
+        (here->travel->sending && rooms[0].bytes > here->travel->written))
+        broken(here->travel, "asked for strange room");
+    if (there->migration)
+        rc = migrate_receive_room(
+            &there->ports, migration_job(there->migration), rooms, n, err);
+    return leave(here, rc, err);
 }
 
 static int finish(void *ctx, const char *name, const char *id,
@@ -801,7 +915,7 @@ static void end_send(struct travel *travel)
     travel->sending = false;
     there->incoming = false;
     if (travel->aborted || travel->send_breaks || travel->network_cut ||
-        !there->active) {
+        travel->starved || !there->active) {
         there->active = false;
         return;
     }
@@ -820,8 +934,12 @@ static void pass_vms(struct travel *travel)
     for (int i = 0; i < HOSTS; i++)
         if (travel->hosts[i].running)
             travel->hosts[i].knows = travel->acknowledged;
-    if (travel->sending &&
-        (travel->aborted || travel->now_ms >= travel->sent_ms))
+    if (travel->sending && travel->hosts[THERE].block) {
+        travel->written += BYTES_A_MS;
+        travel->starved = travel->written > travel->hosts[THERE].lv_bytes;
+    }
+    if (travel->sending && (travel->aborted || travel->starved ||
+                            travel->now_ms >= travel->sent_ms))
         end_send(travel);
 }
 
@@ -832,6 +950,7 @@ static void die(struct travel_host *host)
     host->restart_ms = host->travel->now_ms + host->travel->dead_ms;
     memset(&host->orders, 0, sizeof(host->orders));
     host->life++;
+    host->watching = false;
     memset(host->parts, 0, sizeof(host->parts)); /* the host may have died */
 }
 
@@ -900,6 +1019,8 @@ static const struct storage_ops storage = {
     .image_teardown = image_teardown,
     .image_delete = image_delete,
     .volume_info = volume_info,
+    .volume_grow = volume_grow,
+    .volume_measure = volume_measure,
     .volume_set_legality = set_legality,
     .volume_probe = probe,
     .volume_read = volume_read,
@@ -908,6 +1029,8 @@ static const struct storage_ops storage = {
     .locate = locate,
 };
 
+static const struct watch_ops watch = { .job_begins = job_begins,
+                                        .job_ended = job_ended };
 static const struct copier_ops copier = { .forget = forget };
 static const struct journal_ops journal = { .put = put };
 static const struct clock_ops clocks = { .now_ms = now_ms,
@@ -921,6 +1044,7 @@ static const struct peer_ops peer = {
     .end = end,
     .digest = digest,
     .info = info,
+    .room = room,
     .finish = finish,
     .undo = undo,
 };
@@ -941,12 +1065,23 @@ void travel_init(struct travel *travel)
             .journal = { host, &journal   },
             .clock = { host, &clocks    },
             .peer = { host, &peer      },
+            .watch = { host, &watch     },
+            .policy = watermark_defaults(),
             .host_name = i == HERE ? "here" : "there",
         };
     }
     travel->hosts[HERE].defined = travel->hosts[HERE].active = true;
     travel->hosts[HERE].running = travel->hosts[HERE].image = true;
     travel->hosts[HERE].legal = true;
+}
+
+void travel_on_lvs(struct travel *travel)
+{
+    for (int i = 0; i < HOSTS; i++) {
+        travel->hosts[i].block = true;
+        travel->hosts[i].ports.policy.chunk_bytes = EXTENT;
+    }
+    travel->hosts[HERE].lv_active = true;
 }
 
 void travel_has_chain(struct travel *travel, bool template_there)
@@ -983,6 +1118,10 @@ struct job travel_job(const struct travel *travel)
     (void)str_copy(job.disks[0].img, UUID_SIZE, IMG);
     (void)str_copy(job.disks[0].leaf, UUID_SIZE, LEAF);
     (void)str_copy(job.disks[0].src_path, JOB_PATH_SIZE, paths[HERE]);
+    job.disks[0].dst_block = travel->hosts[THERE].block;
+    job.disks[0].base_cow = true;
+    job.disks[0].capacity = CAPACITY;
+    job.disks[0].data = DATA;
     if (!travel->chain)
         return job;
     (void)str_copy(job.disks[0].parent, UUID_SIZE, layers[TRAVEL_INTERNAL]);

@@ -53,6 +53,10 @@ struct travel_host {
     bool defined, active, running, incoming;
     /* its volume */
     bool image, legal;
+    bool block;        /* on an LV, ... */
+    uint64_t lv_bytes; /* ... of that size, ... */
+    bool lv_active;    /* ... which this host has in use */
+    bool watching;     /* it is known that a block job fills something */
     /* what is below its volume */
     bool layer[TRAVEL_LAYERS];     /* it is there */
     bool whole[TRAVEL_LAYERS];     /* ... with its data */
@@ -77,6 +81,9 @@ struct travel {
     /* the send */
     bool sending, aborted;
     int64_t sent_ms;   /* when it will be through */
+    uint64_t written;  /* bytes there; the guest makes them more and more */
+    bool vg_full;      /* an LV there grows no more */
+    bool starved;      /* ... and was too small */
     bool send_breaks;  /* in the end */
     bool confirm_lost; /* libvirtd here dies before it hears: the VM goes on
                           here, and stands complete there */
@@ -88,6 +95,8 @@ struct travel {
 };
 
 void travel_init(struct travel *travel);
+/* After travel_init(): the disk goes from an LV to a thin one. */
+void travel_on_lvs(struct travel *travel);
 /* After travel_init(): the disk is a linked clone with a snapshot. */
 void travel_has_chain(struct travel *travel, bool template_there);
 void travel_deinit(struct travel *travel);

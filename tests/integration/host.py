@@ -37,6 +37,11 @@ unix_sock_rw_perms = "0700"
 log_level = 3
 log_outputs = "3:stderr"
 '''
+LISTENS = '''\
+listen_tls = 0
+listen_tcp = 1
+auth_tcp = "none"
+'''
 
 
 class Failed(Exception):
@@ -188,11 +193,14 @@ class Host:
 
     # libvirtd
 
-    def start_libvirtd(self):
+    def start_libvirtd(self, listens=False):
+        """@listens: on TCP too, for another host's."""
         etc = pathlib.Path('/etc/libvirt')
         (etc / 'qemu.conf').write_text(QEMU_CONF)
-        (etc / 'libvirtd.conf').write_text(LIBVIRTD_CONF)
-        self.libvirtd = Service('libvirtd', ['libvirtd'],
+        (etc / 'libvirtd.conf').write_text(
+            LIBVIRTD_CONF + (LISTENS if listens else ''))
+        self.libvirtd = Service('libvirtd',
+                                ['libvirtd', *(['-l'] if listens else [])],
                                 self.new_log('libvirtd'))
         self._libvirtd_up()
 

@@ -18,10 +18,13 @@ class World(Pair):
 
     def __init__(self):
         machine = Host()
-        mounts = [machine.make_fs(), machine.make_fs()]
+        mounts = [machine.make_fs() for _ in range(3)]
         super().__init__()
         self.here = make_domain(self.drayd_a, mounts[0], 'here')
         self.there = make_domain(self.drayd_b, mounts[1], 'there')
+        self.common = make_domain(self.drayd_a, mounts[2], 'common')
+        self.drayd_b.call('StorageDomain.join', typeArgs=str(mounts[2]),
+                          timeout=60)
         self.guests = []
 
     def guest(self, *formats, **options):
@@ -47,7 +50,7 @@ class World(Pair):
             for name in host.virsh('list', '--all', '--name').stdout.split():
                 host.virsh('destroy', name, check=False)
                 host.virsh('undefine', name, check=False)
-        for domain in (self.here, self.there):
+        for domain in (self.here, self.there, self.common):
             images = domain.images()
             # A template goes after what was made from it.
             for img in sorted(images, key=lambda img: is_shared(domain, img)):
@@ -220,6 +223,33 @@ def test_linked_clones_stay_linked(world, present):
     require_chain(world, guest, images, below)
 
 
+def content(image, tmp):
+    """What a guest would see, from the middle on: it writes before that."""
+    raw = tmp / 'content.raw'
+    world_run = image.domain.drayd.host.run
+    world_run('qemu-img', 'convert', '-U', '-O', 'raw', image.path(), raw)
+    data = raw.read_bytes()
+    return data[len(data) // 2:]
+
+
+def test_flattened_on_request(world, tmp_path):
+    base = template(world.here)
+    images = [linked_clone(base, layers=2), make_image(world.here, ['RAW'])]
+    before = content(images[0], tmp_path)
+    assert any(before)
+    guest, images = world.guest_on(images)
+    job = world.migrate(guest, flatten=True)
+    info = world.drayd_a.wait_job(job['id'], 180)
+    assert info['state'] == 'done', info
+    assert not info.get('warning'), info
+    assert world.here.images() == [base.img]
+    flat = Image(world.there, images[0].img, images[0].volumes[-1:], ['COW'])
+    assert list(volumes(world.there, flat.img)) == flat.volumes
+    require_moved(world, guest, [flat, images[1]], ['COW', 'RAW'])
+    assert chain_of(flat.path()) == [str(flat.path())]
+    assert content(flat, tmp_path) == before
+
+
 def test_another_template_of_the_same_name(world):
     base = template(world.here)
     there = copy_template(base, world.there)
@@ -285,6 +315,56 @@ def test_layers_are_whole_whoever_dies(world, victim):
     info = world.drayd_a.wait_job(job['id'], 180)
     assert info['state'] == 'done', info
     require_chain(world, guest, images, below)
+
+
+# --- what both hosts see -------------------------------------------------
+
+def guest_on_both(world):
+    """vda is in a domain that both hosts have joined, vdb is not."""
+    return world.guest_on([make_image(world.common, ['COW', 'COW']),
+                           make_image(world.here, ['COW'])])
+
+
+@pytest.mark.parametrize('named', [False, True])
+def test_a_disk_stays_where_both_hosts_see_it(world, named):
+    guest, images = guest_on_both(world)
+    files = sorted(world.common.root().rglob('*'))
+    disks = [{'disk': 'vdb', 'domain': 'there'}]
+    if named:
+        disks.append({'disk': 'vda', 'domain': 'common'})
+    job = world.migrate(guest, domain=None, disks=disks)
+    info = world.drayd_a.wait_job(job['id'])
+    assert info['state'] == 'done', info
+    assert not info.get('warning'), info
+    guest.arrived(world.b)
+    guest.wait_acks(30)
+    guest.verify()
+    assert world.here.images() == []
+    assert sorted(world.common.root().rglob('*')) == files
+    assert world.a.virsh('list', '--all', '--name').stdout.split() == []
+    assert guest.disk_path('vda').resolve() == images[0].path()
+    guest.power_off()
+    guest.verify_image(images[0].path(), 'qcow2', 'vda')
+    check_clean(images[0])
+
+
+def test_a_disk_that_stays_is_left_alone_when_the_move_fails(world):
+    guest, images = guest_on_both(world)
+    job = world.migrate(guest, domain=None, limit=2 * MIB,
+                        disks=[{'disk': 'vdb', 'domain': 'there'}])
+    wait_for('it is being sent', lambda: world.drayd_a.call(
+        'Job.info', jobID=job['id'])['state'] == 'converging', 30)
+    world.drayd_a.call('Job.cancel', jobID=job['id'])
+    assert world.drayd_a.wait_job(job['id'])['state'] == 'cancelled'
+    require_back(world, guest, images, job['id'])
+    check_clean(images[0])
+
+
+def test_a_disk_that_only_we_see_needs_a_domain(world):
+    guest, images = world.guest('COW')
+    told = obstacles(world, guest, domain=None)
+    assert any('does not see where the disk is' in text for text in told)
+    require_untouched(world, guest, images)
 
 
 # --- what was asked for --------------------------------------------------

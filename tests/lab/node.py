@@ -29,7 +29,7 @@ class Node:
 
     def start_services(self):
         self.host.start_sanlock(self.name, ('-h', '0'))
-        self.host.start_libvirtd()
+        self.host.start_libvirtd(listens=True)
 
     def drayd(self, **sections):
         """A drayd that runs; host id and name are the host's."""

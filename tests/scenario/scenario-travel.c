@@ -57,6 +57,9 @@ static void judge_moved(const struct travel *travel, const char *where)
     CHECK(there->knows == travel->acknowledged);
     CHECK(!here->active && !here->defined);
     CHECK(!here->image || here->record.warning[0]);
+    CHECK(!here->lv_active || here->record.warning[0]);
+    CHECK(there->lv_active);
+    CHECK(!here->watching && !there->watching);
     CHECK(!travel->chain ||
           (there->whole[TRAVEL_TEMPLATE] && there->whole[TRAVEL_INTERNAL]));
     CHECK(!travel->chain || here->layer[TRAVEL_TEMPLATE]);
@@ -71,6 +74,9 @@ static void judge_stayed(const struct travel *travel, const char *where)
     CHECK(here->knows == travel->acknowledged);
     CHECK(!there->active && !there->defined);
     CHECK(!there->image || there->record.warning[0]);
+    CHECK(!there->lv_active || there->record.warning[0]);
+    CHECK(here->lv_active == here->block);
+    CHECK(!here->watching && !there->watching);
     CHECK(!there->legal);
     CHECK(!there->layer[TRAVEL_INTERNAL] || there->record.warning[0]);
     CHECK(there->layer[TRAVEL_TEMPLATE] ==
@@ -132,6 +138,75 @@ static void what_was_not_found_there_is_kept_here(void **state)
     travel_deinit(&travel);
 }
 
+static void run_for(struct travel *travel, int64_t ms)
+{
+    const struct job job = travel_job(travel);
+
+    if (!travel->hosts[HERE].migration)
+        travel_start(travel, HERE, &job);
+    for (int64_t i = 0; i < ms; i++)
+        travel_pass(travel);
+}
+
+/* --- LVs --------------------------------------------------------------- */
+
+static void a_thin_lv_grows_while_it_is_filled(void **state)
+{
+    struct travel travel;
+    uint64_t first;
+
+    (void)state;
+    travel_init(&travel);
+    log_setup((enum log_level)0, false);
+    travel_on_lvs(&travel);
+    run_for(&travel, 1000);
+    assert_true(travel.sending);
+    first = travel.hosts[THERE].lv_bytes;
+    run(&travel, "LVs");
+    assert_int_equal(travel.hosts[HERE].record.state, JOB_DONE);
+    assert_string_equal(travel.hosts[HERE].record.warning, "");
+    assert_false(travel.starved);
+    assert_true(travel.hosts[THERE].lv_bytes > first);
+    assert_false(travel.hosts[HERE].image);
+    travel_deinit(&travel);
+}
+
+static void a_kept_lv_is_not_active_any_more(void **state)
+{
+    struct travel travel;
+    struct job job;
+
+    (void)state;
+    travel_init(&travel);
+    travel_on_lvs(&travel);
+    job = travel_job(&travel);
+    job.keep_source = true;
+    travel_start(&travel, HERE, &job);
+    log_setup((enum log_level)0, false);
+    run_for(&travel, 60 * 1000);
+    assert_int_equal(travel.hosts[HERE].record.state, JOB_DONE);
+    assert_true(travel.hosts[HERE].image);
+    assert_false(travel.hosts[HERE].lv_active);
+    travel_deinit(&travel);
+}
+
+static void a_full_vg_is_told_and_the_vm_stays(void **state)
+{
+    struct travel travel;
+
+    (void)state;
+    travel_init(&travel);
+    log_setup((enum log_level)0, false);
+    travel_on_lvs(&travel);
+    travel.vg_full = true;
+    run(&travel, "full VG");
+    assert_int_equal(travel.hosts[HERE].record.state, JOB_FAILED);
+    assert_int_equal(travel.hosts[HERE].record.error.code, ERR_NO_SPACE);
+    assert_false(travel.starved);
+    assert_false(travel.hosts[THERE].image);
+    travel_deinit(&travel);
+}
+
 /* --- faults at each call ----------------------------------------------- */
 
 static void nothing(struct travel *travel)
@@ -169,6 +244,23 @@ static void has_chain_and_breaks(struct travel *travel)
 {
     travel_has_chain(travel, false);
     travel->send_breaks = true;
+}
+
+static void on_lvs(struct travel *travel)
+{
+    travel_on_lvs(travel);
+}
+
+static void on_lvs_and_breaks(struct travel *travel)
+{
+    travel_on_lvs(travel);
+    travel->send_breaks = true;
+}
+
+static void on_lvs_dies_for_long(struct travel *travel)
+{
+    travel_on_lvs(travel);
+    travel->dead_ms = 10000;
 }
 
 static void has_another_template(struct travel *travel)
@@ -260,6 +352,14 @@ static void what_another_has_made_is_used(void **state)
     travel_deinit(&travel);
 }
 
+static void survives_faults_on_lvs(void **state)
+{
+    (void)state;
+    walk("LVs", on_lvs);
+    walk("broken send of LVs", on_lvs_and_breaks);
+    walk("long absence with LVs", on_lvs_dies_for_long);
+}
+
 static void another_template_is_told(void **state)
 {
     struct travel travel;
@@ -277,16 +377,6 @@ static void another_template_is_told(void **state)
 }
 
 /* --- what happens in between ------------------------------------------- */
-
-static void run_for(struct travel *travel, int64_t ms)
-{
-    const struct job job = travel_job(travel);
-
-    if (!travel->hosts[HERE].migration)
-        travel_start(travel, HERE, &job);
-    for (int64_t i = 0; i < ms; i++)
-        travel_pass(travel);
-}
 
 /* Whoever orders it at the last moment comes too late: then it has moved. */
 static void a_cancel_leaves_it_here_or_comes_too_late(void **state)
@@ -389,6 +479,10 @@ int main(void)
         cmocka_unit_test(survives_faults_with_a_copy_standing_there),
         cmocka_unit_test(survives_faults_while_layers_go),
         cmocka_unit_test(survives_faults_while_layers_come_back),
+        cmocka_unit_test(survives_faults_on_lvs),
+        cmocka_unit_test(a_thin_lv_grows_while_it_is_filled),
+        cmocka_unit_test(a_kept_lv_is_not_active_any_more),
+        cmocka_unit_test(a_full_vg_is_told_and_the_vm_stays),
         cmocka_unit_test(another_template_is_told),
         cmocka_unit_test(what_another_has_made_is_used),
         cmocka_unit_test(a_cancel_leaves_it_here_or_comes_too_late),

@@ -174,6 +174,9 @@ struct vm_send_disk {
     char target[DISK_TARGET_SIZE];
     char path[PATH_MAX]; /* there */
     const char *format;  /* there: raw, qcow2 */
+    bool block;          /* there: a device, which may be larger, ... */
+    uint64_t capacity;   /* ... than a raw disk is */
+    bool stays;          /* is not copied: both hosts see it */
 };
 
 struct vm_send_spec {
@@ -181,7 +184,7 @@ struct vm_send_spec {
     const char *libvirt_uri; /* of the other libvirtd, as ours reaches it */
     const char *migrate_uri; /* "": the other's choice */
     size_t n_disks;
-    struct vm_send_disk *disks; /* all that are copied */
+    struct vm_send_disk *disks; /* all of them */
     bool shallow;         /* only their top layers: what is below is there */
     uint64_t bytes_per_s; /* 0: no limit */
 };

@@ -39,15 +39,22 @@ struct peer_way {
 struct peer_disk {
     char target[DISK_TARGET_SIZE];
     char domain[PEER_PATH_SIZE]; /* there: name or UUID */
+    char from[UUID_SIZE];        /* the domain that it is in: it stays there if
+                                    both are the same */
     char img[UUID_SIZE];
     char leaf[UUID_SIZE];
     bool cow;
+    bool sparse; /* raw, and does not have its space: qcow2 does on an LV */
     char parent[UUID_SIZE];       /* the layer below it; empty: none */
     char template_img[UUID_SIZE]; /* at the bottom of the chain; empty: none */
     char template_vol[UUID_SIZE];
     uint64_t capacity;
     uint64_t required; /* bytes of space, measured, without the template */
     uint64_t template_required; /* when it is not there */
+    /* For LVs: bytes of its leaf as a qcow2, measured; of the template, and of
+     * the layers between, as they are copied; how many these are. */
+    uint64_t data, template_size, below;
+    size_t layers;
 };
 
 /* A layer below the one that goes with the VM: nobody writes to it any more. It
@@ -56,6 +63,7 @@ struct peer_layer {
     char job_id[UUID_SIZE];
     struct volume_create spec; /* what it is there */
     bool is_template;
+    bool block; /* it is on an LV there, so holes are zeroed */
     /* Of the other drayd, as layer() was told: what one life was given, perhaps
      * not to the disk, is nothing to the next. */
     char life[UUID_SIZE];
@@ -78,6 +86,14 @@ struct peer_verdict {
     size_t n_obstacles; /* 0: welcome */
     struct err obstacles[PEER_OBSTACLES_MAX];
     char sd[PEER_DISKS_MAX][UUID_SIZE]; /* empty: no such domain */
+    bool block[PEER_DISKS_MAX];         /* it is on LVs */
+    bool cow[PEER_DISKS_MAX];           /* the leaf becomes qcow2, or raw */
+};
+
+/* What one of its disks has been written there, and will be. */
+struct peer_room {
+    char target[DISK_TARGET_SIZE];
+    uint64_t bytes;
 };
 
 enum peer_stage {
@@ -128,6 +144,10 @@ struct peer_ops {
     /* ERR_NO_JOB: it knows nothing of this move. */
     int (*info)(void *ctx, const char *host, const char *job_id,
                 struct peer_status *ret_status, struct err *err);
+    /* While the VM comes: its thin disks there get what they will need, as far
+     * as is known by now. ERR_NO_SPACE. */
+    int (*room)(void *ctx, const char *host, const char *job_id,
+                const struct peer_room *rooms, size_t n, struct err *err);
     /* The VM has stopped here for good: it may run there. Ask again until
      * PEER_DONE. */
     int (*finish)(void *ctx, const char *host, const char *job_id,

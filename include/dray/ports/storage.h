@@ -228,6 +228,9 @@ struct volume_piece {
     uint64_t offset;
     void *data;
     size_t size; /* reading: room in data; all three multiples of 4096 */
+    /* Writing: so many bytes before offset, from the last piece on, are zeros.
+     */
+    uint64_t gap;
     /* Reading: so many were read. Where nothing is stored none are, and next is
      * where something is, or the end of all. At the end: 0, next is offset.
      * Else next follows what was read. */
@@ -460,9 +463,10 @@ struct storage_ops {
 
     int (*volume_read)(void *ctx, const struct volume_id *id,
                        struct volume_piece *piece, struct err *err);
-    /* piece->size bytes into a file that is to become a copy, so it is ILLEGAL
-     * (else ERR_VOLUME_BUSY); on an LV: -EOPNOTSUPP. At offset 0 it is emptied
-     * before. */
+    /* piece->size bytes, perhaps none, into what is to become a copy, so it is
+     * ILLEGAL (else ERR_VOLUME_BUSY). A file is emptied before, at offset 0,
+     * and needs no gaps; an LV holds what was there, is active from then on,
+     * and grows by nothing (ERR_NO_SPACE). */
     int (*volume_write)(void *ctx, const struct volume_id *id,
                         const struct volume_piece *piece, struct err *err);
     /* The copy has @size bytes, and is durable. As above. */

@@ -404,8 +404,8 @@ static bool is_right_after_all(const struct param_spec *spec, const char *value)
 }
 
 enum {
-    VALUE_SIZE = 4096,
-    PARAMS_SIZE = 16384
+    VALUE_SIZE = 8192,
+    PARAMS_SIZE = 32768
 };
 
 /* Where a value is tried: a parameter, or a member of one. */

@@ -43,6 +43,9 @@ static const struct job_disk second_disk = {
     .leaf = "66666666-6666-4666-8666-666666666667",
     .base_cow = true,
     .fold_begun = true,
+    .dst_block = true,
+    .stays = true,
+    .data = 77777,
     .capacity = 4096,
     .src_path = "/run/drayd/storage/a/d",
     .dst_path = "nbd+unix:///?socket=/run/nbd",
@@ -133,6 +136,9 @@ static void assert_disks_equal(const struct job_disk *a,
     assert_int_equal(a->base_cow, b->base_cow);
     assert_int_equal(a->dst_made, b->dst_made);
     assert_int_equal(a->fold_begun, b->fold_begun);
+    assert_int_equal(a->dst_block, b->dst_block);
+    assert_int_equal(a->stays, b->stays);
+    assert_int_equal(a->data, b->data);
     assert_int_equal(a->overlay_stays, b->overlay_stays);
     assert_int_equal(a->in_doubt, b->in_doubt);
     assert_int_equal(a->src_cow, b->src_cow);

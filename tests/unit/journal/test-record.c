@@ -234,7 +234,7 @@ static void refuses_a_record_that_lacks_any_field(void **state)
     (void)state;
     struct json_object *record = parsed_sample();
     assert_int_equal(refuse_less(record, ""), 66);
-    assert_int_equal(refuse_less(first_disk(record), "disk."), 25);
+    assert_int_equal(refuse_less(first_disk(record), "disk."), 28);
     json_object_put(record);
 }
 
