@@ -54,6 +54,7 @@ struct config {
     uint64_t buffer_bytes;     /* buffer_kib = 1024: mirror's buf-size */
     unsigned converge_limit_s; /* converge_limit = 0: no deadline */
     unsigned migration_wait_s; /* migration_wait = 0: no deadline */
+    unsigned job_leases;       /* job_leases = shared: 0; always: 1, never: 2 */
     /* [monitor] */
     uint64_t chunk_bytes;         /* chunk_mib = 2560 */
     unsigned utilization_percent; /* utilization_percent = 20 */

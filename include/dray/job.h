@@ -118,11 +118,14 @@ struct job_disk {
     bool dst_made;      /* a file outside that is ours to delete */
     bool fold_begun;    /* the pivot to the leaf may have been asked for */
     bool overlay_stays; /* it could not be folded; the warning says so */
-    bool in_doubt;      /* left on both sides, and nobody could find out which
-                           of them the VM uses */
-    uint64_t capacity;  /* bytes */
-    uint64_t done;      /* of a VM's move, bytes; not in the journal */
-    uint64_t total;     /* 0: not known */
+    /* The side outside, when it has an overlay: */
+    bool src_cow;               /* the source's format */
+    char beside[JOB_PATH_SIZE]; /* the overlay's file */
+    bool in_doubt;     /* left on both sides, and nobody could find out which
+                          of them the VM uses */
+    uint64_t capacity; /* bytes */
+    uint64_t done;     /* of a VM's move, bytes; not in the journal */
+    uint64_t total;    /* 0: not known */
     char src_path[JOB_PATH_SIZE]; /* the leaf, as the VM had it */
     char dst_path[JOB_PATH_SIZE]; /* the leaf there; set in JOB_PREPARING */
 };
@@ -155,6 +158,10 @@ struct job_data {
     bool owned;                /* was ours: there may be something to undo */
     bool taken_over;           /* the job was a dead host's */
     bool fenced;               /* ... and its record says so already */
+    enum job_state left_in;    /* ... and was doing that, or had begun to */
+    bool lost;        /* ... as this one is: another host may have gone on */
+    bool lease_made;  /* by the job itself: removed when it is forgotten */
+    unsigned host_id; /* ... on this host; 0: there is no such lease */
 };
 
 struct job_progress {

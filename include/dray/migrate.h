@@ -26,6 +26,13 @@
 
 struct work;
 
+/* Jobs without a lease from whoever asked for them make one, */
+enum migrate_leases {
+    MIGRATE_LEASES_SHARED, /* where other hosts may be */
+    MIGRATE_LEASES_ALWAYS,
+    MIGRATE_LEASES_NEVER,
+};
+
 struct migrate_ports {
     struct storage_port storage;
     struct xlease_port xleases;
@@ -33,10 +40,12 @@ struct migrate_ports {
     struct copier_port copier;
     struct journal_port journal;
     struct clock_port clock;
-    struct watch_port watch;        /* ops NULL: nobody watches */
-    struct hold_port hold;          /* ops NULL: no jobs with leases */
-    struct peer_port peer;          /* ops NULL: no other hosts */
-    const char *host_name;          /* what they call us; for people */
+    struct watch_port watch; /* ops NULL: nobody watches */
+    struct hold_port hold;   /* ops NULL: no jobs with leases */
+    struct peer_port peer;   /* ops NULL: no other hosts */
+    const char *host_name;   /* what they call us; for people */
+    unsigned host_id;        /* this host's, in all lockspaces */
+    enum migrate_leases leases;
     struct watermark_policy policy; /* chunk 0: the defaults. The extents are
                                        each domain's own */
     uint64_t buffer_bytes;     /* mirror's buf-size, unless it is to be fast */
@@ -81,6 +90,8 @@ struct migrate_plan_disk {
                                      be made there */
     /* By a snapshot: the same, and what the source needs for the overlay. */
     uint64_t frozen_required, overlay_bytes;
+    bool no_overlay;       /* over what is outside: there is no place for it */
+    bool too_large;        /* ... and it cannot be above a part of a device */
     enum copy_mover mover; /* how frozen volumes would be copied */
 };
 

@@ -97,6 +97,8 @@ static const struct key keys[] = {
       FIELD(converge_limit_s), { 0, MAX_CONVERGE_S } },
     { "migrate", "migration_wait", value_set_unsigned,
       FIELD(migration_wait_s), { 0, MAX_CONVERGE_S } },
+    { "migrate", "job_leases", value_set_job_leases,
+      FIELD(job_leases), { 0, 0 } },
     { "monitor", "chunk_mib", value_set_mib,
       FIELD(chunk_bytes), { 1, MAX_CHUNK_MIB } },
     { "monitor", "utilization_percent", value_set_unsigned,

@@ -217,6 +217,20 @@ int value_set_log_level(const char *text, const struct value_bounds *bounds,
                    text);
 }
 
+int value_set_job_leases(const char *text, const struct value_bounds *bounds,
+                         void *field, struct err *err)
+{
+    static const char *const names[] = { "shared", "always", "never" };
+    (void)bounds;
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        if (str_equal(names[i], text)) {
+            *(unsigned *)field = (unsigned)i;
+            return 0;
+        }
+    }
+    return err_set(err, -EINVAL, "'%s' is none of shared, always, never", text);
+}
+
 int value_set_bool(const char *text, const struct value_bounds *bounds,
                    void *field, struct err *err)
 {

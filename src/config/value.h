@@ -36,6 +36,8 @@ int value_set_host_name(const char *text, const struct value_bounds *bounds,
 /* field: unsigned */
 int value_set_unsigned(const char *text, const struct value_bounds *bounds,
                        void *field, struct err *err);
+int value_set_job_leases(const char *text, const struct value_bounds *bounds,
+                         void *field, struct err *err);
 int value_set_log_level(const char *text, const struct value_bounds *bounds,
                         void *field, struct err *err);
 /* field: uint64_t, in bytes; the text is in KiB */

@@ -168,6 +168,8 @@ static int open_use_cases(struct daemon *daemon, struct err *err)
         .journal = journal_port(daemon->journal),
         .peer = peers_port(daemon->peers),
         .host_name = daemon->config.host_name,
+        .host_id = daemon->config.host_id,
+        .leases = (enum migrate_leases)daemon->config.job_leases,
         .clock = clock_real(),
         .policy = read_policy(&daemon->config),
         .buffer_bytes = daemon->config.buffer_bytes,

@@ -49,22 +49,28 @@ static DIR *open_dir(int at, const char *path)
 
 /* --- what it has open --- */
 
-static bool is_beneath(const char *path, const char *dir)
+static bool names_it(int at, const char *link, const char *dir,
+                     char ret_path[PATH_MAX])
 {
-    return str_starts_with(path, dir) && path[strlen(dir)] == '/';
+    ssize_t n = readlinkat(at, link, ret_path, PATH_MAX - 1);
+    ret_path[n < 0 ? 0 : n] = '\0';
+    return n > 0 && path_is_within(ret_path, dir);
 }
 
 static bool has_open(int proc_fd, const char *pid, const char *dir,
                      char ret_path[PATH_MAX])
 {
+    static const char *const places[] = { "cwd", "root", "fd" };
     char text[32];
-    (void)str_format(text, sizeof(text), "%.16s/fd", pid); /* fits */
+    for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+        (void)str_format(text, sizeof(text), "%.16s/%s", pid, places[i]);
+        if (names_it(proc_fd, text, dir, ret_path)) /* fd is no link */
+            return true;
+    }
     _cleanup_(close_dir) DIR *fds = open_dir(proc_fd, text);
     const char *fd;
     while (fds && (fd = next_number(fds)) != NULL) {
-        ssize_t n = readlinkat(dirfd(fds), fd, ret_path, PATH_MAX - 1);
-        ret_path[n < 0 ? 0 : n] = '\0';
-        if (is_beneath(ret_path, dir))
+        if (names_it(dirfd(fds), fd, dir, ret_path))
             return true;
     }
     return false;

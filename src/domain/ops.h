@@ -91,6 +91,10 @@ int domain_outside_info(void *ctx, const char *place, enum volume_format format,
 int domain_outside_create(void *ctx, const char *place,
                           enum volume_format format, uint64_t capacity,
                           struct err *err);
+int domain_outside_overlay(void *ctx, const char *place, const char *backing,
+                           enum volume_format backing_format, uint64_t capacity,
+                           struct err *err);
+int domain_outside_commit(void *ctx, const char *place, struct err *err);
 int domain_outside_keep(void *ctx, const char *place, struct err *err);
 int domain_outside_remove(void *ctx, const char *place, struct err *err);
 int domain_locate(void *ctx, const char *path, struct volume_id *ret_id,

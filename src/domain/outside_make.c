@@ -16,6 +16,8 @@
 #include "ops.h"
 #include "outside_place.h"
 #include "record.h"
+#include "tool.h"
+#include <dray/exec.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -27,6 +29,8 @@ struct making {
     const struct outside_place *place;
     enum volume_format format;
     uint64_t capacity;
+    const char *backing; /* a place; NULL: none */
+    enum volume_format backing_format;
     char name[NAME_MAX + 1]; /* .NAME.drayd */
 };
 
@@ -130,6 +134,8 @@ static int fill(const struct making *m, int fd, struct err *err)
         .kind = (enum format_kind)m->format,
         .allocation = FORMAT_SPARSE,
         .capacity = m->capacity,
+        .parent = m->backing,
+        .parent_kind = (enum format_kind)m->backing_format,
     };
     struct ledger_entry entry;
     int rc = domain_data_fill(fd, &data, err);
@@ -335,4 +341,52 @@ int domain_outside_remove(void *ctx, const char *place, struct err *err)
             rc = remove_ours(&found, err);
     }
     return rc < 0 ? rc : domain_ledger_drop(ctx, found.path, err);
+}
+
+/* --- overlays --- */
+
+int domain_outside_overlay(void *ctx, const char *place, const char *backing,
+                           enum volume_format backing_format, uint64_t capacity,
+                           struct err *err)
+{
+    _cleanup_outside_ struct outside_place found = OUTSIDE_PLACE_INIT;
+    struct making m = { .domains = ctx,
+                        .place = &found,
+                        .format = VOLUME_COW,
+                        .capacity = capacity,
+                        .backing = backing,
+                        .backing_format = backing_format };
+    int rc = check_request(place, VOLUME_COW, capacity, err);
+    if (rc == 0)
+        rc = domain_outside_remove(ctx, place, err);
+    if (rc == 0)
+        rc = outside_place_open(ctx, place, &found, err);
+    if (rc == DOMAIN_NONE)
+        return err_set_code(err, ERR_VOLUME_CREATE,
+                            "%s: its directory is not there", place);
+    if (rc < 0)
+        return rc;
+    return found.kind == OUTSIDE_NOTHING ? make_file(&m, err)
+                                         : refuse_existing(&found, err);
+}
+
+int domain_outside_commit(void *ctx, const char *place, struct err *err)
+{
+    const struct domains *domains = ctx;
+    const struct exec_options options = {
+        .deadline_ms = time_now_ms() + COMMIT_WAIT_MS,
+    };
+    const char *argv[] = { domains->qemu_img, "commit", "-q", "-d", "-f",
+                           "qcow2",           place,    NULL };
+    _cleanup_outside_ struct outside_place found = OUTSIDE_PLACE_INIT;
+    struct exec_result result = { 0 };
+    int rc = open_file(ctx, place, &found, err);
+    if (rc == DOMAIN_NONE || (rc == 0 && found.kind != OUTSIDE_FILE))
+        return err_set_code(err, ERR_NO_VOLUME, "%s is not there", place);
+    if (rc == 0)
+        rc = exec_check(argv, &options, &result, err);
+    exec_result_deinit(&result);
+    if (rc < 0 && err && strstr(err->message, "lock"))
+        err->code = ERR_VOLUME_BUSY;
+    return rc < 0 ? err_wrap(err, "commit %s", place) : 0;
 }

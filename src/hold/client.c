@@ -234,6 +234,16 @@ static int look(void *ctx, const char *job_id, struct err *err)
     return call_word(ctx, job_id, HOLD_LOOK, err);
 }
 
+static int note(void *ctx, const char *job_id, const char *text,
+                struct err *err)
+{
+    _cleanup_free_ struct hold_request *request = hold_request_new(HOLD_NOTE);
+    struct hold_answer answer = { .rc = 0 };
+    if (!request || !str_copy(request->note, sizeof(request->note), text))
+        return err_set(err, -EMSGSIZE, "job %s: its note is too long", job_id);
+    return call(ctx, job_id, request, SLOW_S, &answer, err);
+}
+
 static int call_copy(const struct holds *holds, const char *job_id,
                      enum hold_verb verb, const struct copy_spec *spec,
                      struct err *err)
@@ -312,6 +322,7 @@ struct hold_port holds_port(struct holds *holds)
     static const struct hold_ops ops = {
         .take = take,
         .look = look,
+        .note = note,
         .copy = copy,
         .resumable = resumable,
         .poll = poll_copy,

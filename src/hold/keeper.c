@@ -31,6 +31,7 @@ enum {
 struct keeper {
     struct keeper_ports ports;
     struct copier_port copier;
+    struct lease_place place;
     struct lease_held *held; /* with the record */
     struct lease_held *also; /* NULL: there is no other */
     bool has_record;
@@ -184,6 +185,7 @@ static int set_up(struct keeper *keeper, const struct hold_request *request,
     if (rc == 0)
         rc = keeper->ports.open_copier(keeper->ports.arg, request, keeper->held,
                                        &keeper->copier, err);
+    keeper->place = request->lease;
     keeper->has_record = request->record;
     (void)str_copy(keeper->hardware_id, sizeof(keeper->hardware_id),
                    request->hardware_id);
@@ -300,6 +302,8 @@ static int do_it(struct keeper *keeper, const struct hold_request *request,
         return 0;
     case HOLD_RELEASE:
         return release(keeper, request->status, err);
+    case HOLD_NOTE:
+        return keeper->ports.write_note(&keeper->place, request->note, err);
     default:
         return 0;
     }

@@ -24,6 +24,7 @@ enum hold_verb {
     HOLD_LIMIT,
     HOLD_STOP,
     HOLD_RELEASE,
+    HOLD_NOTE,
     HOLD_VERB_COUNT,
 };
 
@@ -36,7 +37,7 @@ struct hold_request {
     bool record;
     unsigned generation;
     bool fenced;
-    char note[LEASE_NOTE_SIZE];
+    char note[LEASE_NOTE_SIZE]; /* HOLD_NOTE, too */
     char hardware_id[64];
     char qemu_img[PATH_MAX];
     char state_dir[PATH_MAX];

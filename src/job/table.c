@@ -139,12 +139,27 @@ static const struct job_row tables[JOB_KIND_COUNT][JOB_STATE_COUNT] = {
         FORWARD(JOB_REMOVING, JOB_FAILED),
     },
 };
+
+/* Of a dead host's job that knew a VM, or images as a whole: what it made is
+ * removed, if that is certain to be right. */
+static const struct job_row taken_over[JOB_STATE_COUNT] = {
+    UNDOES(JOB_PLANNED, JOB_REMOVING, JOB_REMOVING),
+    FORWARD(JOB_REMOVING, JOB_FAILED),
+};
+/* Of one that is another host's by now, and whose VM is gone: nothing is left
+ * to be done here. */
+static const struct job_row lost = ROW(JOB_FAILED, JOB_FAILED, JOB_FAILED,
+                                       JOB_FAILED);
 /* clang-format on */
 
 static const struct job_row *row_of(const struct job *job)
 {
     assert((unsigned)job->kind < JOB_KIND_COUNT);
     assert((unsigned)job->state < JOB_STATE_COUNT);
+    if (job->data.lost && !job_is_terminal(job->state))
+        return &lost;
+    if (job->data.taken_over && !job_is_data(job))
+        return &taken_over[job->state];
     return &tables[job->kind][job->state];
 }
 
@@ -288,14 +303,25 @@ static bool same_place(const char *a_sd, const char *a_path, const char *b_path)
     return a_sd[0] || strcmp(a_path, b_path) == 0;
 }
 
+static bool same_lease(const struct job_end *a, const struct job_end *b)
+{
+    return strcmp(a->lease_sd, b->lease_sd) == 0 &&
+           strcmp(a->lease, b->lease) == 0;
+}
+
 static bool same_end(const struct job_end *a, const struct job_end *b)
 {
     bool same_generation = a->checked == b->checked &&
                            (!a->checked || a->generation == b->generation);
 
-    return same_generation && a->cow == b->cow && a->prepared == b->prepared &&
-           strcmp(a->lease_sd, b->lease_sd) == 0 &&
-           strcmp(a->lease, b->lease) == 0;
+    return same_generation && a->cow == b->cow && a->prepared == b->prepared;
+}
+
+/* A lease that a job made itself is no part of what was asked for. */
+static bool same_leases(const struct job_data *a, const struct job_data *b)
+{
+    return same_lease(&a->src, &b->src) &&
+           (a->lease_made || b->lease_made || same_lease(&a->dst, &b->dst));
 }
 
 /* What an update found out about the volume is no part of the request. */
@@ -308,10 +334,11 @@ static bool same_data(const struct job *a, const struct job *b)
            same_place(x->dst_sd, x->dst_path, y->dst_path) &&
            strcmp(x->dst_img, y->dst_img) == 0 &&
            strcmp(x->dst_vol, y->dst_vol) == 0 && same_end(&p->src, &q->src) &&
-           same_end(&p->dst, &q->dst) && p->make == q->make &&
-           p->is_zero == q->is_zero && p->bitmaps == q->bitmaps &&
-           p->legality == q->legality && p->generation == q->generation &&
-           p->share == q->share && p->describe == q->describe &&
+           same_end(&p->dst, &q->dst) && same_leases(p, q) &&
+           p->make == q->make && p->is_zero == q->is_zero &&
+           p->bitmaps == q->bitmaps && p->legality == q->legality &&
+           p->generation == q->generation && p->share == q->share &&
+           p->describe == q->describe &&
            strcmp(p->description, q->description) == 0;
 }
 

@@ -53,6 +53,8 @@ struct lease_port leases_port(struct leases *leases)
         .read_lvb = lvb_read,
         .read_note = lease_read_note,
         .owner = resource_owner,
+        .host_lives = lockspace_host_lives,
+        .has_others = lockspace_has_others,
     };
 
     return (struct lease_port){ .ctx = leases, .ops = &ops };

@@ -21,6 +21,10 @@ int lockspace_join(void *ctx, const struct lease_place *lockspace,
                    unsigned host_id, struct err *err);
 int lockspace_leave(void *ctx, const struct lease_place *lockspace,
                     unsigned host_id, struct err *err);
+bool lockspace_host_lives(void *ctx, const struct lease_place *lockspace,
+                          unsigned host_id);
+bool lockspace_has_others(void *ctx, const struct lease_place *lockspace,
+                          unsigned host_id);
 
 /* Reads whose name stands beside the host id on the disk. Only for messages:
  * empty when it cannot be read. */

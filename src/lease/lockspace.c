@@ -22,8 +22,10 @@
 #include <time.h>
 
 enum {
-    SLOT_NAME_OFFSET = 0x68, /* the host's name in its slot of the ids file */
-    DIRECT_IO_SIZE = 4096,   /* a multiple of every sector size */
+    SLOT_GENERATION_OFFSET = 0x28, /* in a host's slot of the ids file: */
+    SLOT_NAME_OFFSET = 0x68,       /* how often it joined, and its name */
+    HOSTS_MAX = 2000,
+    DIRECT_IO_SIZE = 4096, /* a multiple of every sector size */
     LEAVING_STEP_MS = 200,
     LEAVING_SPARE_S = 10,
 };
@@ -235,4 +237,57 @@ int lockspace_leave(void *ctx, const struct lease_place *lockspace,
     (void)sanlock_fail(err, ERR_RELEASE_HOST_ID, rc, lockspace->path,
                        lockspace->path);
     return err_wrap(err, "leave lockspace %s", lockspace->lockspace);
+}
+
+/* --- other hosts --------------------------------------------------------- */
+
+/* One that came back since has another generation, but has come back. */
+bool lockspace_host_lives(void *ctx, const struct lease_place *lockspace,
+                          unsigned host_id)
+{
+    struct sanlk_host *hosts = NULL;
+    int count = 0;
+    bool lives = true;
+
+    (void)ctx;
+    if (sanlock_get_hosts(lockspace->lockspace, host_id, &hosts, &count, 0) < 0)
+        return true;
+    for (int i = 0; i < count; i++) {
+        uint32_t state = hosts[i].flags & SANLK_HOST_MASK;
+        if (hosts[i].host_id == host_id)
+            lives = state != SANLK_HOST_FREE && state != SANLK_HOST_DEAD;
+    }
+    free(hosts);
+    return lives;
+}
+
+static bool was_joined(const char *slots, unsigned host_id, size_t slot_size)
+{
+    uint64_t generation = 0;
+
+    memcpy(&generation,
+           slots + (host_id - 1) * slot_size + SLOT_GENERATION_OFFSET,
+           sizeof(generation)); /* of either byte order: nonzero */
+    return generation != 0;
+}
+
+bool lockspace_has_others(void *ctx, const struct lease_place *lockspace,
+                          unsigned host_id)
+{
+    const size_t slot_size = lockspace->block_size;
+    const size_t size = lockspace->alignment;
+    const unsigned hosts = (unsigned)(size / slot_size);
+    _cleanup_free_ char *slots = aligned_alloc(DIRECT_IO_SIZE, size);
+    /* Direct: the page cache does not know what others write. */
+    _cleanup_close_ int fd =
+        open(lockspace->path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+
+    (void)ctx;
+    if (!slots || fd < 0 || pread(fd, slots, size, 0) != (ssize_t)size)
+        return true;
+    for (unsigned id = 1; id <= hosts && id <= HOSTS_MAX; id++) {
+        if (id != host_id && was_joined(slots, id, slot_size))
+            return true;
+    }
+    return false;
 }

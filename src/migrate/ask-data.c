@@ -137,7 +137,7 @@ static int check_lease(const struct asking *q, bool destination,
     struct job *job = q->job;
     const struct job_end *end = destination ? &job->data.dst : &job->data.src;
     const char *sd = destination ? job->disks[0].dst_sd : job->disks[0].src_sd;
-    const struct xlease_id id = data_lease(end);
+    const struct xlease_id id = lease_name(end);
     struct xlease_status status;
     int rc;
 

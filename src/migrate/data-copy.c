@@ -179,7 +179,7 @@ static int make_fresh(const struct migration *m, const struct data_ends *ends,
 {
     const struct volume_id id = data_target(&m->job);
 
-    if (data_is_leased(&m->job)
+    if (lease_is_there(&m->job)
             ? PORT(&m->ports, hold, resumable, m->job.id, spec)
             : PORT(&m->ports, copier, resumable, spec))
         return 0;
@@ -195,7 +195,7 @@ static int start_copy(struct disk *d, const struct copy_spec *spec,
     struct migration *m = d->m;
     int rc;
 
-    if (!data_is_leased(&m->job))
+    if (!lease_is_there(&m->job))
         return PORT(&m->ports, copier, start, spec, &d->copy, err);
     rc = PORT(&m->ports, hold, copy, m->job.id, spec, err);
     d->held_copy = rc == 0;
@@ -229,7 +229,7 @@ static enum job_outcome start(struct disk *d, enum copy_task task)
     struct migration *m = d->m;
     struct err err = ERR_INIT;
     struct data_ends ends;
-    enum job_outcome outcome = data_own(m);
+    enum job_outcome outcome = lease_own(m);
 
     if (outcome != JOB_OK)
         return outcome;

@@ -129,7 +129,7 @@ static enum job_outcome mark_target(struct migration *m)
 
 enum job_outcome data_prepare(struct migration *m)
 {
-    enum job_outcome outcome = data_own(m);
+    enum job_outcome outcome = lease_own(m);
 
     if (outcome != JOB_OK)
         return outcome;
@@ -211,12 +211,12 @@ enum job_outcome data_settle(struct migration *m)
     if (m->job.kind == JOB_UPDATE)
         return update_volume(m);
 
-    enum job_outcome outcome = data_own(m);
+    enum job_outcome outcome = lease_own(m);
 
     if (outcome == JOB_OK && id.sd[0])
         outcome = write_once(m, &id, &update);
     if (outcome == JOB_OK && m->job.kind == JOB_COPY_DATA)
-        outcome = data_disown(m, true);
+        outcome = lease_disown(m, true);
     return outcome == JOB_OK && !id.sd[0] ? keep_outside(m) : outcome;
 }
 
@@ -288,13 +288,13 @@ static enum job_outcome release_source(struct migration *m)
 
 enum job_outcome data_release(struct migration *m)
 {
-    enum job_outcome outcome = m->lease_ended ? JOB_OK : data_own(m);
+    enum job_outcome outcome = m->lease_ended ? JOB_OK : lease_own(m);
 
     if (outcome == JOB_FAIL)
         return keep(m, m->job.error.message);
     if (outcome == JOB_OK && !m->lease_ended)
         outcome = release_source(m);
-    return outcome == JOB_OK ? data_disown(m, true) : outcome;
+    return outcome == JOB_OK ? lease_disown(m, true) : outcome;
 }
 
 /* --- undo -------------------------------------------------------------- */
@@ -326,15 +326,15 @@ enum job_outcome data_remove(struct migration *m)
     enum job_outcome outcome = JOB_OK;
 
     data_forget(m);
-    if (!data_owns(m))
+    if (!lease_owns(m))
         return JOB_OK;
-    outcome = data_own(m);
+    outcome = lease_own(m);
     if (outcome == JOB_OK && fence_target(m, &err))
         outcome = migration_trouble(m, &err, TIDY_PATIENCE_MS);
     if (outcome == JOB_OK)
         outcome = remove_target(m);
     if (outcome == JOB_OK)
-        outcome = data_disown(m, false);
+        outcome = lease_disown(m, false);
     if (outcome == JOB_FAIL)
         migration_warn(m, "not all could be undone: %.300s",
                        err.rc ? err.message : m->job.error.message);

@@ -6,7 +6,7 @@
 #ifndef DRAY_MIGRATE_DATA_H
 #define DRAY_MIGRATE_DATA_H
 
-#include "migration.h"
+#include "own.h"
 
 /* What the ends are right now. Release with data_ends_deinit(). */
 struct data_ends {
@@ -42,18 +42,6 @@ int data_check_users(const struct migrate_ports *ports, const struct job *job,
 int data_check_removable(const struct migrate_ports *ports,
                          const struct job *job, const struct data_ends *ends,
                          struct err *err);
-
-/* lease.c */
-/* A lease is held while the job works. */
-bool data_is_leased(const struct job *job);
-struct xlease_id data_lease(const struct job_end *end);
-/* JOB_OK: it is ours now, or there is none; JOB_AGAIN, JOB_FAIL: something is
- * wrong, and nothing may be changed. */
-enum job_outcome data_own(struct migration *m);
-/* There may be something of ours to undo. */
-bool data_owns(const struct migration *m);
-/* The job's last word: its record is set, and the lease free. */
-enum job_outcome data_disown(struct migration *m, bool well);
 
 /* data-copy.c */
 enum job_outcome data_sync(struct migration *m);

@@ -15,6 +15,7 @@
  */
 #include "data.h"
 #include "offer.h"
+#include "own.h"
 
 #include <dray/base/log.h>
 
@@ -235,6 +236,12 @@ static bool cancels_now(const struct migration *m)
 
 static enum job_outcome run_act(struct migration *m)
 {
+    enum job_outcome outcome = JOB_AGAIN;
+
+    if (!guard_allows(m, &outcome))
+        return outcome;
+    if (m->job.data.taken_over && !job_is_data(&m->job))
+        return takeover_act(m);
     switch (m->job.kind) {
     case JOB_VM_MIGRATE:
         return send_act(m);
@@ -353,7 +360,8 @@ static void leave(struct migration *m, enum job_state next)
             disk_let_go(d, false);
         if (!m->job.vm[0] && !m->job.data.dst.prepared)
             disk_let_go(d, true);
-        if (m->job.kind == JOB_REPLICATE) /* the other copy is the engine's */
+        /* The other copy is the engine's. */
+        if (m->job.kind == JOB_REPLICATE && !m->job.data.taken_over)
             disk_let_go(d, next != JOB_DONE);
     }
     keep_domains_no_more(m);
@@ -367,8 +375,11 @@ static void move_on(struct migration *m, enum job_outcome outcome)
         return;
     if (!end_copies(m))
         return;
-    if (job_is_terminal(next))
+    if (job_is_terminal(next)) {
+        if (!guard_end(m, next == JOB_DONE))
+            return;
         leave(m, next);
+    }
     enter(m, next);
 }
 
@@ -400,6 +411,8 @@ int64_t migration_step(struct migration *m,
 {
     take_orders(m, orders);
     keep_domains(m);
+    if (m->job.state == JOB_PLANNED && !m->durable)
+        guard_choose(m);
 
     int64_t wait_ms = step(m);
 

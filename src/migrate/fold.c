@@ -128,10 +128,10 @@ static enum job_outcome give_up(struct disk *d, const struct err *err)
     (void)PORT(&m->ports, hypervisor, mirror_abort, m->job.vm, d->of->target,
                &ignored);
     d->of->overlay_stays = true;
-    migration_warn(m,
-                   "disk %s keeps layer %s: %.160s. Merge it: drayctl rpc "
-                   "VM.merge",
-                   d->of->target, d->of->overlay, err->message);
+    migration_warn(m, "disk %s keeps layer %s: %.160s. Merge it: %s",
+                   d->of->target, d->of->overlay, err->message,
+                   d->of->beside[0] ? "virsh blockcommit --active --pivot"
+                                    : "drayctl rpc VM.merge");
     return JOB_OK;
 }
 
@@ -204,25 +204,29 @@ static enum job_outcome let_run(struct disk *d, const struct fold *fold)
     return migration_again(m, migration_poll_ms(m));
 }
 
-int fold_prepare_offline(struct disk *d, bool on_destination, struct err *err)
+int fold_commit_offline(struct disk *d, bool on_destination, struct err *err)
 {
-    int rc = disk_activate(d, on_destination, d->of->overlay, err);
+    struct err why = ERR_INIT;
+    int rc = disk_activate(d, on_destination, d->of->overlay, &why);
 
-    return rc ? rc : thin_grow_base(d, on_destination, true, err);
+    if (rc == 0)
+        rc = thin_grow_base(d, on_destination, true, &why);
+    if (rc == 0)
+        return overlay_commit(d, on_destination, err);
+    if (why.code == ERR_NO_VOLUME || why.code == ERR_NO_IMAGE)
+        return 0;
+    *err = why;
+    return rc;
 }
 
 /* Its VM does not run: the tool does it, under qemu's own locks. */
 static enum job_outcome commit_offline(struct disk *d, const struct fold *fold)
 {
-    const struct volume_id top =
-        fold_volume(d, fold->on_destination, d->of->overlay);
     struct err err = ERR_INIT;
 
     if (fold_is_merge(d))
         return give_up_text(d, ERR_MERGE, "the VM does not run any more");
-    if ((fold_prepare_offline(d, fold->on_destination, &err) ||
-         PORT(&d->m->ports, storage, volume_commit, &top, &err)) &&
-        err.code != ERR_NO_VOLUME && err.code != ERR_NO_IMAGE)
+    if (fold_commit_offline(d, fold->on_destination, &err))
         return retry_or_give_up(d, &err);
     return JOB_OK;
 }

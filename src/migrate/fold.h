@@ -34,9 +34,9 @@ struct volume_id fold_volume(const struct disk *d, bool on_destination,
                              const char *vol);
 bool fold_is_merge(const struct disk *d);
 
-/* The overlay can be committed by a tool: both are active, and the layer below
- * has room. */
-int fold_prepare_offline(struct disk *d, bool on_destination, struct err *err);
+/* A tool commits it, once both are active and the layer below has room. One
+ * that is gone was committed. */
+int fold_commit_offline(struct disk *d, bool on_destination, struct err *err);
 
 /* --- folded.c --- */
 

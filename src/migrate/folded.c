@@ -99,7 +99,7 @@ int fold_sync_records(const struct disk *d, const char *sd, struct err *err)
 {
     struct records records = { 0 };
     struct uuid_list vols = { 0 };
-    int rc = read_records(d, sd, &records, err);
+    int rc = sd[0] ? read_records(d, sd, &records, err) : 0;
 
     if (rc == 0 && find_record(&records, d->of->overlay)) {
         rc = list_others(d, &records, &vols, err);
@@ -134,7 +134,9 @@ enum job_outcome fold_settle_records(struct migration *m)
 
     for_each_disk (d, m) {
         if (fold_look(d, &fold, &err) ||
-            (is_folded(d, &fold) && fold_sync_records(d, side(d, &fold), &err)))
+            (is_folded(d, &fold) &&
+             (fold_sync_records(d, side(d, &fold), &err) ||
+              overlay_remove(d, fold.on_destination, &err))))
             return migration_trouble(m, &err, UNDO_PATIENCE_MS);
     }
     return JOB_OK;
@@ -170,20 +172,18 @@ static int ask_definition(const struct disk *d, char ret_path[PATH_MAX],
 static int mend_definition(const struct disk *d, const struct fold *fold,
                            const char *wrong, const char *vol, struct err *err)
 {
-    const struct volume_id id = fold_volume(d, fold->on_destination, vol);
-    struct volume_info info;
+    const char *format = NULL;
     char path[PATH_MAX];
     int rc = ask_definition(d, path, err);
 
     if (rc || !disk_is_layer(d, path, wrong, fold->on_destination))
         return rc;
-    rc = PORT(&d->m->ports, storage, volume_info, &id, &info, err);
+    rc = disk_ask_format(d, fold->on_destination, vol, &format, err);
     if (rc)
         return rc;
     path_of(d, fold, vol, path);
     return PORT(&d->m->ports, hypervisor, disk_set_persistent, d->m->job.vm,
-                d->of->target, path,
-                info.format == VOLUME_COW ? "qcow2" : "raw", err);
+                d->of->target, path, format, err);
 }
 
 int fold_delete(const struct disk *d, bool on_destination, struct err *err)
@@ -193,6 +193,8 @@ int fold_delete(const struct disk *d, bool on_destination, struct err *err)
 
     if (fold_is_merge(d) && !d->m->job.delete_top)
         return 0;
+    if (disk_is_outside(d, on_destination))
+        return overlay_remove(d, on_destination, err);
 
     int rc = PORT(&d->m->ports, storage, volume_delete, &id, &gone);
 

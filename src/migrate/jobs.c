@@ -14,7 +14,7 @@
  * learns how they ended.
  */
 #include "clash.h"
-#include "migration.h"
+#include "own.h"
 
 #include <dray/base/list.h>
 #include <dray/base/log.h>
@@ -25,11 +25,11 @@
 
 enum {
     ENDED_MAX = 1000,
+    LEASED_MAX = 250, /* of them, whose leases take room on storage */
     SUBMIT_RETRY_MS = 1000,
 };
 
 static const int64_t ended_max_ms = 24LL * 3600 * 1000;
-
 struct entry {
     struct list link; /* of migrate_jobs.removals, when it is on its way out */
     struct migrate_jobs *jobs;
@@ -140,7 +140,8 @@ static void remove_run(void *arg)
     struct entry *entry = arg;
     struct err err = ERR_INIT;
 
-    if (PORT(&entry->jobs->ports, journal, remove, entry->job.id, &err))
+    if (lease_forget(&entry->jobs->ports, &entry->job, &err) ||
+        PORT(&entry->jobs->ports, journal, remove, entry->job.id, &err))
         log_warning("job=%s vm=%s its record stays: %s", entry->job.id,
                     entry->job.vm, err.message);
 }
@@ -163,14 +164,15 @@ static void forget(struct migrate_jobs *jobs, size_t i)
     memmove(&jobs->entries[i], &jobs->entries[i + 1],
             (jobs->n - i) * sizeof(struct entry *));
     list_append(&jobs->removals, &entry->link);
-    if (work_submit(jobs->work, NULL, remove_run, remove_done, entry))
+    if (work_submit(jobs->work, lease_forget_key(&entry->job), remove_run,
+                    remove_done, entry))
         remove_done(entry);
 }
 
 static void forget_old(struct migrate_jobs *jobs)
 {
     int64_t now_ms = PORT(&jobs->ports, clock, wall_ms);
-    size_t ended = 0;
+    size_t ended = 0, leased = 0;
 
     for (size_t i = jobs->n; i-- > 0;) {
         const struct entry *entry = jobs->entries[i];
@@ -178,7 +180,9 @@ static void forget_old(struct migrate_jobs *jobs)
         if (entry->migration || job_is_in_doubt(&entry->job))
             continue;
         ended++;
-        if (ended > ENDED_MAX || now_ms - entry->job.ended_ms > ended_max_ms)
+        leased += entry->job.data.lease_made;
+        if (ended > ENDED_MAX || leased > LEASED_MAX ||
+            now_ms - entry->job.ended_ms > ended_max_ms)
             forget(jobs, i);
     }
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The lease of an SDM job, and its record there, which tells other hosts how
- * the job stands:
+ * A job's lease, and its record there, which tells other hosts how the job
+ * stands:
  *
  *   PENDING, held      it runs
  *   PENDING, free      it was not begun, or its host is dead
@@ -17,6 +17,7 @@
  * that any host can undo it.
  */
 #include "data.h"
+#include "own.h"
 
 #include <dray/base/log.h>
 
@@ -34,12 +35,12 @@ static const struct job_end *main_end(const struct job *job)
     return job->data.dst.lease[0] ? &job->data.dst : &job->data.src;
 }
 
-bool data_is_leased(const struct job *job)
+bool lease_is_there(const struct job *job)
 {
     return main_end(job)->lease[0];
 }
 
-struct xlease_id data_lease(const struct job_end *end)
+struct xlease_id lease_name(const struct job_end *end)
 {
     struct xlease_id id;
 
@@ -62,7 +63,7 @@ static bool has_two(const struct job *job)
 static int find(const struct migration *m, const struct job_end *end,
                 struct lease_place *ret_place, struct err *err)
 {
-    const struct xlease_id id = data_lease(end);
+    const struct xlease_id id = lease_name(end);
 
     return PORT(&m->ports, xleases, place, &id, ret_place, err);
 }
@@ -103,7 +104,7 @@ static int take(const struct migration *m, struct xlease_job *ret_record,
 
 static enum job_outcome say_busy(struct migration *m)
 {
-    const struct xlease_id id = data_lease(main_end(&m->job));
+    const struct xlease_id id = lease_name(main_end(&m->job));
     struct xlease_status status = { .owner_host = 0 };
     struct err err = ERR_INIT;
 
@@ -125,18 +126,35 @@ static enum job_outcome say_busy(struct migration *m)
     return outcome;
 }
 
+enum xlease_job_status lease_status(const struct job *job, bool well)
+{
+    if (well)
+        return XLEASE_SUCCEEDED;
+    return job->data.taken_over ? XLEASE_FENCED : XLEASE_FAILED;
+}
+
+bool lease_says(const struct job *job, bool well,
+                const struct xlease_job *record)
+{
+    const unsigned generation = job->data.lease_generation;
+
+    if (record->status != lease_status(job, well))
+        return false;
+    if (record->status == XLEASE_FENCED)
+        return true;
+    return record->generation ==
+           (well ? data_next_generation(generation) : generation);
+}
+
 /* An earlier life of ours may have ended it. */
 static bool is_our_end(const struct job *job, const struct xlease_job *record)
 {
-    if (job_is_undo(job->state) && job->data.taken_over)
-        return record->status == XLEASE_FENCED;
+    if (!job_is_data(job)) /* nobody else can have ended it so */
+        return lease_says(job, true, record) || lease_says(job, false, record);
     if (job_is_undo(job->state))
-        return record->status == XLEASE_FAILED &&
-               record->generation == job->data.lease_generation;
+        return lease_says(job, false, record);
     return (job->state == JOB_SETTLING || job->state == JOB_RELEASING) &&
-           record->status == XLEASE_SUCCEEDED &&
-           record->generation ==
-               data_next_generation(job->data.lease_generation);
+           lease_says(job, true, record);
 }
 
 static enum job_outcome say_ended(struct migration *m,
@@ -157,6 +175,13 @@ static enum job_outcome say_ended(struct migration *m,
         data->lease_generation);
 }
 
+/* Who removed it has seen to what the job left. */
+static enum job_outcome say_gone(struct migration *m, const struct err *err)
+{
+    m->job.data.owned = false;
+    return migration_fail(m, err);
+}
+
 /* Durable before anything is changed: whoever never had the lease undoes
  * nothing. */
 static enum job_outcome note_owned(struct migration *m)
@@ -170,54 +195,89 @@ static enum job_outcome note_owned(struct migration *m)
     return migration_again(m, BUSY_MS);
 }
 
-enum job_outcome data_own(struct migration *m)
+int lease_try(const struct migration *m, struct xlease_job *ret_record,
+              struct err *err)
 {
-    struct xlease_job record = { .generation = 0 };
-    struct err err = ERR_INIT;
+    struct err away = ERR_INIT;
 
-    if (!data_is_leased(&m->job) || m->lease_ended)
-        return JOB_OK;
-    if (PORT(&m->ports, hold, look, m->job.id, &err) == 0)
-        return note_owned(m);
-    err_clear(&err);
-    switch (take(m, &record, &err)) {
+    if (PORT(&m->ports, hold, look, m->job.id, &away) == 0)
+        return 0;
+    return take(m, ret_record, err);
+}
+
+enum job_outcome lease_judge(struct migration *m, int rc,
+                             const struct xlease_job *record,
+                             const struct err *err)
+{
+    switch (rc) {
     case 0:
         return note_owned(m);
     case HOLD_BUSY:
         return say_busy(m);
     case HOLD_ENDED:
-        return say_ended(m, &record);
+        return say_ended(m, record);
     default:
+        if (err->code == ERR_NO_SUCH_LEASE)
+            return say_gone(m, err);
         return migration_doubt(
-            m, &err,
-            err.code == ERR_UNSUPPORTED_STORAGE ? 0 : QUERY_PATIENCE_MS);
+            m, err,
+            err->code == ERR_UNSUPPORTED_STORAGE ? 0 : QUERY_PATIENCE_MS);
     }
 }
 
-bool data_owns(const struct migration *m)
+enum job_outcome lease_own(struct migration *m)
+{
+    struct xlease_job record = { .generation = 0 };
+    struct err err = ERR_INIT;
+
+    if (!lease_is_there(&m->job) || m->lease_ended)
+        return JOB_OK;
+
+    int rc = lease_try(m, &record, &err);
+
+    return lease_judge(m, rc, &record, &err);
+}
+
+bool lease_owns(const struct migration *m)
 {
     struct err err = ERR_INIT;
 
-    return !data_is_leased(&m->job) || m->job.data.owned ||
+    return !lease_is_there(&m->job) || m->job.data.owned ||
            PORT(&m->ports, hold, look, m->job.id, &err) == 0;
 }
 
 /* --- giving it back ------------------------------------------------------ */
 
-enum job_outcome data_disown(struct migration *m, bool well)
+enum job_outcome lease_disown(struct migration *m, bool well)
 {
-    enum xlease_job_status status = XLEASE_SUCCEEDED;
     struct err err = ERR_INIT;
 
-    if (!data_is_leased(&m->job) || m->lease_ended)
+    if (!lease_is_there(&m->job) || m->lease_ended)
         return JOB_OK;
-    if (!well)
-        status = m->job.data.taken_over ? XLEASE_FENCED : XLEASE_FAILED;
-    int rc = PORT(&m->ports, hold, release, m->job.id, status, &err);
+
+    int rc = PORT(&m->ports, hold, release, m->job.id,
+                  lease_status(&m->job, well), &err);
+
     if (rc == 0) {
         m->lease_ended = true;
         return JOB_OK;
     }
     return rc == HOLD_NONE ? migration_again(m, BUSY_MS)
                            : migration_doubt(m, &err, UNDO_PATIENCE_MS);
+}
+
+int lease_forget(const struct migrate_ports *ports, const struct job *job,
+                 struct err *err)
+{
+    const struct xlease_id id = lease_name(&job->data.dst);
+
+    if (!job->data.lease_made || PORT(ports, xleases, remove, &id, err) == 0 ||
+        err->code == ERR_NO_DOMAIN)
+        return 0; /* with a domain that is gone for good it is, too */
+    return err->rc;
+}
+
+const char *lease_forget_key(const struct job *job)
+{
+    return job->data.lease_made ? "forget" : NULL;
 }

@@ -105,8 +105,13 @@ struct migration {
     bool troubled;      /* it did just now */
     int64_t looked_ms;  /* when we last saw that the VM is there */
     struct meter meter;
-    struct vm_disk_io io; /* of all disks, when we began to watch */
-    bool lease_ended;     /* its record says how the job ended */
+    struct vm_disk_io io;      /* of all disks, when we began to watch */
+    bool lease_ended;          /* its record says how the job ended */
+    bool came_back;            /* it was asked for since this life began */
+    bool guarded;              /* its lease was ours, ... */
+    enum job_state guarded_in; /* ... in this state */
+    int64_t guarded_ms;        /* ... and then */
+    int64_t ending_ms; /* since when the record cannot be set; 0: it can */
 
     /* Of a VM's move. */
     bool filling;       /* the other host waits for layers */
@@ -167,6 +172,11 @@ int64_t migration_now_ms(const struct migration *m);
 const char *disk_image(const struct disk *d, bool on_destination);
 struct volume_id disk_source(const struct disk *d, const char *vol);
 struct volume_id disk_target(const struct disk *d, const char *vol);
+/* A move to, or from, a place outside of domains. */
+bool disk_is_outside(const struct disk *d, bool on_destination);
+/* The format of a layer, on either side, as qemu calls it. */
+int disk_ask_format(const struct disk *d, bool on_destination, const char *vol,
+                    const char **ret_format, struct err *err);
 /* The layer that the VM writes to while the disk moves: overlay or leaf. */
 const char *disk_top(const struct disk *d);
 /* Path of a layer beside the leaf, on either side. */
@@ -284,6 +294,14 @@ int thin_grow_base(struct disk *d, bool on_destination, bool active,
 /* The volume keeps what it needs; a leaf one chunk more. Only where it is safe;
  * else it stays as it is. */
 void thin_shrink(struct disk *d, bool on_destination, const char *vol);
+
+/* --- overlay.c: overlays outside of domains --- */
+
+int overlay_make(const struct disk *d, bool on_destination, struct err *err);
+/* Its data goes into the leaf below; for a VM that does not run. One that is
+ * gone was done. On any side. */
+int overlay_commit(const struct disk *d, bool on_destination, struct err *err);
+int overlay_remove(const struct disk *d, bool on_destination, struct err *err);
 
 /* --- hang.c: a destination that does not answer --- */
 

@@ -200,7 +200,7 @@ enum job_outcome mirror_let_run(struct disk *d)
 
 static bool has_parent_there(const struct disk *d)
 {
-    return !job_disk_is_flat(d->of) && (d->chain.n > 1 || d->of->overlay[0]);
+    return d->of->overlay[0] || (!job_disk_is_flat(d->of) && d->chain.n > 1);
 }
 
 /* What an overlay held before would silently survive under a shallow mirror:
@@ -213,7 +213,7 @@ static int make_ready(struct disk *d, struct err *err)
     int rc = disk_activate(d, true, disk_top(d), err);
 
     if (rc || !d->of->dst_sd[0])
-        return rc;
+        return rc || d->fresh ? rc : overlay_make(d, true, err);
     if (!d->fresh)
         rc = PORT(&m->ports, storage, volume_reset, &id, err);
     if (rc || !d->dst.block)

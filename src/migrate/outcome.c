@@ -181,18 +181,56 @@ struct volume_id disk_target(const struct disk *d, const char *vol)
     return volume_on(d, true, vol);
 }
 
+bool disk_is_outside(const struct disk *d, bool on_destination)
+{
+    return d->m->job.kind == JOB_DISK_MIGRATE &&
+           !(on_destination ? d->of->dst_sd : d->of->src_sd)[0];
+}
+
+static const char *format_outside(const struct disk *d, bool on_destination,
+                                  const char *vol)
+{
+    bool cow = on_destination ? d->of->base_cow : d->of->src_cow;
+
+    return cow || strcmp(vol, d->of->leaf) != 0 ? "qcow2" : "raw";
+}
+
+int disk_ask_format(const struct disk *d, bool on_destination, const char *vol,
+                    const char **ret_format, struct err *err)
+{
+    const struct volume_id id = volume_on(d, on_destination, vol);
+    struct volume_info info;
+    int rc;
+
+    if (disk_is_outside(d, on_destination)) {
+        *ret_format = format_outside(d, on_destination, vol);
+        return 0;
+    }
+    rc = PORT(&d->m->ports, storage, volume_info, &id, &info, err);
+    if (rc == 0)
+        *ret_format = info.format == VOLUME_COW ? "qcow2" : "raw";
+    return rc;
+}
+
 const char *disk_top(const struct disk *d)
 {
     return d->of->overlay[0] ? d->of->overlay : d->of->leaf;
 }
 
-/* Layers lie beside each other under their UUIDs. */
-static void path_beside(const struct disk *d, const char *leaf_path,
+/* Layers lie beside each other under their UUIDs; outside of domains the plan
+ * said where the overlay goes. */
+static void path_beside(const struct disk *d, bool on_destination,
                         const char *vol, char ret_path[PATH_MAX])
 {
+    const char *leaf_path = on_destination ? d->of->dst_path : d->of->src_path;
+
     (void)str_copy(ret_path, PATH_MAX, leaf_path); /* no longer than it was */
     if (strcmp(vol, d->of->leaf) == 0)
         return;
+    if (disk_is_outside(d, on_destination)) {
+        (void)str_copy(ret_path, PATH_MAX, d->of->beside);
+        return;
+    }
 
     char *slash = strrchr(ret_path, '/');
 
@@ -204,13 +242,13 @@ static void path_beside(const struct disk *d, const char *leaf_path,
 void disk_source_path(const struct disk *d, const char *vol,
                       char ret_path[PATH_MAX])
 {
-    path_beside(d, d->of->src_path, vol, ret_path);
+    path_beside(d, false, vol, ret_path);
 }
 
 void disk_target_path(const struct disk *d, const char *vol,
                       char ret_path[PATH_MAX])
 {
-    path_beside(d, d->of->dst_path, vol, ret_path);
+    path_beside(d, true, vol, ret_path);
 }
 
 enum volume_format disk_format(const struct disk *d, size_t i)
@@ -239,6 +277,8 @@ static int make_chain(struct disk *d, struct err *err)
     volume->id = disk_target(d, d->of->leaf);
     volume->format = d->of->base_cow ? VOLUME_COW : VOLUME_RAW;
     volume->capacity = d->of->capacity;
+    volume->true_bytes = d->of->overlay[0] ? d->of->capacity : 0;
+    (void)str_copy(volume->path, sizeof(volume->path), d->of->src_path);
     (void)str_copy(volume->parent, UUID_SIZE, UUID_BLANK);
     (void)str_copy(volume->disk_type, sizeof(volume->disk_type), "DATA");
     d->chain = (struct storage_chain){ .n = 1, .volumes = volume };

@@ -270,8 +270,11 @@ static int sum_up_outside(struct question *q, struct err *err)
     out->bytes = q->of->capacity;
     if (!q->target.block) {
         file_of(q, &out->required);
+        out->frozen_required = out->required;
         return 0;
     }
+    out->frozen_required = thin_raw(&policy, q->of->capacity) +
+                           thin_mirrored(&policy, q->of->capacity, 0);
     if (!q->of->base_cow) {
         out->required = thin_raw(&policy, q->of->capacity);
         return 0;

@@ -169,8 +169,8 @@ static int measure(const struct disk *d, size_t i, bool top,
                   VOLUME_RAW, &outside, err);
     if (rc)
         return rc;
-    if (!d->of->src_sd[0])
-        data = outside.true_bytes;
+    if (!d->of->src_sd[0]) /* of what is below it nothing is known */
+        data = d->of->overlay[0] ? spec->capacity : outside.true_bytes;
     spec->initial_bytes = top && d->of->target[0]
                               ? thin_mirrored(&policy, spec->capacity, data)
                               : thin_copied(&policy, spec->capacity, data, top);
@@ -242,6 +242,8 @@ static int make_source_overlay(struct disk *d, struct err *err)
 
     if (!d->of->overlay[0])
         return 0;
+    if (disk_is_outside(d, false))
+        return overlay_make(d, false, err);
     spec = describe_overlay(d, false);
     spec.legality = VOLUME_LEGAL;
     spec.clone = false;
@@ -278,11 +280,12 @@ static int make_outside(struct disk *d, struct err *err)
         PORT(&d->m->ports, storage, outside_create, d->of->dst_path,
              d->of->base_cow ? VOLUME_COW : VOLUME_RAW, d->of->capacity, &why);
 
-    if (rc == 0 || (why.code == ERR_VOLUME_EXISTS && d->m->adopted &&
-                    d->of->dst_made)) /* by an earlier life */
-        return 0;
-    *err = why;
-    return rc;
+    if (rc && !(why.code == ERR_VOLUME_EXISTS && d->m->adopted &&
+                d->of->dst_made)) { /* not by an earlier life */
+        *err = why;
+        return rc;
+    }
+    return overlay_make(d, true, err);
 }
 
 static int make(struct disk *d, struct err *err)
@@ -291,13 +294,11 @@ static int make(struct disk *d, struct err *err)
 
     if (rc == 0)
         rc = disk_learn_places(d, err);
-    if (rc == 0 && !d->of->dst_sd[0])
-        return make_outside(d, err);
     if (rc == 0)
-        rc = make_volumes(d, err);
+        rc = d->of->dst_sd[0] ? make_volumes(d, err) : make_outside(d, err);
     if (rc == 0)
         rc = make_source_overlay(d, err);
-    if (rc == 0 && d->of->target[0])
+    if (rc == 0 && d->of->dst_sd[0] && d->of->target[0])
         rc = prepare_image(d, err);
     return rc;
 }

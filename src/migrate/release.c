@@ -47,19 +47,13 @@ static enum job_outcome make_top_legal(struct disk *d)
 static int set_persistent(struct disk *d, struct err *err)
 {
     struct migration *m = d->m;
+    const char *format = NULL;
     char path[PATH_MAX];
-    const char *format = d->of->base_cow ? "qcow2" : "raw";
+    int rc = disk_ask_format(d, true, disk_top(d), &format, err);
 
+    if (rc)
+        return rc;
     disk_target_path(d, disk_top(d), path);
-    if (d->of->dst_sd[0]) {
-        const struct volume_id top = disk_target(d, disk_top(d));
-        struct volume_info info;
-        int rc = PORT(&m->ports, storage, volume_info, &top, &info, err);
-
-        if (rc)
-            return rc;
-        format = info.format == VOLUME_COW ? "qcow2" : "raw";
-    }
     return PORT(&m->ports, hypervisor, disk_set_persistent, m->job.vm,
                 d->of->target, path, format, err);
 }
@@ -186,6 +180,8 @@ static int check_destination(const struct disk *d, struct err *err)
 
     if (d->of->dst_sd[0])
         return disk_check_image(d, err);
+    if (d->of->dst_path[0] != '/')
+        return 0; /* qemu has it, and many a server takes no second client */
 
     int rc = PORT(&d->m->ports, storage, outside_info, d->of->dst_path,
                   d->of->base_cow ? VOLUME_COW : VOLUME_RAW, &info, err);
@@ -234,8 +230,6 @@ static bool source_is_deleted(const struct disk *d)
 
 static int fold_source(struct disk *d, struct err *err)
 {
-    const struct volume_id top = disk_source(d, d->of->overlay);
-    struct err gone = ERR_INIT;
     struct vm_info user;
     int rc = disk_find_user(d, false, &user, err);
 
@@ -243,14 +237,9 @@ static int fold_source(struct disk *d, struct err *err)
         rc = err_set_code(err, ERR_VOLUME_BUSY, "VM %s uses it", user.name);
     if (rc)
         return rc;
-    rc = fold_prepare_offline(d, false, &gone);
+    rc = fold_commit_offline(d, false, err);
     if (rc == 0)
-        rc = PORT(&d->m->ports, storage, volume_commit, &top, &gone);
-    if (rc && gone.code != ERR_NO_VOLUME && gone.code != ERR_NO_IMAGE) {
-        *err = gone;
-        return rc;
-    }
-    rc = fold_sync_records(d, d->of->src_sd, err);
+        rc = fold_sync_records(d, d->of->src_sd, err);
     if (rc == 0)
         rc = fold_delete(d, false, err);
     if (rc == 0)
@@ -270,7 +259,7 @@ static enum job_outcome keep_as_asked(struct disk *d)
         migration_warn(d->m, "the source has layer %s still: %.160s",
                        d->of->overlay, err.message);
     }
-    return tear_source_down(d);
+    return d->of->src_sd[0] ? tear_source_down(d) : JOB_OK;
 }
 
 /* What qemu and libvirt say of a running VM. NULL: both name the destination.
@@ -291,8 +280,8 @@ static enum job_outcome release(struct disk *d)
     struct vm_info user;
     struct sight sight;
 
-    if (!d->of->src_sd[0])
-        return JOB_OK; /* outside: not ours to delete */
+    if (!d->of->src_sd[0]) /* outside: not ours to delete */
+        return keep_as_asked(d);
     if (disk_learn_places(d, &err))
         return retry_or_keep(d, &err);
     if (d->m->job.keep_source)

@@ -114,8 +114,10 @@ static enum job_outcome delete_destination(struct disk *d)
 
     if (d->of->dst_sd[0])
         return delete_image(d);
-    if (d->of->dst_made &&
-        PORT(&d->m->ports, storage, outside_remove, d->of->dst_path, &err))
+    sync_forget(d);
+    if (overlay_remove(d, true, &err) ||
+        (d->of->dst_made &&
+         PORT(&d->m->ports, storage, outside_remove, d->of->dst_path, &err)))
         return retry_or_leave(d, &err);
     return JOB_OK;
 }

@@ -27,11 +27,50 @@ static uint64_t overlay_room(const struct question *q)
     return 64 << 20;
 }
 
+static bool asks_for_snapshot(const struct migrate_request *request)
+{
+    return request->choose ? request->strategy == JOB_BY_SNAPSHOT
+                           : request->verify;
+}
+
+/* An overlay over what is outside goes beside it, if that is a file; else
+ * beside the domain on the other side. Its name follows. */
+static void find_overlay_dir(struct question *q)
+{
+    struct job_disk *of = q->of;
+    const char *place = of->dst_sd[0] ? of->src_path : of->dst_path;
+    const struct domain_info *domain = of->dst_sd[0] ? &q->target : &q->source;
+    struct outside_info info;
+    struct err err = ERR_INIT;
+    char dir[PATH_MAX];
+
+    if (!job_disk_is_flat(of))
+        return;
+    of->src_cow = strcmp(q->disk.format, "qcow2") == 0;
+    if (!asks_for_snapshot(q->request))
+        return;
+    /* A server that takes no second client would not let us copy either. */
+    if (PORT(q->ports, storage, outside_info, place, VOLUME_RAW, &info, &err)) {
+        plan_obstacle_from(q->plan, &err);
+        return;
+    }
+    if (info.block || info.network)
+        (void)str_copy(dir, sizeof(dir), domain->path);
+    else
+        migration_directory(place, dir);
+    (void)str_copy(of->beside, sizeof(of->beside), dir); /* too long: none */
+    q->out->no_overlay = (info.block || info.network) && domain->block;
+    /* The overlay cannot say that the guest sees but a part of it. */
+    q->out->too_large = info.block && of->dst_path == place && !of->base_cow &&
+                        info.bytes > of->capacity;
+}
+
 void plan_frozen(struct question *q)
 {
     struct err ignored = ERR_INIT; /* then it goes through the host */
     char dir[PATH_MAX];
 
+    find_overlay_dir(q);
     q->out->mover = COPY_BY_DIRECT;
     q->out->overlay_bytes = overlay_room(q);
     if (q->chain.n == 0 || q->target.path[0] == '\0')
@@ -79,7 +118,7 @@ static void choose(struct migrate_plan *plan)
     uint64_t cheap = cheap_bytes(plan);
 
     job->strategy = JOB_BY_SNAPSHOT;
-    if (any_is_flat(job)) {
+    if (any_is_flat(job) && !job->verify) {
         job->strategy = JOB_MIRROR;
         (void)str_copy(plan->why, sizeof(plan->why),
                        "to or from outside of domains a disk goes as one "
@@ -110,6 +149,22 @@ static void refuse(struct migrate_plan *plan, const char *why, const char *next)
     (void)err_next(plan_obstacle(plan, ERR_UNSUPPORTED, "%s", why), "%s", next);
 }
 
+/* Of a disk that goes to, or comes from, outside of domains. */
+static void check_overlay(struct migrate_plan *plan)
+{
+    if (plan->disks[0].no_overlay)
+        refuse(plan,
+               "there is no file system for the layer that strategy snapshot, "
+               "and hence verify, needs above a device or URI",
+               "leave verify and the strategy out, or go by way of a file "
+               "domain");
+    if (plan->disks[0].too_large)
+        refuse(plan,
+               "strategy snapshot, and hence verify, needs a device that is "
+               "exactly as large as the disk",
+               "name such a one, or ask for format COW");
+}
+
 /* What speaks against the strategy, whoever chose it. */
 static void check(struct migrate_plan *plan)
 {
@@ -119,18 +174,12 @@ static void check(struct migrate_plan *plan)
     if (flat && job->n_disks > 1)
         refuse(plan, "several disks at once only go from domain to domain",
                "move one after the other");
-    if (flat && job->verify)
-        refuse(plan,
-               "to or from outside of domains a disk is mirrored while the "
-               "guest writes: it cannot be verified",
-               "leave verify out");
     if (flat && job->strategy == JOB_BY_SNAPSHOT)
-        refuse(plan, "strategy snapshot only goes from domain to domain",
-               "leave the strategy out");
+        check_overlay(plan);
     if (!flat && job->strategy == JOB_MIRROR && job->n_disks > 1)
         refuse(plan, "several disks at once need strategy snapshot",
                "leave the strategy out, or move one after the other");
-    if (!flat && job->strategy == JOB_MIRROR && job->verify)
+    if (job->strategy == JOB_MIRROR && job->verify)
         refuse(plan,
                "verifying needs strategy snapshot: a leaf that the guest "
                "writes to cannot be compared",
@@ -159,6 +208,17 @@ static void check_room(struct migrate_plan *plan, size_t i)
                       src->free_bytes >> 20, required >> 20);
 }
 
+static void name_overlay(struct job_disk *of)
+{
+    char dir[JOB_PATH_SIZE];
+
+    (void)str_copy(dir, sizeof(dir), of->beside); /* as long */
+    if (dir[0] &&
+        !str_format(of->beside, sizeof(of->beside), "%s/drayd-%s.qcow2",
+                    strcmp(dir, "/") == 0 ? "" : dir, of->overlay))
+        of->beside[0] = '\0'; /* cannot be made then, and says so */
+}
+
 void plan_strategy(const struct migrate_request *request,
                    struct migrate_plan *plan)
 {
@@ -176,5 +236,10 @@ void plan_strategy(const struct migrate_request *request,
         check_room(plan, i);
         plan->disks[i].required = plan->disks[i].frozen_required;
         uuid_new(job->disks[i].overlay);
+        name_overlay(&job->disks[i]);
+    }
+    for (size_t i = 0; i < job->n_disks; i++) {
+        if (!job->disks[i].overlay[0])
+            job->disks[i].beside[0] = '\0';
     }
 }

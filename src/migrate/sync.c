@@ -8,6 +8,10 @@
  * LEGAL on the destination is the mark of a finished volume: set after the
  * copier made it durable; nobody but us checks that all are there before the
  * pivot. A copy that a crash cut off goes on from the copier's checkpoint.
+ *
+ * To or from a place outside of domains a disk goes as one: the frozen leaf,
+ * with all that is below it. There no mark says so; in another life it is
+ * copied again.
  */
 #include "migration.h"
 
@@ -24,9 +28,11 @@ static struct range frozen(const struct disk *d)
     const struct job *job = &d->m->job;
     struct range range = { 0, d->chain.n };
 
-    if (d->chain.n == 0 || job_disk_is_flat(d->of) ||
+    if (d->chain.n == 0 || (job_disk_is_flat(d->of) && !d->of->overlay[0]) ||
         job->kind == JOB_REPLICATE)
         return (struct range){ 0, 0 }; /* the mirror takes it all */
+    if (job_disk_is_flat(d->of))
+        return (struct range){ d->chain.n - 1, d->chain.n };
     if (job->kind == JOB_SYNC)
         scope_range(job->scope, d->chain.n, &range.first, &range.end);
     else if (job->kind != JOB_COPY && job->kind != JOB_MOVE &&
@@ -82,12 +88,22 @@ static bool copies_are_done(const struct migration *m)
     }
 }
 
+/* What is copied as layer @i. */
+static uint64_t bytes_of(const struct disk *d, size_t i)
+{
+    uint64_t bytes = d->chain.volumes[i].true_bytes;
+
+    while (disk_is_outside(d, true) && i-- > 0)
+        bytes += d->chain.volumes[i].true_bytes;
+    return bytes;
+}
+
 static void add_disk(const struct disk *d, struct job_progress *progress)
 {
     struct range range = frozen(d);
 
     for (size_t i = range.first; i < range.end; i++) {
-        uint64_t bytes = d->chain.volumes[i].true_bytes;
+        uint64_t bytes = bytes_of(d, i);
 
         progress->total += bytes;
         if (copies_are_done(d->m) || i < d->layer)
@@ -132,7 +148,9 @@ static void describe(const struct disk *d, const struct volume_info *to,
     if (task == COPY_DATA)
         (void)str_format(ret_spec->resume_key, sizeof(ret_spec->resume_key),
                          "%s-%s", d->m->job.id, to->id.vol);
-    if (d->layer == 0)
+    if (disk_is_outside(d, false))
+        ret_spec->src_format = d->of->src_cow ? VOLUME_COW : VOLUME_RAW;
+    if (d->layer == 0 || job_disk_is_flat(d->of))
         return;
     (void)str_copy(ret_spec->dst_backing, sizeof(ret_spec->dst_backing),
                    d->chain.volumes[d->layer - 1].id.vol);
@@ -157,6 +175,11 @@ static int make_room(struct disk *d, struct volume_info *to,
     const struct volume_info *from = &d->chain.volumes[d->layer];
     int rc = activate(d, err);
 
+    /* It was made large enough, and qcow2 may have more below. */
+    if (job_disk_is_flat(d->of)) {
+        *ret_compact = d->of->src_cow || from->format == VOLUME_COW;
+        return rc;
+    }
     if (rc == 0 && task == COPY_DATA)
         return thin_grow_copy(d, from, to, ret_compact, err);
     return rc ? rc : thin_is_compact(d, from, to, ret_compact, err);
@@ -172,7 +195,7 @@ static int start(struct disk *d, struct volume_info *to, enum copy_task task,
 
     describe(d, to, task, &spec);
     spec.compact = compact;
-    if (rc == 0 && task == COPY_DATA && !d->fresh &&
+    if (rc == 0 && task == COPY_DATA && !d->fresh && d->of->dst_sd[0] &&
         !PORT(&m->ports, copier, resumable, &spec))
         rc = PORT(&m->ports, storage, volume_reset, &to->id, err);
     if (rc == 0)
@@ -212,11 +235,11 @@ static enum job_outcome finished(struct disk *d, enum copy_task task,
         migration_name_cause(m, err);
         return migration_fail(m, err);
     }
-    if (task == COPY_DATA) {
+    if (task == COPY_DATA && d->of->dst_sd[0]) {
         take_promised_space(d, &id);
         thin_shrink(d, true, id.vol);
     }
-    if (task == COPY_DATA &&
+    if (task == COPY_DATA && d->of->dst_sd[0] &&
         PORT(&m->ports, storage, volume_set_legality, &id, VOLUME_LEGAL, err))
         return migration_storage_failed(m, err);
     d->layer++;
@@ -251,12 +274,30 @@ static enum job_outcome go_on(struct disk *d, enum copy_task task)
     double part =
         progress.total ? (double)progress.done / (double)progress.total : 0;
 
-    d->copied =
-        (uint64_t)(part * (double)d->chain.volumes[d->layer].true_bytes);
+    d->copied = (uint64_t)(part * (double)bytes_of(d, d->layer));
     return migration_again(m, migration_poll_ms(m));
 }
 
 /* --- all of them ------------------------------------------------------- */
+
+/* What the layer @d->layer becomes. */
+static int find_target(const struct disk *d, struct volume_info *ret_to,
+                       struct err *err)
+{
+    const struct volume_id id =
+        disk_target(d, d->chain.volumes[d->layer].id.vol);
+
+    if (d->of->dst_sd[0])
+        return PORT(&d->m->ports, storage, volume_info, &id, ret_to, err);
+    *ret_to = (struct volume_info){
+        .id = id,
+        .format = d->of->base_cow ? VOLUME_COW : VOLUME_RAW,
+        .legality = VOLUME_ILLEGAL,
+        .capacity = d->of->capacity,
+    };
+    (void)str_copy(ret_to->path, sizeof(ret_to->path), d->of->dst_path);
+    return 0;
+}
 
 /* The next volume of @d, in *ret_to; skips what is finished. 0: there is none.
  */
@@ -268,9 +309,7 @@ static int next_volume(struct disk *d, enum copy_task task,
     if (d->layer < range.first)
         d->layer = range.first;
     for (; d->layer < range.end; d->layer++) {
-        const struct volume_id id =
-            disk_target(d, d->chain.volumes[d->layer].id.vol);
-        int rc = PORT(&d->m->ports, storage, volume_info, &id, ret_to, err);
+        int rc = find_target(d, ret_to, err);
 
         if (rc)
             return rc;

@@ -132,20 +132,6 @@ static enum job_outcome resume(struct migration *m, const struct whereabouts *w)
 
 /* --- the definition ---------------------------------------------------- */
 
-static int source_format(const struct disk *d, const char **ret_format,
-                         struct err *err)
-{
-    const struct volume_id top = disk_source(d, disk_top(d));
-    struct volume_info info = { .format =
-                                    d->of->base_cow ? VOLUME_COW : VOLUME_RAW };
-    int rc = 0;
-
-    if (d->of->src_sd[0])
-        rc = PORT(&d->m->ports, storage, volume_info, &top, &info, err);
-    *ret_format = info.format == VOLUME_COW ? "qcow2" : "raw";
-    return rc;
-}
-
 /* A pivot that qemu did not survive may have changed the persistent definition
  * already: it must name the copy that stays. */
 int disk_mend_definition(const struct disk *d, const struct sight *sight,
@@ -157,7 +143,7 @@ int disk_mend_definition(const struct disk *d, const struct sight *sight,
     if (!disk_on_destination(d, sight->persistent))
         return 0;
 
-    int rc = source_format(d, &format, err);
+    int rc = disk_ask_format(d, false, disk_top(d), &format, err);
 
     if (rc)
         return rc;

@@ -109,13 +109,13 @@ static void check_start(struct fake_world *world, struct fake_disk *disk,
                         const struct vm_mirror_spec *spec)
 {
     const struct fake_domain *domain = &world->domains[to->side];
-    bool has_parent = !domain->outside && to->below;
+    bool has_parent = to->below;
 
     if (to == disk->chain[0])
         world_break(world, "mirror of %s onto itself", spec->path);
     else if (!to->exists || (!domain->outside && !domain->prepared[to->disk]))
         world_break(world, "mirror to %s, which is not prepared", spec->path);
-    else if (to->side == DST && !to->fresh && !domain->outside)
+    else if (to->side == DST && !to->fresh && (!domain->outside || to->below))
         world_break(world, "mirror onto a leaf that is not fresh");
     else if (strcmp(spec->format, format_of(to)) != 0)
         world_break(world, "mirror as %s onto %s", spec->format, format_of(to));

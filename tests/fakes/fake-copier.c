@@ -34,10 +34,28 @@ static bool has_format(const struct fake_volume *volume,
     return !volume || volume->info.format == format;
 }
 
-static bool is_beside(const struct fake_volume *a, const struct fake_volume *b)
+/* From or to outside of domains: the whole chain goes as one. */
+static bool is_flat(const struct fake_world *world)
+{
+    return world->domains[SRC].outside || world->domains[DST].outside;
+}
+
+static bool is_beside(const struct fake_world *world,
+                      const struct fake_volume *a, const struct fake_volume *b)
 {
     return a->disk == b->disk && a->side == SRC && b->side == DST &&
-           strcmp(a->info.id.vol, b->info.id.vol) == 0;
+           (is_flat(world) || strcmp(a->info.id.vol, b->info.id.vol) == 0);
+}
+
+static bool has_parents(const struct fake_world *world, const struct copy *copy)
+{
+    const struct fake_volume *from = copy->from, *under = copy->to->below;
+    const struct copy_spec *spec = &copy->spec;
+
+    if (is_flat(world))
+        return !under && (!from->below || spec->compact);
+    return has_format(from->below, spec->src_backing_format) &&
+           has_format(under, spec->dst_backing_format);
 }
 
 /* Bytes that the destination must have. */
@@ -70,7 +88,7 @@ static void check_spec(struct fake_world *world, const struct copy *copy)
     const struct fake_volume *under = to->below;
     const char *path = to->info.path;
 
-    if (!to->exists || !from->exists || !is_beside(from, to))
+    if (!to->exists || !from->exists || !is_beside(world, from, to))
         world_break(world, "copy onto %s from %s", path, from->info.path);
     else if (!is_frozen(world, from))
         world_break(world, "copy of %s, which the guest writes to",
@@ -84,8 +102,7 @@ static void check_spec(struct fake_world *world, const struct copy *copy)
     else if (strcmp(spec->dst_backing, under ? under->info.id.vol : "") != 0)
         world_break(world, "copy of %s: wrong backing %s", path,
                     spec->dst_backing);
-    else if (!has_format(from->below, spec->src_backing_format) ||
-             !has_format(under, spec->dst_backing_format))
+    else if (!has_parents(world, copy))
         world_break(world, "copy of %s: wrong backing format", path);
     check_room(world, copy);
     world_needs(world, "copy or comparison",
@@ -133,7 +150,7 @@ static void begin(struct fake_world *world, struct copy *copy)
         return;
     if (copier_resumable(world, &copy->spec))
         copy->done = world->checkpoint.done;
-    else if (!copy->to->fresh)
+    else if (!copy->to->fresh && !world->domains[DST].outside)
         world_break(world, "copy onto %s, which is not fresh",
                     copy->to->info.path);
     copy->to->fresh = false;
@@ -180,7 +197,7 @@ static void finish(struct fake_world *world, struct copy *copy)
                     copy->from->info.path);
     if (copy->spec.task == COPY_COMPARE) {
         copy->result = copy->to->flipped || !copy->to->whole ||
-                               copy->to->to != copy->from->to
+                               world_knows(copy->to) != world_knows(copy->from)
                            ? -EBADMSG
                            : 0;
         return;
@@ -188,8 +205,8 @@ static void finish(struct fake_world *world, struct copy *copy)
     copy->to->used = copy->from->used;
     copy->to->waste = need(copy) > copy->from->used ? copy->from->waste : 0;
     copy->to->whole = copy->from->whole;
-    copy->to->from = copy->from->from;
-    copy->to->to = copy->from->to;
+    copy->to->from = is_flat(world) ? 0 : copy->from->from;
+    copy->to->to = is_flat(world) ? world_knows(copy->from) : copy->from->to;
     copier_forget(world, copy->spec.resume_key);
 }
 

@@ -5,6 +5,7 @@
 #include "fake-world.h"
 
 #include <errno.h>
+#include <string.h>
 
 static int journal_put(void *ctx, const struct job *job, struct err *err)
 {
@@ -41,11 +42,35 @@ static int journal_remove(void *ctx, const char *job_id, struct err *err)
     return world_leave(world, 0, err);
 }
 
+static int journal_encode(void *ctx, const struct job *job, char **ret_text,
+                          struct err *err)
+{
+    struct fake_world *world = ctx;
+
+    world->encoded = *job;
+    *ret_text = strdup("a note");
+    return *ret_text ? 0 : err_set(err, -ENOMEM, "a note");
+}
+
+static int journal_decode(void *ctx, const char *text, struct job *ret_job,
+                          struct err *err)
+{
+    const struct fake_world *world = ctx;
+
+    (void)text;
+    if (!world->lease.has_note)
+        return err_set(err, -EBADMSG, "no note");
+    *ret_job = world->lease.note;
+    return 0;
+}
+
 struct journal_port fake_journal(struct fake_world *world)
 {
     static const struct journal_ops ops = {
         .put = journal_put,
         .remove = journal_remove,
+        .encode = journal_encode,
+        .decode = journal_decode,
     };
 
     return (struct journal_port){ .ctx = world, .ops = &ops };

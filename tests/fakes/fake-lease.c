@@ -35,6 +35,8 @@ struct fake_leases {
     char hidden[NAME_SIZE];
     bool join_fails;
     bool lvb_lost;
+    bool others;
+    unsigned dead_host;
 };
 
 static void put(unsigned char *p, uint64_t value, size_t size)
@@ -304,6 +306,25 @@ static int owner(void *ctx, const struct lease_place *place,
     return 0;
 }
 
+static bool host_lives(void *ctx, const struct lease_place *lockspace,
+                       unsigned host_id)
+{
+    struct fake_leases *fake = ctx;
+    (void)lockspace;
+    SCOPED_LOCK(&fake->lock);
+    return host_id != fake->dead_host;
+}
+
+static bool has_others(void *ctx, const struct lease_place *lockspace,
+                       unsigned host_id)
+{
+    struct fake_leases *fake = ctx;
+    (void)lockspace;
+    (void)host_id;
+    SCOPED_LOCK(&fake->lock);
+    return fake->others;
+}
+
 static const struct lease_ops ops = {
     .format_lockspace = format,
     .format_resource = format,
@@ -318,6 +339,8 @@ static const struct lease_ops ops = {
     .read_lvb = read_lvb,
     .read_note = read_note,
     .owner = owner,
+    .host_lives = host_lives,
+    .has_others = has_others,
 };
 
 struct fake_leases *fake_leases_new(void)
@@ -387,4 +410,16 @@ void fake_leases_lose(struct fake_leases *fake)
     SCOPED_LOCK(&fake->lock);
     for (size_t i = 0; i < HELD; i++)
         fake->held[i].lost = fake->held[i].used;
+}
+
+void fake_leases_set_others(struct fake_leases *fake, bool others)
+{
+    SCOPED_LOCK(&fake->lock);
+    fake->others = others;
+}
+
+void fake_leases_set_dead_host(struct fake_leases *fake, unsigned host_id)
+{
+    SCOPED_LOCK(&fake->lock);
+    fake->dead_host = host_id;
 }

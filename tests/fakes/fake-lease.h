@@ -32,5 +32,9 @@ void fake_leases_set_join_fails(struct fake_leases *fake, bool fails);
 void fake_leases_hide_owner(struct fake_leases *fake, const char *name);
 /* What release_lvb() writes does not get to the disk. */
 void fake_leases_set_lvb_lost(struct fake_leases *fake, bool lost);
+/* Other hosts have joined, too. */
+void fake_leases_set_others(struct fake_leases *fake, bool others);
+/* This host id is dead; 0: nobody is. */
+void fake_leases_set_dead_host(struct fake_leases *fake, unsigned host_id);
 
 #endif

@@ -400,6 +400,7 @@ static int image_delete(void *ctx, const char *sd, const char *img,
         return rc;
     if (count_volumes(world, sd, img) == 0)
         return no_image(img, err);
+    world_needs_lease(world, "image delete");
     for (size_t i = 0; i < world->n_volumes; i++) {
         const struct fake_volume *volume = &world->volumes[i];
 
@@ -499,6 +500,8 @@ struct storage_port fake_storage(struct fake_world *world)
         .volume_sever = fake_volume_sever,
         .outside_info = fake_outside_info,
         .outside_create = fake_outside_create,
+        .outside_overlay = fake_outside_overlay,
+        .outside_commit = fake_outside_commit,
         .outside_keep = fake_outside_keep,
         .outside_remove = fake_outside_remove,
         .locate = locate,

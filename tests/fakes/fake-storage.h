@@ -46,6 +46,10 @@ int fake_outside_info(void *ctx, const char *place, enum volume_format format,
                       struct outside_info *ret, struct err *err);
 int fake_outside_create(void *ctx, const char *place, enum volume_format format,
                         uint64_t capacity, struct err *err);
+int fake_outside_overlay(void *ctx, const char *place, const char *backing,
+                         enum volume_format backing_format, uint64_t capacity,
+                         struct err *err);
+int fake_outside_commit(void *ctx, const char *place, struct err *err);
 int fake_outside_keep(void *ctx, const char *place, struct err *err);
 int fake_outside_remove(void *ctx, const char *place, struct err *err);
 

@@ -28,7 +28,9 @@ static bool is_top(const struct fake_world *world,
 
 unsigned fake_folds_source(const struct fake_world *world)
 {
-    return world->record.keep_source ? IN(JOB_RELEASING) : 0;
+    return world->record.keep_source || world->domains[SRC].outside
+               ? IN(JOB_RELEASING)
+               : 0;
 }
 
 void fake_give_back(struct fake_world *world, struct fake_volume *volume)

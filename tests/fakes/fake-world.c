@@ -48,7 +48,10 @@ static void set_path(struct fake_world *world, struct fake_volume *volume)
     const char *side = volume->side == SRC ? "src" : "dst";
     const char *target = world->disks[volume->disk].target;
 
-    if (domain->outside)
+    if (domain->outside && !str_starts_with(volume->info.id.vol, "5555"))
+        (void)str_format(volume->info.path, PATH_MAX, "/out/drayd-%s.qcow2",
+                         volume->info.id.vol);
+    else if (domain->outside)
         (void)str_format(volume->info.path, PATH_MAX, "%s/%s-%s",
                          domain->device ? "nbd://host" : "/out", side, target);
     else
@@ -262,6 +265,7 @@ static void fill_disk(const struct fake_world *world, size_t i,
     if (world->domains[SRC].outside || world->domains[DST].outside) {
         of->convert = true;
         of->base_cow = leaf->info.format == VOLUME_COW;
+        of->src_cow = of->base_cow;
     }
     if (world->domains[DST].outside)
         (void)str_copy(of->dst_path, sizeof(of->dst_path),

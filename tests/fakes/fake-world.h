@@ -123,6 +123,25 @@ struct fake_checkpoint {
     uint64_t done;
 };
 
+/* A job's lease, after fake_share(). */
+enum {
+    FAKE_NOBODY,
+    FAKE_US,
+    FAKE_OTHER,
+};
+
+struct fake_lease {
+    bool there;
+    struct xlease_id id;
+    struct xlease_job record;
+    unsigned owner;
+    bool sure;       /* the daemon saw that it has it, ... */
+    int64_t sure_us; /* ... or not, then */
+    bool has_note;
+    struct job note;
+    unsigned records; /* how often its status was set */
+};
+
 struct fake_world {
     struct migrate_ports ports;
     _Atomic int64_t now_us; /* the owner loop reads it while workers work */
@@ -174,6 +193,10 @@ struct fake_world {
     struct job record;
     bool has_record;
     bool journal_fails;
+    struct job encoded; /* as text, it would be */
+
+    struct fake_lease lease;
+    bool host_dead;           /* FAKE_US is known to be */
     unsigned puts_while_held; /* records in the guest's pause */
 
     /* faults: the @fault_at'th call from now, 1 = the next; 0: none */
@@ -294,5 +317,9 @@ struct clock_port fake_clock(struct fake_world *world);
 struct watch_port fake_watch(struct fake_world *world);
 /* Lets the copier's copy go on for a millisecond. */
 void fake_copier_pass(struct fake_world *world);
+/* The domains are other hosts', too. Before it is run. */
+void fake_share(struct fake_world *world);
+/* A shared world changes only under the job's lease. */
+void world_needs_lease(struct fake_world *world, const char *deed);
 
 #endif

@@ -16,6 +16,7 @@ from drayd import Drayd, build_dir
 from guest import Console, Guest
 from host import (LIBVIRTD_CONF, QEMU_CONF, SANLOCK_SOCKET, Failed, Host,
                   Service, answers, run, wait_for)
+from pki import Pki
 
 PLACES = ['/etc/libvirt', '/etc/sanlock', '/run/libvirt', '/run/sanlock',
           '/run/drayd', '/var/lib/libvirt', '/var/cache/libvirt',
@@ -163,10 +164,31 @@ def start_drayd(host, other, pki, **sections):
                  **{'tls-roles': {'localhost': 'full'}}, **sections).start()
 
 
+class Pair:
+    """Hosts a and b, a drayd on each. What is mounted has to be there before:
+    later they do not see it."""
+
+    def __init__(self):
+        self.a, self.b = Neighbour('a'), Neighbour('b')
+        for host in (self.a, self.b):
+            host.start_sanlock()
+            host.start_libvirtd()
+        self.pki = Pki(self.a.common / f'{type(self).__module__}-pki').make(
+            'localhost,127.0.0.1')
+        self.drayd_a = start_drayd(self.a, self.b, self.pki)
+        self.drayd_b = start_drayd(self.b, self.a, self.pki)
+
+    def close(self):
+        self.drayd_a.kill()
+        self.drayd_b.kill()
+        self.a.close()
+        self.b.close()
+
+
 def ctl(daemon, *args, check=True, timeout=120):
     return run(build_dir() / 'src/cli/drayctl', '--socket', daemon.socket,
                *args, check=check, timeout=timeout)
 
 
-__all__ = ['Console', 'Failed', 'Neighbour', 'Traveller', 'ctl',
+__all__ = ['Console', 'Failed', 'Neighbour', 'Pair', 'Traveller', 'ctl',
            'start_drayd']

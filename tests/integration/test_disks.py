@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Several disks in one job, verified copies, disks outside of all domains."""
+import contextlib
 import json
 import os
 import pathlib
@@ -326,3 +327,164 @@ def test_export_to_nbd_and_back(host, drayd, domains, make_guest, make_fs):
         guest.verify()
     finally:
         server.kill()
+
+
+# --- outside, verified ---
+
+def leftovers(*directories):
+    return [name for directory in directories
+            for name in os.listdir(directory) if name.startswith('drayd-')]
+
+
+@contextlib.contextmanager
+def nbd_server(host, backing, clients):
+    sock = pathlib.Path('/run/drayd-test/verify.sock')
+    server = Service('nbd', ['qemu-nbd', '-t', '-e', str(clients), '-f', 'raw', '-x',
+                             'disk', '-k', str(sock), str(backing)],
+                     host.new_log('nbd'))
+    server.start(lambda: answers(sock))
+    try:
+        yield f'nbd+unix:///disk?socket={sock}'
+    finally:
+        server.kill()
+        sock.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize('kind', ['raw', 'qcow2'])
+def test_verified_export_and_import(drayd, domains, make_guest, make_fs, kind):
+    src, dst = domains
+    image = make_image(src, ['RAW', 'COW'], data=8 * MIB)
+    guest = start_two(make_guest, [image])
+    guest.wait_acks(50)
+    out = make_fs('ext4', 256) / 'out, "1".img'
+    wish = {'vmID': guest.name, 'disk': 'vda', 'domain': str(out),
+            'format': 'RAW' if kind == 'raw' else 'COW', 'verify': True}
+    plan = drayd.call('Disk.plan', **wish)
+    assert plan['strategy'] == 'snapshot' and not plan['obstacles'], plan
+    info = drayd.wait_job(drayd.call('Disk.migrate', **wish)['id'])
+    assert info['state'] == 'done' and not info.get('warning'), info
+    assert guest.disk_path() == guest.disk_path(inactive=True) == out
+    guest.wait_acks(50)
+    guest.verify()
+    assert src.images() == [] and leftovers(out.parent) == []
+    job = drayd.call('Disk.migrate', vmID=guest.name, disk='vda',
+                     domain=dst.name, verify=True)
+    info = drayd.wait_job(job['id'])
+    assert info['state'] == 'done' and not info.get('warning'), info
+    guest.wait_acks(50)
+    guest.verify()
+    assert out.exists() and leftovers(out.parent) == []
+    [img] = dst.images()
+    assert len(dst.call('StorageDomain.getVolumes', imageID=img)) == 1
+    guest.power_off()
+    guest.verify_image(guest.disk_path(inactive=True), kind)
+
+
+@pytest.mark.parametrize('format', ['RAW', 'COW'])
+def test_flipped_bit_of_an_export_is_caught(drayd, domains, make_guest,
+                                            make_fs, format):
+    src = domains[0]
+    image = make_image(src, ['RAW', 'COW'], data=24 * MIB)
+    guest = start_two(make_guest, [image])
+    out = make_fs('ext4', 256) / 'out.img'
+    job = drayd.call('Disk.migrate', vmID=guest.name, disk='vda',
+                     domain=str(out), format=format, verify=True,
+                     limit=8 * MIB)
+    wait_for('verifying', lambda: drayd.call(
+        'Job.info', jobID=job['id'])['state'] == 'verifying', 60, 0.005)
+    flip_last_data_byte(out)
+    info = drayd.wait_job(job['id'])
+    assert info['state'] == 'failed', info
+    assert info['error']['code'] == 484, info
+    assert guest.disk_path() == guest.disk_path(inactive=True) == image.path()
+    guest.wait_acks(50)
+    guest.verify()
+    assert not out.exists() and leftovers(out.parent) == []
+    vols = src.call('StorageDomain.getVolumes', imageID=image.img)
+    assert sorted(vols) == sorted(image.volumes)
+
+
+def test_flipped_bit_of_an_import_is_caught(drayd, domains, make_guest,
+                                            make_fs):
+    dst = domains[0]
+    plain = make_fs('ext4', 256) / 'plain.raw'
+    run('qemu-img', 'create', '-q', '-f', 'raw', plain, '64M')
+    run('qemu-io', '-f', 'raw', '-c', f'write -q -P 7 {24 * MIB} {24 * MIB}',
+        plain)
+    guest = make_guest([Disk(plain, 'raw')], start=0, size=16)
+    guest.wait_acks(50)
+    job = drayd.call('Disk.migrate', vmID=guest.name, disk='vda',
+                     domain=dst.name, verify=True, limit=8 * MIB)
+    wait_for('verifying', lambda: drayd.call(
+        'Job.info', jobID=job['id'])['state'] == 'verifying', 60, 0.005)
+    [img] = dst.images()
+    vols = dst.call('StorageDomain.getVolumes', imageID=img)
+    [base] = [path for vol in vols
+              for path in [dst.root() / 'images' / img / vol]
+              if path.stat().st_size == 64 * MIB]
+    flip_last_data_byte(base)
+    info = drayd.wait_job(job['id'])
+    assert info['state'] == 'failed', info
+    assert info['error']['code'] == 484, info
+    assert guest.disk_path() == guest.disk_path(inactive=True) == plain
+    assert dst.images() == [] and leftovers(plain.parent) == []
+    guest.wait_acks(50)
+    guest.verify()
+    guest.power_off()
+    guest.verify_image(plain, 'raw')
+
+
+def test_verified_export_to_a_device_and_back(drayd, domains, make_guest,
+                                              device):
+    src, dst = domains
+    image = make_image(src, ['COW'], data=8 * MIB)
+    guest = start_two(make_guest, [image])
+    guest.wait_acks(50)
+    job = drayd.call('Disk.migrate', vmID=guest.name, disk='vda',
+                     domain=device, format='RAW', verify=True)
+    info = drayd.wait_job(job['id'])
+    assert info['state'] == 'done' and not info.get('warning'), info
+    assert str(guest.disk_path()) == device
+    guest.wait_acks(50)
+    guest.verify()
+    job = drayd.call('Disk.migrate', vmID=guest.name, disk='vda',
+                     domain=dst.name, verify=True)
+    info = drayd.wait_job(job['id'])
+    assert info['state'] == 'done' and not info.get('warning'), info
+    guest.wait_acks(50)
+    guest.verify()
+    assert leftovers(src.root().parent, dst.root().parent) == []
+
+
+@pytest.mark.parametrize('clients', [1, 4])
+def test_verified_export_to_nbd_and_back(host, drayd, domains, make_guest,
+                                         make_fs, clients):
+    """With the guest there a server of one client answers nobody else."""
+    src, dst = domains
+    image = make_image(src, ['COW'], data=8 * MIB)
+    guest = start_two(make_guest, [image])
+    guest.wait_acks(50)
+    backing = make_fs('ext4', 256) / 'nbd.raw'
+    run('qemu-img', 'create', '-q', '-f', 'raw', backing, '64M')
+    with nbd_server(host, backing, clients) as uri:
+        job = drayd.call('Disk.migrate', vmID=guest.name, disk='vda',
+                         domain=uri, format='RAW', verify=True)
+        info = drayd.wait_job(job['id'])
+        assert info['state'] == 'done' and not info.get('warning'), info
+        [disk] = drayd.call('VM.getDisks', vmID=guest.name)
+        assert disk['path'] == uri and src.images() == []
+        guest.wait_acks(50)
+        wish = {'vmID': guest.name, 'disk': 'vda', 'domain': dst.name,
+                'verify': True}
+        if clients == 1:
+            plan = drayd.call('Disk.plan', **wish)
+            assert [o['code'] for o in plan['obstacles']] == [19], plan
+        else:
+            job = drayd.call('Disk.migrate', **wish)
+            info = drayd.wait_job(job['id'])
+            assert info['state'] == 'done', info
+            assert not info.get('warning'), info
+            guest.wait_acks(50)
+        guest.verify()
+        guest.power_off()
+    assert leftovers(src.root().parent, dst.root().parent) == []

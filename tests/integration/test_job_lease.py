@@ -13,10 +13,9 @@ import time
 
 import pytest
 
-import pki as pki_module
 from drayd import RpcError
 from host import PATIENCE, Host, run, wait_for
-from hosts import Neighbour, ctl, start_drayd
+from hosts import Pair, ctl
 from storage import MIB, fill, make_domain, make_image, new_uuid
 
 SIZE = 64 * MIB
@@ -26,20 +25,14 @@ NOT_ACTIVE, JOB_EXISTS, EXISTS, HELD = 84, 69, 212, 651
 GENERATION, STATUS, UNSUPPORTED, NO_LEASE = 911, 912, 2009, 936
 
 
-class World:
-    """Hosts a and b share a domain, and a file system for what is outside."""
+class World(Pair):
+    """... that share a domain, and a file system for what is outside."""
 
-    def __init__(self, work_pki):
+    def __init__(self):
         machine = Host()
         mount = machine.make_fs('ext4', 1024)
         self.out = machine.make_fs('ext4', 512)
-        self.a, self.b = Neighbour('a'), Neighbour('b')
-        for host in (self.a, self.b):
-            host.start_sanlock()
-            host.start_libvirtd()
-        self.pki = work_pki(self.a.common)
-        self.drayd_a = start_drayd(self.a, self.b, self.pki)
-        self.drayd_b = start_drayd(self.b, self.a, self.pki)
+        super().__init__()
         self.domain = make_domain(self.drayd_a, mount, 'shared')
         self.join(self.drayd_b)
         self.image = make_image(self.domain, ['RAW'], size=SIZE)
@@ -48,12 +41,6 @@ class World:
     def join(self, drayd):
         drayd.call('StorageDomain.join', storagedomainID=self.domain.sd,
                    typeArgs=str(self.domain.mount))
-
-    def close(self):
-        self.drayd_a.kill()
-        self.drayd_b.kill()
-        self.a.close()
-        self.b.close()
 
     def source(self):
         return div(self.image)
@@ -71,8 +58,7 @@ def outside(place, **more):
 
 @pytest.fixture(scope='module')
 def shared_world():
-    made = World(lambda work: pki_module.Pki(work / 'lease-pki').make(
-        'localhost,127.0.0.1'))
+    made = World()
     yield made
     made.close()
 

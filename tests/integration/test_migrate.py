@@ -44,6 +44,8 @@ def test_disk_moves_while_the_guest_writes(host, drayd, domains, make_guest,
     assert not info.get('warning'), info
     assert info['strategy'] == strategy
     assert 0 < info['progress']['pauseMs'] < 3000
+    # Nobody else has been on these disks: no lease tells of the job.
+    assert drayd.call('Lease.list', sd_id=dst.sd) == []
     moved = require_moved(guest, image, dst)
     guest.power_off()
     guest.verify_image(moved.path(), image.leaf_format())

@@ -5,29 +5,21 @@ import time
 
 import pytest
 
-import pki as pki_module
 from drayd import RpcError
 from guest import Disk
 from host import Host, wait_for
-from hosts import Neighbour, Traveller, ctl, start_drayd
+from hosts import Pair, Traveller, ctl
 from storage import (BLANK, MIB, Image, chain_of, check_clean, fill,
                      make_domain, make_image, new_uuid)
 
 
-class World:
-    """Hosts a and b, a drayd on each, a domain on each."""
+class World(Pair):
+    """... and a domain on each."""
 
-    def __init__(self, work_pki):
+    def __init__(self):
         machine = Host()
-        # Before the hosts: what is mounted later they do not see.
         mounts = [machine.make_fs(), machine.make_fs()]
-        self.a, self.b = Neighbour('a'), Neighbour('b')
-        for host in (self.a, self.b):
-            host.start_sanlock()
-            host.start_libvirtd()
-        self.pki = work_pki(self.a.common)
-        self.drayd_a = start_drayd(self.a, self.b, self.pki)
-        self.drayd_b = start_drayd(self.b, self.a, self.pki)
+        super().__init__()
         self.here = make_domain(self.drayd_a, mounts[0], 'here')
         self.there = make_domain(self.drayd_b, mounts[1], 'there')
         self.guests = []
@@ -61,12 +53,6 @@ class World:
             for img in sorted(images, key=lambda img: is_shared(domain, img)):
                 domain.call('Image.delete', imageID=img)
 
-    def close(self):
-        self.drayd_a.kill()
-        self.drayd_b.kill()
-        self.a.close()
-        self.b.close()
-
 
 def volumes(domain, img):
     """Name -> Volume.getInfo."""
@@ -83,8 +69,7 @@ def is_shared(domain, img):
 
 @pytest.fixture(scope='module')
 def shared_world():
-    made = World(lambda work: pki_module.Pki(work / 'move-pki').make(
-        'localhost,127.0.0.1'))
+    made = World()
     yield made
     made.close()
 

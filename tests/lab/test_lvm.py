@@ -121,14 +121,16 @@ def test_changes_of_another_host_are_seen(volumes):
     assert second.out(f'blockdev --getsize64 /dev/{VG}/disk') == str(20 * MIB)
 
 
-@pytest.mark.check
-def test_two_hosts_extend_at_once_and_nothing_is_lost(volumes):
+@pytest.mark.parametrize('count', [
+    pytest.param(50, marks=pytest.mark.check),
+    pytest.param(200, marks=pytest.mark.long)])
+def test_two_hosts_extend_at_once_and_nothing_is_lost(volumes, count):
     names = [[f'h{n}-{k}' for k in range(10)] for n in (1, 2)]
     volumes.create(*names[0], *names[1])
     wanted, commands = {}, []
     for host, own in zip(volumes.pair, names):
         lines = []
-        for name, size in steps(own, 50):
+        for name, size in steps(own, count):
             lines.append(f'extend {name} {size}')
             wanted[name] = size
             if len(lines) % 4 == 0:
@@ -136,17 +138,19 @@ def test_two_hosts_extend_at_once_and_nothing_is_lost(volumes):
         commands.append(volumes.start(host, lines))
     for command in commands:
         results = parse(command.wait().out)
-        assert len(results) == 50 and all(r.ok for r in results), results
+        assert len(results) == count and all(r.ok for r in results), results
     sizes = volumes.sizes()
     assert {name: sizes[name] for name in wanted} == wanted
     assert volumes.sizes(volumes.pair[1]) == sizes
 
 
-KILLS, EACH = 10, 24
+EACH = 24
 
 
-@pytest.mark.check
-def test_killed_at_any_moment_nothing_is_lost(volumes):
+@pytest.mark.parametrize('enough', [
+    pytest.param(10, marks=pytest.mark.check),
+    pytest.param(100, marks=pytest.mark.long)])
+def test_killed_at_any_moment_nothing_is_lost(volumes, enough):
     """dray-lvm gets kill -9 at random moments while it extends LVs that are
     open, and a second host extends others."""
     host, other = volumes.pair
@@ -157,8 +161,8 @@ def test_killed_at_any_moment_nothing_is_lost(volumes):
         line for n in range(2, 22)
         for line in (f'extend far {4 * n * MIB}', 'wait')])
     wanted, kills = {}, 0
-    extensions = steps(names, 60 * EACH)
-    while kills < KILLS:
+    extensions = steps(names, 6 * enough * EACH)
+    while kills < enough:
         lines = []
         for name, size in itertools.islice(extensions, EACH):
             lines += [f'extend {name} {size}', 'wait']

@@ -136,6 +136,9 @@ static void judge_loser(const struct run *run, const char *where,
     bool may_stay =
         side == SRC ? run->may_leave_source : run->may_leave_destination;
 
+    CHECK(run, where,
+          !domain->outside || run->may_leave_overlay ||
+              !run_volume(run, side, disk, run->wish.disks[disk].overlay));
     if (side == SRC && (run->wish.keep_source || domain->outside)) {
         CHECK(run, where, there);
         CHECK(run, where,

@@ -42,6 +42,46 @@ static const struct walk export_uri = { .name = "export to a URI",
                                         .layers = 1,
                                         .setup = to_uri };
 
+static void by_snapshot(struct run *run)
+{
+    struct job_disk *of = &run->wish.disks[0];
+
+    run->wish.verify = true;
+    run->wish.strategy = JOB_BY_SNAPSHOT;
+    (void)str_copy(of->overlay, UUID_SIZE,
+                   "77777777-7777-4777-8777-777777777777");
+    (void)str_format(of->beside, sizeof(of->beside), "/out/drayd-%s.qcow2",
+                     of->overlay);
+}
+
+static void from_file_verified(struct run *run)
+{
+    from_file(run);
+    by_snapshot(run);
+}
+
+static void to_file_verified(struct run *run)
+{
+    to_file(run);
+    by_snapshot(run);
+}
+
+static void to_uri_verified(struct run *run)
+{
+    to_uri(run);
+    by_snapshot(run);
+}
+
+static const struct walk import_verified = { .name = "verified import",
+                                             .layers = 1,
+                                             .setup = from_file_verified };
+static const struct walk export_verified = { .name = "verified export",
+                                             .layers = 2,
+                                             .setup = to_file_verified };
+static const struct walk export_uri_verified = { .name = "verified, to a URI",
+                                                 .layers = 1,
+                                                 .setup = to_uri_verified };
+
 static void imports_a_file(void **state)
 {
     (void)state;
@@ -240,6 +280,64 @@ static void an_export_survives_anything(void **state)
     walk_through(&export_uri);
 }
 
+/* --- verified ---------------------------------------------------------- */
+
+static void bit_rots(struct run *run, enum job_state state)
+{
+    if (run_is_now(run, state))
+        world_volume(&run->world, DST, 0, 0)->flipped = true;
+}
+
+static void a_flipped_bit_is_caught(void **state)
+{
+    static const struct walk *const walks[] = { &import_verified,
+                                                &export_verified,
+                                                &export_uri_verified };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(walks); i++) {
+        struct run run;
+
+        run_init(&run, walks[i]->layers);
+        walks[i]->setup(&run);
+        run.at_state = JOB_VERIFYING;
+        run.before_step = bit_rots;
+        run_all(&run, JOB_FAILED, walks[i]->name);
+        assert_int_equal(run.job.error.code, ERR_IMAGE_VERIFICATION);
+        assert_int_equal(run.job.failed_in, JOB_VERIFYING);
+        assert_int_equal(world_at(&run.world), SRC);
+        assert_string_equal(run.job.warning, "");
+    }
+}
+
+/* The source is left as the guest left it, not as it was when it was frozen. */
+static void a_verified_import_leaves_a_whole_source(void **state)
+{
+    struct run run;
+    const struct fake_volume *leaf;
+
+    (void)state;
+    run_init(&run, 1);
+    from_file_verified(&run);
+    run_all(&run, JOB_DONE, "verified import");
+    leaf = world_volume(&run.world, SRC, 0, 0);
+    assert_true(leaf->to > 0);
+    assert_string_equal(run.job.warning, "");
+}
+
+static void a_verified_import_survives_anything(void **state)
+{
+    (void)state;
+    walk_through(&import_verified);
+}
+
+static void a_verified_export_survives_anything(void **state)
+{
+    (void)state;
+    walk_through(&export_verified);
+    walk_through(&export_uri_verified);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -254,6 +352,10 @@ int main(void)
         cmocka_unit_test(a_full_journal_at_the_pivot_holds_the_guest),
         cmocka_unit_test(an_import_survives_anything),
         cmocka_unit_test(an_export_survives_anything),
+        cmocka_unit_test(a_flipped_bit_is_caught),
+        cmocka_unit_test(a_verified_import_leaves_a_whole_source),
+        cmocka_unit_test(a_verified_import_survives_anything),
+        cmocka_unit_test(a_verified_export_survives_anything),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,6 +36,9 @@ struct hold_ops {
                 struct xlease_job *ret_record, struct err *err);
     /* 0 or HOLD_NONE. */
     int (*look)(void *ctx, const char *job_id, struct err *err);
+    /* As hold_task.note, anew. 0: durable; HOLD_NONE. */
+    int (*note)(void *ctx, const char *job_id, const char *note,
+                struct err *err);
     /* As the copier's, of the one copy that the job has at a time; HOLD_NONE:
      * nothing is written any more. A copy of the same two ends that is there is
      * gone on with. */

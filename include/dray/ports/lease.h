@@ -83,6 +83,12 @@ struct lease_ops {
     /* 0 or LEASE_NONE; never takes the lease. */
     int (*owner)(void *ctx, const struct lease_place *place,
                  struct lease_owner *ret_owner, struct err *err);
+    /* Whether the host is there, or may be. Of a joined lockspace. */
+    bool (*host_lives)(void *ctx, const struct lease_place *lockspace,
+                       unsigned host_id);
+    /* Whether other hosts than @host_id have ever joined, or may have. */
+    bool (*has_others)(void *ctx, const struct lease_place *lockspace,
+                       unsigned host_id);
 };
 
 struct lease_port {

@@ -475,6 +475,14 @@ struct storage_ops {
     int (*outside_create)(void *ctx, const char *place,
                           enum volume_format format, uint64_t capacity,
                           struct err *err);
+    /* Makes an empty qcow2 over @backing, a place, as outside_create() makes a
+     * file; one that it made before is made anew, unless a process has it
+     * open: ERR_VOLUME_BUSY. */
+    int (*outside_overlay)(void *ctx, const char *place, const char *backing,
+                           enum volume_format backing_format, uint64_t capacity,
+                           struct err *err);
+    /* As volume_commit(), of such an overlay. Not there: ERR_NO_VOLUME. */
+    int (*outside_commit)(void *ctx, const char *place, struct err *err);
     /* What outside_create() made is the caller's for good: a later
      * outside_remove() leaves it alone. */
     int (*outside_keep)(void *ctx, const char *place, struct err *err);

@@ -12,6 +12,7 @@
 #include <dray/base/util.h>
 #include <dray/ports/lease.h>
 #include <limits.h>
+#include <stdbool.h>
 
 struct xlease_id {
     char sd[UUID_SIZE];
@@ -103,6 +104,12 @@ struct xlease_ops {
      * the job may be there. */
     int (*find_job)(void *ctx, const char *job_id,
                     struct xlease_found *ret_found, struct err *err);
+    /* Whether other hosts can be asked for the jobs of this domain: it lies on
+     * storage for several, or one has been here. No for a domain that is not
+     * joined or cannot be written to. */
+    bool (*is_shared)(void *ctx, const char *sd);
+    /* Whether a host of the domain is there, or may be. */
+    bool (*host_lives)(void *ctx, const char *sd, unsigned host_id);
     /* The index becomes what it says, where it is readable, and what the leases
      * on the disk say, where it is not. */
     int (*rebuild)(void *ctx, const char *sd,

@@ -3,6 +3,7 @@
  * The table by which others call what is in this directory.
  */
 #include "change.h"
+#include "hosts.h"
 #include "look.h"
 #include "lvb.h"
 #include <dray/domain.h>
@@ -19,6 +20,8 @@ struct xlease_port domains_xlease_port(struct domains *domains)
         .fence = xlease_fence,
         .list = xlease_list,
         .find_job = xlease_find_job,
+        .is_shared = xlease_is_shared,
+        .host_lives = xlease_host_lives,
         .rebuild = xlease_rebuild,
     };
     return (struct xlease_port){ .ctx = domains, .ops = &ops };

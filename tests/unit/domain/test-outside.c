@@ -4,6 +4,7 @@
  * not ours left alone. Devices and servers are in tests/integration.
  */
 #include "fixture.h"
+#include <dray/exec.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -314,6 +315,90 @@ static void a_server_gets_no_qcow2(void **state)
     assert_error(f, look(f, uri, &info), ERR_STORAGE, uri);
 }
 
+/* --- overlays --- */
+
+static int lay_over(struct fixture *f, const char *place, const char *disk)
+{
+    return f->port.ops->outside_overlay(f->port.ctx, place, disk, VOLUME_RAW,
+                                        MIB, FRESH(f));
+}
+
+static int commit(struct fixture *f, const char *place)
+{
+    return f->port.ops->outside_commit(f->port.ctx, place, FRESH(f));
+}
+
+static void write_into(const char *path, const char *command)
+{
+    const char *const argv[] = {
+        "/usr/bin/qemu-io", "-f", "qcow2", "-c", command, path, NULL
+    };
+    struct exec_result result = { 0 };
+    struct err err = ERR_INIT;
+    if (exec_check(argv, NULL, &result, &err) < 0)
+        fail_msg("%s", err.message);
+    exec_result_deinit(&result);
+}
+
+static void an_overlay_goes_into_the_disk_below(void **state)
+{
+    struct fixture *f = *state;
+    char disk[PATH_MAX], over[PATH_MAX];
+    disk_path(f, disk);
+    fixture_path(f, over, "over, \"1\"");
+    assert_int_equal(make(f, disk, VOLUME_RAW), 0);
+    assert_int_equal(lay_over(f, over, disk), 0);
+    write_into(over, "write -P 7 65536 4096");
+    assert_int_equal(commit(f, over), 0);
+    _cleanup_free_ char *text = fixture_read(f, "disk");
+    assert_int_equal(text[65535], 0);
+    assert_int_equal(text[65536], 7);
+    assert_int_equal(text[65536 + 4095], 7);
+    assert_int_equal(commit(f, over), 0);
+    assert_int_equal(drop(f, over), 0);
+    assert_false(fixture_exists(f, "over, \"1\""));
+    assert_error(f, commit(f, over), ERR_NO_VOLUME, over);
+}
+
+/* What a mirror left in it would shine through the next one. */
+static void an_overlay_is_made_anew(void **state)
+{
+    struct fixture *f = *state;
+    char disk[PATH_MAX], over[PATH_MAX];
+    disk_path(f, disk);
+    fixture_path(f, over, "over");
+    assert_int_equal(make(f, disk, VOLUME_RAW), 0);
+    assert_int_equal(lay_over(f, over, disk), 0);
+    write_into(over, "write -P 7 65536 4096");
+    assert_int_equal(lay_over(f, over, disk), 0);
+    assert_int_equal(commit(f, over), 0);
+    _cleanup_free_ char *text = fixture_read(f, "disk");
+    assert_int_equal(text[65536], 0);
+    fixture_write(f, "precious", "precious");
+    fixture_path(f, over, "precious");
+    assert_error(f, lay_over(f, over, disk), ERR_VOLUME_EXISTS, over);
+    _cleanup_free_ char *still = fixture_read(f, "precious");
+    assert_string_equal(still, "precious");
+}
+
+static void an_overlay_in_use_stays(void **state)
+{
+    struct fixture *f = *state;
+    char disk[PATH_MAX], over[PATH_MAX];
+    disk_path(f, disk);
+    fixture_path(f, over, "over");
+    assert_int_equal(make(f, disk, VOLUME_RAW), 0);
+    assert_int_equal(lay_over(f, over, disk), 0);
+    _cleanup_close_ int fd = open(over, O_RDWR | O_CLOEXEC);
+    struct flock lock = {
+        .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = 201, .l_len = 1
+    };
+    assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
+    assert_error(f, lay_over(f, over, disk), ERR_VOLUME_BUSY, over);
+    assert_error(f, commit(f, over), ERR_VOLUME_BUSY, over);
+    assert_true(fixture_exists(f, "over"));
+}
+
 #define TEST(name)                                                             \
     cmocka_unit_test_setup_teardown(name, fixture_with_joined, fixture_free)
 
@@ -333,6 +418,9 @@ int main(void)
         TEST(wrong_places_are_refused),
         TEST(a_domain_is_named_by_its_name),
         TEST(a_server_gets_no_qcow2),
+        TEST(an_overlay_goes_into_the_disk_below),
+        TEST(an_overlay_is_made_anew),
+        TEST(an_overlay_in_use_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,6 +27,8 @@ static const struct job_disk first_disk = {
     .dst_made = true,
     .overlay_stays = true,
     .in_doubt = true,
+    .src_cow = true,
+    .beside = "/srv/plain/drayd-over",
     .capacity = UINT64_MAX - 2,
     .src_path = "/run/drayd/storage/a/b",
     .dst_path = "/mnt/two/c",
@@ -76,6 +78,9 @@ void sample_job(struct job *ret_job)
             .record = true,
             .lease_generation = 998,
             .taken_over = true,
+            .left_in = JOB_SYNCING,
+            .lease_made = true,
+            .host_id = 1999,
         },
         .limit = UINT64_MAX,
         .cancel_requested = true,
@@ -129,6 +134,8 @@ static void assert_disks_equal(const struct job_disk *a,
     assert_int_equal(a->fold_begun, b->fold_begun);
     assert_int_equal(a->overlay_stays, b->overlay_stays);
     assert_int_equal(a->in_doubt, b->in_doubt);
+    assert_int_equal(a->src_cow, b->src_cow);
+    assert_string_equal(a->beside, b->beside);
     assert_true(a->capacity == b->capacity);
     assert_string_equal(a->src_path, b->src_path);
     assert_string_equal(a->dst_path, b->dst_path);

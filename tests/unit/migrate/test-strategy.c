@@ -418,20 +418,80 @@ static void a_place_that_a_vm_has(void **state)
     expect_only(&world, &wish, ERR_VOLUME_BUSY, "VM web1 has");
 }
 
+static void expect_frozen_outside(struct fake_world *world,
+                                  const struct migrate_request *wish,
+                                  const char *dir)
+{
+    const struct migrate_plan plan = plan_for(world, wish);
+    const struct job_disk *of = &plan.job.disks[0];
+    char path[JOB_PATH_SIZE];
+
+    assert_int_equal(plan.n_obstacles, 0);
+    assert_int_equal(plan.job.strategy, JOB_BY_SNAPSHOT);
+    assert_true(uuid_is_valid(of->overlay));
+    (void)str_format(path, sizeof(path), "%s/drayd-%s.qcow2", dir, of->overlay);
+    assert_string_equal(of->beside, path);
+    assert_true(of->src_cow);
+}
+
+/* Beside a file, or beside the domain. */
+static void the_overlay_of_what_is_outside_has_a_place(void **state)
+{
+    struct fake_world world;
+    struct migrate_request wish = to_outside(&world, false);
+
+    (void)state;
+    assert_string_equal(plan_for(&world, &wish).job.disks[0].beside, "");
+    wish.verify = true;
+    expect_frozen_outside(&world, &wish, "/out");
+    wish.verify = false;
+    wish.choose = true;
+    wish.strategy = JOB_BY_SNAPSHOT;
+    expect_frozen_outside(&world, &wish, "/out");
+    wish.strategy = JOB_MIRROR;
+    wish.verify = true;
+    expect_only(&world, &wish, ERR_UNSUPPORTED, "verifying needs strategy");
+    wish = to_outside(&world, true);
+    wish.verify = true;
+    wish.wishes[0].convert = true; /* to raw */
+    expect_frozen_outside(&world, &wish, "/srv/domain");
+}
+
+static void an_overlay_shows_all_of_a_device(void **state)
+{
+    struct fake_world world;
+    struct migrate_request wish = to_outside(&world, true);
+
+    (void)state;
+    wish.verify = true;
+    wish.wishes[0].convert = true; /* to raw */
+    world.domains[DST].device_bytes = 1 << 30;
+    expect_frozen_outside(&world, &wish, "/srv/domain");
+    world.domains[DST].device_bytes++;
+    expect_only(&world, &wish, ERR_UNSUPPORTED, "exactly as large");
+    wish.wishes[0].base_cow = true;
+    expect_frozen_outside(&world, &wish, "/srv/domain");
+}
+
+static void no_file_system_no_overlay(void **state)
+{
+    struct fake_world world;
+    struct migrate_request wish = to_outside(&world, true);
+
+    (void)state;
+    world_set_block(&world, SRC);
+    wish.verify = true;
+    wish.wishes[0].convert = true; /* to raw */
+    expect_only(&world, &wish, ERR_UNSUPPORTED, "no file system");
+}
+
 static void what_only_goes_between_domains(void **state)
 {
     struct fake_world world;
     struct migrate_request wish = to_outside(&world, false);
 
     (void)state;
-    wish.choose = true;
-    wish.strategy = JOB_BY_SNAPSHOT;
-    expect_only(&world, &wish, ERR_UNSUPPORTED, "only goes from domain");
-    wish.choose = false;
-    wish.verify = true;
-    expect_only(&world, &wish, ERR_UNSUPPORTED, "cannot be verified");
     world_add_disk(&world);
-    wish.verify = false;
     wish.n_wishes = 2;
     (void)str_copy(wish.wishes[1].to, JOB_PATH_SIZE,
                    world_volume(&world, DST, 1, 0)->info.path);
@@ -462,6 +522,9 @@ int main(void)
         cmocka_unit_test(a_device_is_as_large_as_the_disk),
         cmocka_unit_test(a_file_system_without_room),
         cmocka_unit_test(a_place_that_a_vm_has),
+        cmocka_unit_test(the_overlay_of_what_is_outside_has_a_place),
+        cmocka_unit_test(an_overlay_shows_all_of_a_device),
+        cmocka_unit_test(no_file_system_no_overlay),
         cmocka_unit_test(what_only_goes_between_domains),
     };
 
