@@ -17,25 +17,28 @@
 #include <dray/base/mounts.h>
 #include <dray/exec.h>
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 
 enum {
     UNMOUNT_MS = 15 * 1000,
+    BUSY_MS = 1000,
+    BUSY_STEP_MS = 100,
     ARGS_MAX = 24,
     DIR_MODE = 0755,
 };
 
 /* systemd ends by itself what we have given up. */
-#define UNIT_LIMIT "RuntimeMaxSec=40"
+#define UNIT_LIMIT "--property=RuntimeMaxSec=40"
 
 /* @argv: at most half of ARGS_MAX. */
 static int run(const struct nfs *nfs, const char *const *argv, int limit_ms,
                struct exec_result *ret_result, struct err *err)
 {
     static const char *const through[] = {
-        "--quiet",  "--pipe", "--wait",    "--collect", "-p",
-        UNIT_LIMIT, "-p",     "Type=exec", "--",
+        "--quiet",  "--pipe", "--wait", "--collect", "--service-type=exec",
+        UNIT_LIMIT, "--",
     };
     const struct exec_options options = { .deadline_ms =
                                               time_now_ms() + limit_ms };
@@ -123,6 +126,7 @@ enum meaning {
     BAD_OPTION,
     NO_KERNEL,
     NO_HELPER,
+    NO_SYSTEMD,
 };
 
 static const struct {
@@ -153,6 +157,9 @@ static const struct {
                  "its kernel has none: modprobe nfs"                    },
     [NO_HELPER] = { "this host cannot mount NFS",
                  "install nfs-common (Debian) or nfs-utils"             },
+    [NO_SYSTEMD] = { "systemd does not run it",
+                 "systemctl status dbus; or mount it by hand, and use its "
+                     "path"                                             },
 };
 
 /* What mount(8) and mount.nfs(8) say (LC_ALL=C). */
@@ -160,7 +167,9 @@ static const struct {
     const char *words;
     enum meaning meaning;
 } answers[] = {
-    {"rpc.statd is not running",          NO_STATD     }, /* and more */
+    {"Failed to connect to bus",          NO_SYSTEMD   },
+    { "Failed to start transient",        NO_SYSTEMD   },
+    { "rpc.statd is not running",         NO_STATD     }, /* and more */
     { "access denied",                    REFUSED      },
     { "Operation not permitted",          REFUSED      },
     { "Permission denied",                REFUSED      },
@@ -262,6 +271,21 @@ static int unmount_now(const struct nfs *nfs, const char *path, bool detach,
     return found == DOMAIN_NONE ? 0 : found < 0 ? found : -EBUSY;
 }
 
+/* What we ourselves just look at is open for a moment. */
+static int unmount_idle(const struct nfs *nfs, const char *path,
+                        struct err *err)
+{
+    const int64_t end_ms = time_now_ms() + BUSY_MS;
+    struct err why = ERR_INIT;
+    int rc = unmount_now(nfs, path, false, &why);
+    while (rc == -EBUSY && time_now_ms() < end_ms) {
+        (void)poll(NULL, 0, BUSY_STEP_MS);
+        err_clear(&why);
+        rc = unmount_now(nfs, path, false, &why);
+    }
+    return rc < 0 ? err_set(err, rc, "%s", why.message) : 0;
+}
+
 /* By another process than ours. */
 static int check_closed(const char *path, struct err *err)
 {
@@ -283,7 +307,8 @@ int nfs_unmount(const struct nfs *nfs, const char *path, bool hangs,
     if (is_mounted && hangs)
         rc = check_closed(path, err);
     if (is_mounted && rc == 0)
-        rc = unmount_now(nfs, path, hangs, err);
+        rc = hangs ? unmount_now(nfs, path, true, err)
+                   : unmount_idle(nfs, path, err);
     if (rc < 0)
         return rc;
     (void)rmdir(path); /* what is not empty is not ours */

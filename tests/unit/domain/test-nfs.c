@@ -332,25 +332,26 @@ static void failures_to_mount_are_told_apart(void **state)
     struct fixture *f = *state;
     static const char *const rows[][2] = {
         {"mount.nfs: access denied by server while mounting srv:/one",
-         "refuses this host"                                                                     },
+         "refuses this host"                                                                      },
         { "mount.nfs: mounting srv:/one failed, reason given by server: No "
-          "such file or directory",                                    "no such export" },
-        { "mount.nfs: Connection timed out",                                    "does not answer"},
-        { "mount.nfs: Connection refused",                                      "no NFS running" },
-        { "mount.nfs: No route to host",                                        "be reached"     },
+          "such file or directory",                                    "no such export"  },
+        { "mount.nfs: Connection timed out",                                    "does not answer" },
+        { "mount.nfs: Connection refused",                                      "no NFS running"  },
+        { "Failed to connect to bus: Host is down",                             "systemd does not"},
+        { "mount.nfs: No route to host",                                        "be reached"      },
         { "mount.nfs: Failed to resolve server srv: Name or service not known",
-         "nobody knows"                                                                          },
+         "nobody knows"                                                                           },
         { "mount.nfs: requested NFS version or transport protocol is not "
-          "supported",                                                 "this version"   },
-        { "mount.nfs: Protocol not supported",                                  "this version"   },
-        { "mount.nfs: Resource temporarily unavailable",                        "nobody knows"   },
+          "supported",                                                 "this version"    },
+        { "mount.nfs: Protocol not supported",                                  "this version"    },
+        { "mount.nfs: Resource temporarily unavailable",                        "nobody knows"    },
         { "mount.nfs: rpc.statd is not running but is required for remote "
           "locking.\nmount.nfs: Either use '-o nolock' to keep locks local, or "
-          "start statd.",                                              "needs rpc.statd"},
-        { "mount.nfs: No such device",                                          "cannot mount"   },
-        { "mount: x: unknown filesystem type 'nfs'.",                           "cannot mount"   },
-        { "mount.nfs: an incorrect mount option was specified",                 "the options"    },
-        { "something else",                                                     "something else" },
+          "start statd.",                                              "needs rpc.statd" },
+        { "mount.nfs: No such device",                                          "cannot mount"    },
+        { "mount: x: unknown filesystem type 'nfs'.",                           "cannot mount"    },
+        { "mount.nfs: an incorrect mount option was specified",                 "the options"     },
+        { "something else",                                                     "something else"  },
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         fixture_write(f, "says", rows[i][0]);
@@ -360,6 +361,23 @@ static void failures_to_mount_are_told_apart(void **state)
         assert_error(f, create(f, SD2, ONE, ""), ERR_MOUNT, rows[i][1]);
         assert_mounted(f, false);
     }
+}
+
+/* Somebody looks at it just then. */
+static void one_that_is_busy_for_a_moment_is_unmounted(void **state)
+{
+    struct fixture *f = *state;
+    char busy[sizeof(umount_program) + 256];
+    (void)str_format(busy, sizeof(busy),
+                     "test -e $D/twice || { test -e $D/once && : >$D/twice;"
+                     " : >$D/once; echo 'target is busy' >&2; exit 32; }\n%s",
+                     umount_program);
+    write_program(f, 1, "umount", busy);
+    must_join(f, NULL, ONE);
+    assert_int_equal(leave(f), 0);
+    assert_true(fixture_exists(f, "twice"));
+    assert_mounted(f, false);
+    assert_string_equal(info_of(f).problem, "");
 }
 
 static void a_server_that_is_silent_is_given_up(void **state)
@@ -558,6 +576,7 @@ int main(void)
         TEST(other_options_hold_from_the_next_mount_on, setup_created),
         TEST(what_else_is_mounted_there_is_refused, setup_created),
         TEST(failures_to_mount_are_told_apart, setup_created),
+        TEST(one_that_is_busy_for_a_moment_is_unmounted, setup_created),
         TEST(a_server_that_is_silent_is_given_up, setup_created),
         TEST(a_mount_that_is_not_there_is_no_success, setup_created),
         TEST(an_export_without_a_domain_is_unmounted, setup_created),
