@@ -73,18 +73,22 @@ static enum job_outcome leave_in_doubt(struct disk *d, const char *why)
     return leave(d, why);
 }
 
-static enum job_outcome retry_or_doubt(struct disk *d, const struct err *err)
-{
-    if (migration_trouble(d->m, err, TIDY_PATIENCE_MS) == JOB_AGAIN)
-        return JOB_AGAIN;
-    return leave_in_doubt(d, err->message);
-}
-
 static enum job_outcome retry_or_leave(struct disk *d, const struct err *err)
 {
     if (migration_trouble(d->m, err, TIDY_PATIENCE_MS) == JOB_AGAIN)
         return JOB_AGAIN;
     return leave(d, err->message);
+}
+
+/* A VM that was seen on its source needs no other. */
+static enum job_outcome retry_or_doubt(struct disk *d,
+                                       const struct sight *sight,
+                                       const struct err *err)
+{
+    enum job_outcome outcome = retry_or_leave(d, err);
+
+    d->of->in_doubt = outcome != JOB_AGAIN && sight->where != ON_SOURCE;
+    return outcome;
 }
 
 static enum job_outcome delete_image(struct disk *d)
@@ -167,7 +171,7 @@ static enum job_outcome remove_one(struct disk *d)
     if (is_foreign(m))
         return leave(d, "it was made by somebody else");
     if (m->job.vm[0] && disk_look_well(d, &sight, &err))
-        return retry_or_doubt(d, &err);
+        return retry_or_doubt(d, &sight, &err);
     if (sight.where == ON_DESTINATION)
         return m->job.n_disks == 1 ? JOB_LANDED : stay_there(d);
 
@@ -179,7 +183,7 @@ static enum job_outcome remove_one(struct disk *d)
         return leave_in_doubt(d, "its leaf is marked legal, which only a "
                                  "finished move does");
     if (settled < 0 || (m->job.vm[0] && prove(d, &sight, &err)))
-        return retry_or_doubt(d, &err);
+        return retry_or_doubt(d, &sight, &err);
     return delete_destination(d);
 }
 
